@@ -281,7 +281,8 @@ CREATE TABLE purchases (
     offer_id TEXT NOT NULL,
     product_id TEXT NOT NULL,
     sku_id TEXT NOT NULL,
-    location_id TEXT NOT NULL,
+    -- JSON object, location id -> units: where the held units stand.
+    allocation TEXT NOT NULL,
     qty INTEGER NOT NULL CHECK (qty > 0),
     unit_price_minor BIGINT NOT NULL,
     total_minor BIGINT NOT NULL,
@@ -294,6 +295,7 @@ CREATE TABLE purchases (
     hold_expires_at_ms BIGINT NOT NULL,
     placed_at_ms BIGINT NOT NULL,
     batch_id TEXT NOT NULL,
+    order_id TEXT,
     version BIGINT NOT NULL,
     demo BOOLEAN NOT NULL,
     UNIQUE (customer_id, idempotency_key)
