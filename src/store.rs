@@ -42,6 +42,14 @@ impl StoreError {
         matches!(self, Self::Database(sqlx::Error::Database(e)) if e.is_unique_violation())
     }
 
+    /// Whether the same transaction may well succeed when run again (serialization failure, deadlock).
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        // PostgreSQL: 40001 serialization_failure, 40P01 deadlock_detected; 57P01..57P03: the server is going or coming.
+        const AGAIN: [&str; 5] = ["40001", "40P01", "57P01", "57P02", "57P03"];
+        matches!(self, Self::Database(sqlx::Error::Database(e)) if e.code().is_some_and(|code| AGAIN.contains(&code.as_ref())))
+    }
+
     /// Whether the database itself is away (as opposed to: it answered, and refused).
     #[must_use]
     pub fn is_away(&self) -> bool {
@@ -223,4 +231,46 @@ impl Tx {
     pub fn is_sqlite(&self) -> bool {
         matches!(self, Self::Sqlite(_))
     }
+}
+
+/// Stores a closed choice as `TEXT` on both engines. The type brings `fn as_str(self) -> &'static str` and
+/// `const ALL: &[Self]`; a text that is none of them is a decode error.
+#[macro_export]
+macro_rules! stored_as_text {
+    ($name:ty) => {
+        impl<DB: sqlx::Database> sqlx::Type<DB> for $name
+        where
+            str: sqlx::Type<DB>,
+        {
+            fn type_info() -> DB::TypeInfo {
+                <str as sqlx::Type<DB>>::type_info()
+            }
+            fn compatible(ty: &DB::TypeInfo) -> bool {
+                <str as sqlx::Type<DB>>::compatible(ty)
+            }
+        }
+
+        impl<'q, DB: sqlx::Database> sqlx::Encode<'q, DB> for $name
+        where
+            &'static str: sqlx::Encode<'q, DB>,
+        {
+            fn encode_by_ref(
+                &self,
+                buf: &mut <DB as sqlx::Database>::ArgumentBuffer,
+            ) -> Result<sqlx::encode::IsNull, sqlx::error::BoxDynError> {
+                <&'static str as sqlx::Encode<'q, DB>>::encode_by_ref(&self.as_str(), buf)
+            }
+        }
+
+        impl<'r, DB: sqlx::Database> sqlx::Decode<'r, DB> for $name
+        where
+            &'r str: sqlx::Decode<'r, DB>,
+        {
+            fn decode(value: <DB as sqlx::Database>::ValueRef<'r>) -> Result<Self, sqlx::error::BoxDynError> {
+                let text = <&'r str as sqlx::Decode<'r, DB>>::decode(value)?;
+                let known = Self::ALL.iter().copied().find(|one| one.as_str() == text);
+                known.ok_or_else(|| format!("`{text}` is not a {}", stringify!($name)).into())
+            }
+        }
+    };
 }

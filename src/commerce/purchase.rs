@@ -12,9 +12,8 @@ use super::Refusal;
 use crate::clock::Millis;
 
 /// Where a purchase stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "TEXT", rename_all = "snake_case")]
 pub enum State {
     /// Units are reserved; not paid for yet.
     Held,
@@ -41,6 +40,20 @@ pub enum State {
 }
 
 impl State {
+    const ALL: &[Self] = &[
+        Self::Held,
+        Self::Paying,
+        Self::RequiresAction,
+        Self::Authorized,
+        Self::Captured,
+        Self::Fulfilled,
+        Self::Refused,
+        Self::Expired,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Refunded,
+    ];
+
     /// As stored and sent.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -65,6 +78,8 @@ impl State {
         matches!(self, Self::Held | Self::Paying | Self::RequiresAction)
     }
 }
+
+crate::stored_as_text!(State);
 
 /// What happened to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -16,15 +16,29 @@ use crate::{
 };
 
 /// What kind of place a shelf stands in; allocation asks warehouses first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "TEXT", rename_all = "snake_case")]
 pub enum PlaceKind {
     /// Ships only.
     Warehouse,
     /// Sells over the counter too.
     Store,
 }
+
+impl PlaceKind {
+    const ALL: &[Self] = &[Self::Warehouse, Self::Store];
+
+    /// As stored and sent.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Warehouse => "warehouse",
+            Self::Store => "store",
+        }
+    }
+}
+
+crate::stored_as_text!(PlaceKind);
 
 /// The stock of one SKU at one location.
 #[derive(Debug, Clone, PartialEq, Eq)]
