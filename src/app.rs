@@ -197,6 +197,13 @@ impl Server {
         format!("{scheme}://{host}:{}", self.address.port())
     }
 
+    /// The address of the server's own clients.
+    #[must_use]
+    pub fn loopback_url(&self) -> String {
+        let scheme = if self.app.config.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.address.port())
+    }
+
     /// Stops gently: takes nothing new, finishes what it has, closes the store; hard after the configured time.
     pub async fn stop(self) {
         let limit = Duration::from_secs(self.app.config.stop_timeout_s);
