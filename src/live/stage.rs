@@ -428,7 +428,7 @@ impl Stage {
             orders: figures.orders,
             units: figures.units,
             gross_minor: figures.gross_minor,
-            currency: crate::money::Currency::Jpy.code().to_owned(),
+            currency: crate::money::Currency::Jpy.as_str().to_owned(),
             viewers: inner.watching,
             peak_viewers: u32::try_from(inner.peak).unwrap_or(u32::MAX),
         };
