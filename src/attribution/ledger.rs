@@ -67,6 +67,7 @@ pub async fn credit_sales(tx: &mut Tx, lines: &[SoldLine], now: Millis) -> Resul
     for line in lines {
         let of_customer = touches.get(&line.customer_id).map_or(&[][..], Vec::as_slice);
         let asked = Line {
+            bought_in: &line.live_id,
             product: &line.product_id,
             amount_minor: line.amount_minor,
             commission_bp: rates.get(&line.brand_id).copied().unwrap_or(0),

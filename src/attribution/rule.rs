@@ -55,6 +55,8 @@ pub(super) struct Touch {
 /// A paid line as the rule sees it.
 #[derive(Debug, Clone)]
 pub(super) struct Line<'a> {
+    /// In which live the buy button was.
+    pub(super) bought_in: &'a LiveId,
     pub(super) product: &'a ProductId,
     pub(super) amount_minor: i64,
     pub(super) commission_bp: i32,
@@ -104,6 +106,7 @@ fn decisive<'a>(line: &Line<'_>, touches: &'a [Touch]) -> Option<(&'a Touch, &'s
             .iter()
             .filter(|touch| touch.kind == kind && touch.at <= line.paid_at && line.paid_at.since(touch.at) <= window_ms)
             .filter(|touch| !same_product || touch.product.as_ref() == Some(line.product))
+            .filter(|touch| kind != TouchKind::LivePurchase || touch.live == *line.bought_in)
             .max_by_key(|touch| (touch.at, touch.id.clone()))
     };
     newest(TouchKind::Coupon, i64::MAX, false)
@@ -123,28 +126,38 @@ mod tests {
         Touch { id: TouchId::fresh(), kind, live: LiveId::fresh(), liver: LiverId::fresh(), product: Some(product.clone()), at: Millis(at) }
     }
 
-    fn line(product: &ProductId, at: i64) -> Line<'_> {
-        Line { product, amount_minor: 1_999, commission_bp: 1_500, paid_at: Millis(at) }
+    fn line<'a>(product: &'a ProductId, bought_in: &'a LiveId, at: i64) -> Line<'a> {
+        Line { bought_in, product, amount_minor: 1_999, commission_bp: 1_500, paid_at: Millis(at) }
     }
 
     #[test]
     fn a_purchase_in_the_live_beats_an_earlier_click_elsewhere() {
         let product = ProductId::fresh();
         let touches = [touch(TouchKind::Click, &product, 90), touch(TouchKind::LivePurchase, &product, 80)];
-        let credits = credits(&line(&product, 100), &touches);
+        let credits = credits(&line(&product, &touches[1].live, 100), &touches);
         assert_eq!(credits.len(), 1);
         assert_eq!((credits[0].rule, &credits[0].party), ("direct", &touches[1].liver.to_string()));
         assert_eq!((credits[0].base_minor, credits[0].commission_minor), (1_999, 299));
     }
 
     #[test]
+    fn two_lives_in_one_moment_do_not_take_each_others_sale() {
+        let product = ProductId::fresh();
+        let touches = [touch(TouchKind::LivePurchase, &product, 80), touch(TouchKind::LivePurchase, &product, 80)];
+        for one in &touches {
+            assert_eq!(credits(&line(&product, &one.live, 80), &touches)[0].party, one.liver.to_string());
+        }
+    }
+
+    #[test]
     fn a_view_only_influences_and_a_click_counts_a_week() {
         let product = ProductId::fresh();
-        assert!(credits(&line(&product, 100), &[touch(TouchKind::View, &product, 99)]).is_empty());
+        let elsewhere = LiveId::fresh();
+        assert!(credits(&line(&product, &elsewhere, 100), &[touch(TouchKind::View, &product, 99)]).is_empty());
         let click = [touch(TouchKind::Click, &product, 0)];
-        assert_eq!(credits(&line(&product, CLICK_WINDOW_MS), &click).len(), 1);
-        assert!(credits(&line(&product, CLICK_WINDOW_MS + 1), &click).is_empty());
-        assert!(credits(&line(&ProductId::fresh(), 1), &click).is_empty(), "another product");
+        assert_eq!(credits(&line(&product, &elsewhere, CLICK_WINDOW_MS), &click).len(), 1);
+        assert!(credits(&line(&product, &elsewhere, CLICK_WINDOW_MS + 1), &click).is_empty());
+        assert!(credits(&line(&ProductId::fresh(), &elsewhere, 1), &click).is_empty(), "another product");
     }
 
     proptest! {
@@ -155,9 +168,10 @@ mod tests {
             commission_bp in 0i32..=10_000,
         ) {
             const KINDS: [TouchKind; 4] = [TouchKind::View, TouchKind::Click, TouchKind::LivePurchase, TouchKind::Replay];
-            let product = ProductId::fresh();
+            let (product, live) = (ProductId::fresh(), LiveId::fresh());
             let mut touches: Vec<Touch> = kinds.iter().map(|(k, at)| touch(KINDS[*k], &product, *at)).collect();
-            let line = Line { product: &product, amount_minor: amount, commission_bp, paid_at: Millis(1_000) };
+            touches.iter_mut().step_by(2).for_each(|touch| touch.live = live.clone());
+            let line = Line { bought_in: &live, product: &product, amount_minor: amount, commission_bp, paid_at: Millis(1_000) };
             let first = credits(&line, &touches);
             prop_assert!(first.iter().map(|c| i64::from(c.share_bp)).sum::<i64>() <= WHOLE_BP);
             prop_assert!(first.iter().all(|c| c.commission_minor <= c.base_minor && c.base_minor <= amount));

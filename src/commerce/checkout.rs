@@ -227,6 +227,16 @@ impl Checkout {
         Ok((level, ledger::shelves(&mut tx, sku).await?))
     }
 
+    /// Whose a SKU is.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownSku`].
+    pub async fn brand_of(&self, sku: &SkuId) -> Result<BrandId, CommerceError> {
+        let mut tx = self.db.read("brand of sku").await?;
+        let found = records::titles(&mut tx, std::slice::from_ref(sku)).await?.pop();
+        Ok(found.ok_or(Refusal::UnknownSku)?.1)
+    }
+
     async fn sheet(&self, tx: &mut Tx, offer: &OfferId, qty: u32) -> Result<(OfferTerms, Confirmation), CommerceError> {
         let terms = records::terms(tx, &[offer]).await?.pop().ok_or(Refusal::UnknownOffer)?;
         let product = catalog::find_product(tx, &terms.product_id).await?.ok_or(CommerceError::NotFound("product"))?;

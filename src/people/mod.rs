@@ -8,6 +8,7 @@ mod sessions;
 
 pub use accounts::{Account, Brand, Liver, NewBrand, NewPerson, Person, find_brand, find_customer_name, find_liver, load_person};
 pub use passwords::PasswordTooShort;
+pub(crate) use passwords::digest;
 pub use sessions::{ApiKey, SESSION_TTL};
 
 use crate::{
@@ -89,6 +90,22 @@ impl People {
         let mut tx = self.db.write("sign up").await?;
         let account = Account { id: AccountId::fresh(), email, display_name, demo: new.demo };
         accounts::insert(&mut tx, &account, &hash, now).await?;
+        tx.commit().await?;
+        self.load(&account.id).await
+    }
+
+    /// Makes a customer for a visitor of a demo server. Nobody knows its password; the session is the way in.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn add_demo_viewer(&self) -> Result<Person, PeopleError> {
+        let id = AccountId::fresh();
+        let tail = id.as_str()[id.as_str().len() - 4..].to_uppercase();
+        let email = format!("viewer-{id}@demo.invalid");
+        let account = Account { id, email, display_name: format!("デモ視聴者 {tail}"), demo: true };
+        let mut tx = self.db.write("add demo viewer").await?;
+        // No argon2 form: it verifies against nothing.
+        accounts::insert(&mut tx, &account, "-", self.clock.now()).await?;
         tx.commit().await?;
         self.load(&account.id).await
     }
@@ -179,6 +196,15 @@ impl People {
         accounts::insert_brand(&mut tx, &brand, self.clock.now()).await?;
         tx.commit().await?;
         Ok(brand)
+    }
+
+    /// Whether there is such a brand.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn brand_exists(&self, brand: &BrandId) -> Result<bool, PeopleError> {
+        let mut tx = self.db.read("find brand").await?;
+        Ok(find_brand(&mut tx, brand).await?.is_some())
     }
 
     /// Lets an account read and run a brand.
