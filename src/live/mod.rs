@@ -41,8 +41,6 @@ pub use words::LineRefusal;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
-
 use crate::{
     bus::{Bus, Relay},
     clock::{Clock, Millis},
@@ -173,6 +171,8 @@ pub struct ProductFigures {
 /// Loads what a live shows; given by the house, because products are another room's.
 pub type ShownLoader =
     Arc<dyn for<'a> Fn(&'a mut Tx, &'a LiveId) -> BoxFuture<'a, Result<Shown, StoreError>> + Send + Sync>;
+/// Takes a touch without waiting; given by the house.
+pub type TouchSink = Arc<dyn Fn(NewTouch) + Send + Sync>;
 /// What else becomes true in the transaction that ends a live; given by the house.
 pub type EndHook =
     Arc<dyn for<'a> Fn(&'a mut Tx, &'a LiveId, Millis) -> BoxFuture<'a, Result<(), StoreError>> + Send + Sync>;
@@ -197,8 +197,8 @@ pub struct Wiring {
     pub end: EndHook,
     /// What was sold in a live.
     pub sales: SalesLoader,
-    /// Where touches go; when it is full they are dropped.
-    pub touches: mpsc::Sender<NewTouch>,
+    /// Where touches go; it takes them at once, or drops them.
+    pub touches: TouchSink,
 }
 
 struct Inner {
