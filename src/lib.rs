@@ -22,6 +22,7 @@ pub mod bus;
 pub mod clock;
 pub mod commerce;
 pub mod config;
+pub mod demo;
 pub mod http;
 pub mod ids;
 pub mod live;

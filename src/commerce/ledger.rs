@@ -21,7 +21,6 @@ pub(super) const BULK_ROWS: usize = 500;
 
 #[derive(sqlx::FromRow)]
 struct ShelfRow {
-    sku_id: SkuId,
     location_id: LocationId,
     kind: PlaceKind,
     on_hand: i64,
@@ -34,7 +33,7 @@ pub(super) async fn lock_pools(tx: &mut Tx, skus: impl IntoIterator<Item = SkuId
     // The portable lock-and-read; one statement a SKU, so two nodes lock in the same order.
     const LOCK: &str = "UPDATE skus SET stock_version = stock_version + 1 WHERE id = $1 RETURNING stock_version";
     const SHELVES: &str = "
-        SELECT s.sku_id, s.location_id, l.kind, s.on_hand, s.held, s.safety
+        SELECT s.location_id, l.kind, s.on_hand, s.held, s.safety
         FROM stock s
         JOIN locations l ON l.id = s.location_id
         WHERE s.sku_id = $1

@@ -91,10 +91,12 @@ pub enum Input {
     /// Its time is over.
     HoldOver,
     /// Provider: the buyer must act.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the sandbox never asks for 3-D Secure"))]
     ActionRequired,
     /// Provider: the money is reserved.
     Authorized,
     /// Provider: the money was taken.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the sandbox only reserves"))]
     Captured,
     /// Provider: no.
     Declined,

@@ -215,3 +215,14 @@ where
         }))
     }
 }
+
+impl<S> OptionalFromRequestParts<S> for Signed
+where
+    S: Send + Sync,
+    App: FromRef<S>,
+{
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Problem> {
+        Ok(find_person(parts, &App::from_ref(state)).await?.map(Self))
+    }
+}

@@ -95,8 +95,10 @@ async fn image(State(app): State<App>, PathId(id): PathId<ProductId>) -> Result<
 /// Make a warehouse or store.
 #[utoipa::path(post, path = "/v1/locations", tag = "goods", request_body = NewLocation,
     responses((status = 201, body = Location), (status = "4XX", body = Problem)))]
-async fn add_location(_: Operator, State(app): State<App>, Body(new): Body<NewLocation>) -> Result<Created<Location>, Problem> {
-    Ok(Created(app.omo.add_location(new).await?))
+async fn add_location(Operator(by): Operator, State(app): State<App>, Body(new): Body<NewLocation>) -> Result<Created<Location>, Problem> {
+    let location = app.omo.add_location(new).await?;
+    app.people.note(&by.account.id, "location.add", location.id.as_str(), "").await?;
+    Ok(Created(location))
 }
 
 /// Every warehouse and store.
@@ -155,6 +157,8 @@ async fn adjust(
         kind: new.reason,
     };
     let (on_hand, held, available, stock_version) = app.sequencer.adjust(adjustment).await?;
+    let detail = format!("delta={} on_hand={on_hand}", new.delta);
+    app.people.note(&member.person().account.id, "stock.adjust", new.sku_id.as_str(), &detail).await?;
     Ok(Created(Adjusted { sku_id: new.sku_id, location_id: new.location_id, on_hand, held, available, stock_version }))
 }
 

@@ -159,6 +159,7 @@ pub(super) struct ShownApiKey {
     responses((status = 201, body = ShownApiKey), (status = "4XX", body = Problem)))]
 async fn add_api_key(Signed(person): Signed, State(app): State<App>, Body(new): Body<NewApiKey>) -> Result<Created<ShownApiKey>, Problem> {
     let (key, text) = app.people.add_api_key(&person.account.id, &new.label).await?;
+    app.people.note(&person.account.id, "api_key.add", key.id.as_str(), "").await?;
     Ok(Created(ShownApiKey { id: key.id, label: key.label, key: text }))
 }
 
@@ -179,8 +180,11 @@ async fn revoke_api_key(Signed(person): Signed, State(app): State<App>, PathId(k
 /// Make a brand.
 #[utoipa::path(post, path = "/v1/brands", tag = "operator", request_body = NewBrand,
     responses((status = 201, body = Brand), (status = "4XX", body = Problem)))]
-async fn add_brand(_: Operator, State(app): State<App>, Body(new): Body<NewBrand>) -> Result<Created<Brand>, Problem> {
-    Ok(Created(app.people.add_brand(new).await?))
+async fn add_brand(Operator(by): Operator, State(app): State<App>, Body(new): Body<NewBrand>) -> Result<Created<Brand>, Problem> {
+    let brand = app.people.add_brand(new).await?;
+    let terms = format!("commission_bp={}", brand.commission_bp);
+    app.people.note(&by.account.id, "brand.add", brand.id.as_str(), &terms).await?;
+    Ok(Created(brand))
 }
 
 /// An account that was made.
@@ -193,7 +197,7 @@ pub(super) struct MadeAccount {
 #[utoipa::path(post, path = "/v1/brands/{brand}/members", tag = "operator", params(("brand" = String, Path)), request_body = SignUp,
     responses((status = 201, body = MadeAccount), (status = "4XX", body = Problem)))]
 async fn add_brand_member(
-    _: Operator,
+    Operator(by): Operator,
     State(app): State<App>,
     PathId(brand): PathId<BrandId>,
     Body(new): Body<SignUp>,
@@ -203,6 +207,7 @@ async fn add_brand_member(
     }
     let person = app.people.sign_up(new.person()).await?;
     app.people.add_brand_member(&brand, &person.account.id).await?;
+    app.people.note(&by.account.id, "brand.add_member", brand.as_str(), person.account.id.as_str()).await?;
     Ok(Created(MadeAccount { account_id: person.account.id }))
 }
 
@@ -217,9 +222,10 @@ pub(super) struct MadeLiver {
 /// Make a liver's account.
 #[utoipa::path(post, path = "/v1/livers", tag = "operator", request_body = SignUp,
     responses((status = 201, body = MadeLiver), (status = "4XX", body = Problem)))]
-async fn add_liver(_: Operator, State(app): State<App>, Body(new): Body<SignUp>) -> Result<Created<MadeLiver>, Problem> {
+async fn add_liver(Operator(by): Operator, State(app): State<App>, Body(new): Body<SignUp>) -> Result<Created<MadeLiver>, Problem> {
     let person = app.people.sign_up(new.person()).await?;
     let display_name = person.account.display_name.clone();
     let liver_id = app.people.add_liver(&person.account.id, &display_name).await?;
+    app.people.note(&by.account.id, "liver.add", liver_id.as_str(), person.account.id.as_str()).await?;
     Ok(Created(MadeLiver { liver_id, account_id: person.account.id, display_name }))
 }

@@ -93,6 +93,7 @@ async fn csv(
 ) -> Result<Response, Problem> {
     member.of(&brand)?;
     let Query(period) = period?;
+    app.people.note(&member.person().account.id, "report.export", brand.as_str(), "csv").await?;
     let file = app.reports.csv(&brand, period.window()?).await?;
     let name = format!("attachment; filename=\"hanamichi-{brand}.csv\"");
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)], file).into_response())

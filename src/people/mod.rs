@@ -3,6 +3,7 @@
 //! Owns accounts, grants, sessions, API keys, brands, livers, customers and their identities. Every other room is given ids.
 
 mod accounts;
+mod audit;
 mod passwords;
 mod sessions;
 
@@ -287,6 +288,17 @@ impl People {
     pub async fn customer_name(&self, customer: &CustomerId) -> Result<Option<String>, PeopleError> {
         let mut tx = self.db.read("customer name").await?;
         Ok(find_customer_name(&mut tx, customer).await?)
+    }
+
+    /// Writes into the audit log: who did what to what. Every money, rule and export action is noted.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn note(&self, by: &AccountId, action: &'static str, subject: &str, detail: &str) -> Result<(), PeopleError> {
+        let mut tx = self.db.write("audit").await?;
+        audit::insert(&mut tx, by, action, subject, detail, self.clock.now()).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Removes sessions that are over.
