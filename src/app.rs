@@ -6,14 +6,16 @@ use anyhow::Context;
 use parking_lot::RwLock;
 
 use crate::{
-    attribution::{Reports, Touches},
+    attribution::{self, Reports, Touches},
     bus::{Bus, Relay},
     clock::Clock,
-    commerce::{Checkout, Payment, Sequencer},
+    commerce::{self, Checkout, Payment, Sequencer},
     config::{BusKind, Config, PaymentKind},
     http::{self, DemoView, rates::Rates},
+    live::{self, Lives},
     omo::Omo,
     people::{NewPerson, People},
+    showcase::{self, Showcase},
     store::Db,
     tasks::Tasks,
 };
@@ -44,6 +46,10 @@ pub struct App {
     pub touches: Touches,
     /// Locations.
     pub omo: Omo,
+    /// Lives, their rooms and their hub.
+    pub lives: Lives,
+    /// Pins and their offers.
+    pub showcase: Showcase,
     /// How fast one may ask.
     pub rates: Rates,
     demo: Arc<RwLock<Option<DemoView>>>,
@@ -68,10 +74,24 @@ impl App {
         };
         let days = config.commerce.delivery_days;
         let checkout = Checkout::start(db.clone(), clock.clone(), sequencer.clone(), payment, days, &tasks);
+        let touches = Touches::start(db.clone(), &tasks);
+        let lives = Lives::start(live::Wiring {
+            db: db.clone(),
+            clock: clock.clone(),
+            bus,
+            relay: relay.clone(),
+            tasks: tasks.clone(),
+            shown: Arc::new(showcase::load_shown),
+            end: Arc::new(showcase::close_offers),
+            sales: sales_loader(db.clone()),
+            touches: touch_sink(touches.clone()),
+        });
         let app = Self {
             people: People::new(db.clone(), clock.clone()),
             reports: Reports::new(db.clone(), clock.clone()),
-            touches: Touches::start(db.clone(), &tasks),
+            touches,
+            lives,
+            showcase: Showcase::new(db.clone(), clock.clone(), relay.clone()),
             omo: Omo::new(db.clone(), clock.clone()),
             rates: Rates::default(),
             demo: Arc::default(),
@@ -142,6 +162,41 @@ impl App {
             }
         });
     }
+}
+
+/// What the live room shows its liver, from the orders themselves.
+fn sales_loader(db: Db) -> live::SalesLoader {
+    Arc::new(move |id| {
+        let db = db.clone();
+        Box::pin(async move {
+            let mut tx = db.read("sales of a live").await?;
+            let sales = commerce::live_sales(&mut tx, &id).await?;
+            let product = |sold: commerce::ProductSales| live::ProductFigures {
+                product_id: sold.product_id,
+                title: sold.title,
+                units: sold.units,
+                gross_minor: sold.gross_minor,
+            };
+            Ok(live::Figures {
+                orders: sales.orders,
+                units: sales.units,
+                gross_minor: sales.gross_minor,
+                products: sales.products.into_iter().map(product).collect(),
+            })
+        })
+    })
+}
+
+/// Views and clicks go to the attribution room.
+fn touch_sink(touches: Touches) -> live::TouchSink {
+    Arc::new(move |touch| {
+        let kind = match touch.kind {
+            live::TouchKind::View => attribution::TouchKind::View,
+            live::TouchKind::Click => attribution::TouchKind::Click,
+        };
+        let live::NewTouch { customer, live, product, at, .. } = touch;
+        touches.record(attribution::NewTouch { customer, live, kind, product, at });
+    })
 }
 
 /// A server that listens.

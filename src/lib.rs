@@ -12,6 +12,7 @@
 //! - [`commerce`]: catalogue, offers, the stock sequencer, purchases, payment
 //! - [`attribution`]: touches, credits, reports
 //! - [`omo`]: where online and offline meet
+//! - [`showcase`]: pins joined with offers
 //! - [`http`]: the edge; [`app`]: wires it all
 
 pub mod store;
@@ -29,5 +30,6 @@ pub mod media;
 pub mod money;
 pub mod omo;
 pub mod people;
+pub mod showcase;
 pub mod tasks;
 pub mod wire;

@@ -6,12 +6,14 @@ pub(crate) mod auth;
 mod demo;
 mod goods;
 mod idempotency;
+mod live;
 mod pages;
 mod people;
 pub(crate) mod problem;
 pub(crate) mod rates;
 mod reports;
 mod shop;
+mod ws;
 
 use axum::{
     Json, Router,
@@ -53,7 +55,7 @@ struct ApiDoc;
 
 /// Creating requests without a key of their own: answers are kept under their Idempotency-Key.
 fn creating() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(people::operator_router()).merge(goods::creating_router())
+    OpenApiRouter::new().merge(people::operator_router()).merge(goods::creating_router()).merge(live::creating_router())
 }
 
 fn rooms() -> OpenApiRouter<App> {
@@ -62,6 +64,8 @@ fn rooms() -> OpenApiRouter<App> {
         .merge(goods::router())
         .merge(shop::router())
         .merge(reports::router())
+        .merge(live::router())
+        .merge(ws::router())
         .merge(demo::router())
 }
 

@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::{
     attribution::AttributionError,
     commerce::{CommerceError, Refusal},
+    live::{ChatRefusal, LiveError, QuestionRefusal, SessionRefusal},
     people::PeopleError,
     store::StoreError,
 };
@@ -235,6 +236,67 @@ impl From<CommerceError> for Problem {
                     .retry_after_ms(UNAVAILABLE_RETRY_MS)
             }
             CommerceError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<LiveError> for Problem {
+    fn from(error: LiveError) -> Self {
+        match error {
+            LiveError::NotFound(what) => Self::not_found(what),
+            LiveError::NotYours => Self::new(Kind::Forbidden, error.to_string()),
+            LiveError::Session(refusal) => refusal.into(),
+            LiveError::Chat(refusal) => refusal.into(),
+            LiveError::Question(refusal) => refusal.into(),
+            LiveError::Ended => Self::new(Kind::LiveEnded, error.to_string()),
+            LiveError::TooManyPins { .. } | LiveError::ForeignProduct => Self::new(Kind::Conflict, error.to_string()),
+            LiveError::UnknownReaction | LiveError::Terms(_) => Self::invalid(error.to_string()),
+            LiveError::Busy => Self::new(Kind::Unavailable, error.to_string()).retry_after_ms(UNAVAILABLE_RETRY_MS),
+            LiveError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SessionRefusal> for Problem {
+    fn from(refusal: SessionRefusal) -> Self {
+        let kind = match refusal {
+            SessionRefusal::NotScheduled => Kind::LiveNotScheduled,
+            SessionRefusal::NotLive => Kind::LiveNotLive,
+            SessionRefusal::Ended => Kind::LiveEnded,
+            SessionRefusal::PrLabelMissing => Kind::PrLabelMissing,
+            SessionRefusal::Title(_) | SessionRefusal::PrLabel(_) => Kind::InvalidInput,
+        };
+        Self::new(kind, refusal.to_string())
+    }
+}
+
+/// Waits are positive by construction; a negative one would mean now.
+fn wait_ms(ms: i64) -> u64 {
+    u64::try_from(ms).unwrap_or(0)
+}
+
+impl From<ChatRefusal> for Problem {
+    fn from(refusal: ChatRefusal) -> Self {
+        match refusal {
+            ChatRefusal::Text(text) => Self::invalid(text.to_string()),
+            ChatRefusal::TooFast { retry_after_ms } => {
+                Self::new(Kind::RateLimited, refusal.to_string()).retry_after_ms(wait_ms(retry_after_ms))
+            }
+        }
+    }
+}
+
+impl From<QuestionRefusal> for Problem {
+    fn from(refusal: QuestionRefusal) -> Self {
+        match refusal {
+            QuestionRefusal::Text(text) => Self::invalid(text.to_string()),
+            QuestionRefusal::TooFast { retry_after_ms } => {
+                Self::new(Kind::RateLimited, refusal.to_string()).retry_after_ms(wait_ms(retry_after_ms))
+            }
+            QuestionRefusal::TooManyOpen
+            | QuestionRefusal::Own
+            | QuestionRefusal::Hidden
+            | QuestionRefusal::Answered => Self::new(Kind::Conflict, refusal.to_string()),
         }
     }
 }

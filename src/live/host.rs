@@ -103,6 +103,9 @@ impl Lives {
         let (session, labels) = decide(live.session.clone(), now)?;
         let live = Live { session, version: live.version + 1, ..live };
         archive::update(&mut tx, &live, &labels, now).await?;
+        if live.ended_at().is_some() {
+            (self.0.end)(&mut tx, id, now).await?;
+        }
         let fact = Fact::Ordered { live: id.clone(), event: Event::LiveChanged(live.to_wire()) };
         bus::append(&mut tx, &fact, now).await?;
         tx.commit().await?;

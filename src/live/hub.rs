@@ -16,13 +16,13 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::{
-    sync::{Notify, OnceCell, Semaphore, mpsc},
+    sync::{Notify, OnceCell, Semaphore},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    LiveError, NewTouch, SalesLoader, ShownLoader, TouchKind, Visitor, archive,
+    LiveError, NewTouch, SalesLoader, ShownLoader, TouchKind, TouchSink, Visitor, archive,
     codec::Codec,
     inquiries,
     room::{CHAT_SHOWN, Loaded, News, QUESTIONS_SHOWN, State},
@@ -77,7 +77,7 @@ struct HubInner {
     scribe: Scribe,
     shown: ShownLoader,
     sales: SalesLoader,
-    touches: mpsc::Sender<NewTouch>,
+    touches: TouchSink,
     rooms: Mutex<HashMap<LiveId, Arc<Slot>>>,
     /// Connections by person, for what is only theirs.
     people: Mutex<HashMap<CustomerId, Vec<(u64, Arc<Lane>)>>>,
@@ -109,7 +109,7 @@ pub(super) struct HubParts {
     pub(super) scribe: Scribe,
     pub(super) shown: ShownLoader,
     pub(super) sales: SalesLoader,
-    pub(super) touches: mpsc::Sender<NewTouch>,
+    pub(super) touches: TouchSink,
 }
 
 impl Hub {
@@ -183,9 +183,7 @@ impl Hub {
         product: Option<crate::ids::ProductId>,
     ) {
         let touch = NewTouch { customer: customer.clone(), live: live.clone(), kind, product, at: self.0.clock.now() };
-        if self.0.touches.try_send(touch).is_err() {
-            tracing::warn!("touches are full or stopped; one is not recorded");
-        }
+        (self.0.touches)(touch);
     }
 
     /// The room of a live, loaded when it is not in memory.

@@ -41,8 +41,6 @@ pub use words::LineRefusal;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
-
 use crate::{
     bus::{Bus, Relay},
     clock::{Clock, Millis},
@@ -173,6 +171,11 @@ pub struct ProductFigures {
 /// Loads what a live shows; given by the house, because products are another room's.
 pub type ShownLoader =
     Arc<dyn for<'a> Fn(&'a mut Tx, &'a LiveId) -> BoxFuture<'a, Result<Shown, StoreError>> + Send + Sync>;
+/// Takes a touch without waiting; given by the house.
+pub type TouchSink = Arc<dyn Fn(NewTouch) + Send + Sync>;
+/// What else becomes true in the transaction that ends a live; given by the house.
+pub type EndHook =
+    Arc<dyn for<'a> Fn(&'a mut Tx, &'a LiveId, Millis) -> BoxFuture<'a, Result<(), StoreError>> + Send + Sync>;
 /// Loads what was sold in a live; given by the house.
 pub type SalesLoader = Arc<dyn Fn(LiveId) -> BoxFuture<'static, Result<Figures, StoreError>> + Send + Sync>;
 
@@ -190,10 +193,12 @@ pub struct Wiring {
     pub tasks: Tasks,
     /// What a live shows.
     pub shown: ShownLoader,
+    /// What else happens when a live ends.
+    pub end: EndHook,
     /// What was sold in a live.
     pub sales: SalesLoader,
-    /// Where touches go; when it is full they are dropped.
-    pub touches: mpsc::Sender<NewTouch>,
+    /// Where touches go; it takes them at once, or drops them.
+    pub touches: TouchSink,
 }
 
 struct Inner {
@@ -202,6 +207,7 @@ struct Inner {
     bus: Bus,
     relay: Relay,
     tasks: Tasks,
+    end: EndHook,
     sales: SalesLoader,
     scribe: talk::Scribe,
     hub: hub::Hub,
@@ -238,6 +244,7 @@ impl Lives {
             bus: wiring.bus,
             relay: wiring.relay,
             tasks: wiring.tasks,
+            end: wiring.end,
             sales: wiring.sales,
             scribe,
             hub,
