@@ -17,8 +17,11 @@ use rtc::{
     media::Sample,
     media_stream::MediaStreamTrack,
     peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS},
-    rtp_transceiver::rtp_sender::{
-        RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
+    rtp_transceiver::{
+        RTCRtpTransceiverDirection, RTCRtpTransceiverInit,
+        rtp_sender::{
+            RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
+        },
     },
 };
 use tokio::sync::watch;
@@ -230,7 +233,10 @@ impl Sender {
         let name = |what: &str| format!("hanamichi-demo-{what}-{kind}");
         let track = MediaStreamTrack::new("hanamichi-demo".into(), name("track"), name("label"), kind, vec![encoding]);
         let track = Arc::new(TrackLocalStaticSample::new(Instant::now(), track)?);
-        let sender = peer.add_track(Arc::clone(&track) as Arc<dyn TrackLocal>).await?;
+        let sends = RTCRtpTransceiverInit { direction: RTCRtpTransceiverDirection::Sendonly, ..Default::default() };
+        let local = Arc::clone(&track) as Arc<dyn TrackLocal>;
+        let transceiver = peer.add_transceiver_from_track(local, Some(sends)).await?;
+        let sender = transceiver.sender().await?.ok_or(LiverError::Incomplete("sender"))?;
         Ok(Self { track, sender, ssrc })
     }
 

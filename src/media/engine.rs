@@ -295,6 +295,7 @@ impl Engine {
                     }
                     Effect::AskKeyframe(slot) => {
                         if let Some(session) = self.sessions.get_mut(&slot) {
+                            self.stats.keyframes_asked += 1;
                             session.leg.ask_keyframe();
                             session.leg.tick(now);
                             self.drain(slot, now);

@@ -17,7 +17,7 @@ use str0m::{
     change::SdpOffer,
     config::{CryptoProvider, DtlsCert, DtlsVersion},
     format::{Codec, CodecConfig, CodecSpec, FormatParams, PayloadParams},
-    media::{Direction, Frequency, KeyframeRequestKind, MediaKind, Mid, Pt},
+    media::{Frequency, KeyframeRequestKind, Mid, Pt},
     net::{Protocol, Receive},
     rtp::{Extension, ExtensionMap, RtpPacket, RtpWrite, Ssrc},
 };
@@ -98,11 +98,11 @@ impl LegMaker {
 
     fn try_answer(&self, role: Role, codec: VideoCodec, offer: &Offer, now: Instant) -> Result<Answered, Refused> {
         let refused = |error: &dyn std::fmt::Display| Refused(error.to_string());
-        let parsed = SdpOffer::from_sdp_string(&offer.text).map_err(|error| refused(&error))?;
+        let parsed = SdpOffer::from_sdp_string(&dtls_roles(role, &offer.text)).map_err(|error| refused(&error))?;
         let mut config = RtcConfig::new()
             .set_crypto_provider(Arc::clone(&self.crypto))
             .set_dtls_cert(self.certificate.clone())
-            .set_dtls_version(DtlsVersion::Auto)
+            .set_dtls_version(if role == Role::Viewer { DtlsVersion::Dtls12 } else { DtlsVersion::Auto })
             .set_ice_lite(true)
             .set_rtp_mode(true)
             .set_send_buffer_video(VIEWER_RESEND_PACKETS)
@@ -124,8 +124,18 @@ impl LegMaker {
             kinds: Vec::new(),
             over: false,
         };
-        leg.find_tracks(now, role)?;
+        leg.find_tracks(role, offer)?;
         Ok(Answered { leg: Box::new(leg), sdp: answer.to_sdp_string(), ufrag })
+    }
+}
+
+/// Towards a viewer that leaves the choice to us we are the DTLS client: our handshake is complete only after the
+/// viewer's, so the keyframe that follows at once never meets a viewer without keys, not even when the last flight is
+/// lost. A publisher is served as the DTLS server, for it sends when it is ready.
+fn dtls_roles(role: Role, offer: &str) -> std::borrow::Cow<'_, str> {
+    match role {
+        Role::Viewer => offer.replace("a=setup:actpass", "a=setup:passive").into(),
+        Role::Publisher => offer.into(),
     }
 }
 
@@ -190,32 +200,27 @@ struct StrLeg {
 }
 
 impl StrLeg {
-    /// Learns from the library what was agreed.
-    fn find_tracks(&mut self, now: Instant, role: Role) -> Result<(), Refused> {
-        self.rtc.handle_input(Input::Timeout(now)).map_err(|error| Refused(error.to_string()))?;
-        let wanted = if role == Role::Publisher { Direction::RecvOnly } else { Direction::SendOnly };
-        loop {
-            match self.rtc.poll_output().map_err(|error| Refused(error.to_string()))? {
-                Output::Timeout(_) => break,
-                Output::Event(Event::MediaAdded(added)) => {
-                    let fits = added.direction == wanted || added.direction == Direction::SendRecv;
-                    let track = if fits { self.track(added.mid) } else { None };
-                    match added.kind {
-                        MediaKind::Video if self.video.is_none() => self.video = track,
-                        MediaKind::Audio if self.audio.is_none() => self.audio = track,
-                        MediaKind::Video | MediaKind::Audio => {}
-                    }
-                }
-                Output::Event(_) | Output::Transmit(_) => {}
+    /// Learns from the library what was agreed for the first video and the first audio of the offer.
+    fn find_tracks(&mut self, role: Role, offer: &Offer) -> Result<(), Refused> {
+        for (is_video, mid) in &offer.mids {
+            let track = self.track(Mid::from(mid.as_str()), role);
+            let place = if *is_video { &mut self.video } else { &mut self.audio };
+            if place.is_none() {
+                *place = track;
             }
         }
         if self.video.is_some() { Ok(()) } else { Err(Refused("no video was agreed on".into())) }
     }
 
-    fn track(&mut self, mid: Mid) -> Option<Track> {
-        let agreed = self.rtc.media(mid)?.remote_pts().to_vec();
+    fn track(&mut self, mid: Mid, role: Role) -> Option<Track> {
+        let media = self.rtc.media(mid)?;
+        let fits = match role {
+            Role::Publisher => media.direction().is_receiving(),
+            Role::Viewer => media.direction().is_sending(),
+        };
+        let agreed = media.remote_pts().to_vec();
         let ours = self.rtc.codec_config().params().iter().map(PayloadParams::pt);
-        let pt = ours.into_iter().find(|pt| agreed.contains(pt))?;
+        let pt = ours.into_iter().find(|pt| fits && agreed.contains(pt))?;
         let ssrc = self.rtc.direct_api().stream_tx_by_mid(mid, None).map(|stream| stream.ssrc());
         Some(Track { mid, ssrc, pt })
     }

@@ -151,6 +151,8 @@ pub struct MediaStats {
     pub packets_received: u64,
     /// Media packets forwarded to viewers.
     pub packets_forwarded: u64,
+    /// Keyframes asked of publishers.
+    pub keyframes_asked: u64,
     /// Datagrams that the kernel did not take.
     pub datagrams_unsent: u64,
     /// Datagrams of strangers.

@@ -14,6 +14,8 @@ pub(super) struct Offer {
     pub(super) vp8: bool,
     pub(super) sends: bool,
     pub(super) receives: bool,
+    /// The media ids in their order, and whether they are video.
+    pub(super) mids: Vec<(bool, String)>,
 }
 
 /// Why a text is no offer.
@@ -24,6 +26,8 @@ pub(super) struct NotAnOffer(pub(super) &'static str);
 #[derive(Default)]
 struct Section<'a> {
     is_video: bool,
+    is_audio: bool,
+    mid: Option<&'a str>,
     rtpmaps: Vec<(&'a str, String)>,
     fmtps: Vec<(&'a str, &'a str)>,
     direction: Option<&'a str>,
@@ -35,13 +39,13 @@ impl Offer {
             return Err(NotAnOffer("it does not begin with v=0"));
         }
         let kept: Vec<&str> = sdp.lines().map(str::trim_end).filter(|line| !is_simulcast(line)).collect();
-        let mut offer = Self { text: kept.join("\r\n"), h264: false, vp8: false, sends: false, receives: false };
-        offer.text.push_str("\r\n");
+        let text = kept.join("\r\n") + "\r\n";
+        let mut offer = Self { text, h264: false, vp8: false, sends: false, receives: false, mids: Vec::new() };
         let mut session_direction = None;
         let mut sections: Vec<Section<'_>> = Vec::new();
         for line in &kept {
             if let Some(media) = line.strip_prefix("m=") {
-                sections.push(Section { is_video: media.starts_with("video "), ..Section::default() });
+                sections.push(Section::of(media));
             }
             let Some(attribute) = line.strip_prefix("a=") else {
                 continue;
@@ -58,6 +62,9 @@ impl Offer {
             let direction = section.direction.or(session_direction).unwrap_or("sendrecv");
             offer.sends |= matches!(direction, "sendrecv" | "sendonly");
             offer.receives |= matches!(direction, "sendrecv" | "recvonly");
+        }
+        for section in sections.iter().filter(|section| section.is_video || section.is_audio) {
+            offer.mids.extend(section.mid.map(|mid| (section.is_video, mid.to_owned())));
         }
         if sections.is_empty() {
             return Err(NotAnOffer("it has no media"));
@@ -76,11 +83,17 @@ impl Offer {
 }
 
 impl<'a> Section<'a> {
+    fn of(media: &str) -> Self {
+        Self { is_video: media.starts_with("video "), is_audio: media.starts_with("audio "), ..Self::default() }
+    }
+
     fn read(&mut self, attribute: &'a str) {
         if let Some((pt, codec)) = attribute.strip_prefix("rtpmap:").and_then(|rest| rest.split_once(' ')) {
             self.rtpmaps.push((pt, codec.to_ascii_uppercase()));
         } else if let Some((pt, format)) = attribute.strip_prefix("fmtp:").and_then(|rest| rest.split_once(' ')) {
             self.fmtps.push((pt, format));
+        } else if let Some(mid) = attribute.strip_prefix("mid:") {
+            self.mid = Some(mid);
         } else if is_direction(attribute) {
             self.direction = Some(attribute);
         }
