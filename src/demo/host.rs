@@ -70,7 +70,7 @@ impl Show {
     pub(super) fn start(&self, tasks: &Tasks) {
         let (http, url, key, stopping) = (self.liver.http(), self.whip_url.clone(), self.stream_key.clone(), tasks.stopping());
         tasks.spawn("demo clip", async move {
-            if let Err(error) = crate::demo::clip::publish_clip(http, url, key, stopping).await {
+            if let Err(error) = crate::demo::liver::publish_clip(http, url, key, stopping).await {
                 tracing::warn!(error = %error, "the demo's picture is gone");
             }
         });

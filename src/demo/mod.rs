@@ -3,8 +3,10 @@
 //! The goods, people and stock are seeded once ([`seed`]); everything that moves afterwards is done by real clients of
 //! the public API over loopback ([`viewers`], [`host`]), labelled as demo. No figure is seeded.
 
+pub mod clip;
 mod client;
 mod host;
+pub mod liver;
 mod pictures;
 mod seed;
 mod viewers;
