@@ -77,17 +77,16 @@ async fn visit(base: &str, email: &str, live: &LiveId, stopping: &CancellationTo
     let (mut send, mut hear) = socket.split();
     send.send(Message::text(json!({ "resume": {} }).to_string())).await?;
     let mut n = 1;
+    let mut next = tokio::time::Instant::now() + pause();
     loop {
-        let pause = Duration::from_millis(2_500 + u64::try_from(roll(9_000)).unwrap_or(0));
         tokio::select! {
             heard = hear.next() => {
                 heard.context("the hub is gone")??;
             }
-            stopped = wait(stopping, pause) => {
-                if stopped {
-                    return Ok(());
-                }
+            () = stopping.cancelled() => return Ok(()),
+            () = tokio::time::sleep_until(next) => {
                 n += 1;
+                next = tokio::time::Instant::now() + pause();
                 if let Some(words) = say(n) {
                     send.send(Message::text(words.to_string())).await?;
                 } else if let Err(error) = go_on(&client, live).await {
@@ -98,19 +97,24 @@ async fn visit(base: &str, email: &str, live: &LiveId, stopping: &CancellationTo
     }
 }
 
+/// People type at their own pace.
+fn pause() -> Duration {
+    Duration::from_millis(1_500 + u64::try_from(roll(7_000)).unwrap_or(0))
+}
+
 /// Something for the hub, most of the time.
 fn say(n: u64) -> Option<Value> {
     match roll(10) {
-        0..=4 => Some(json!({ "id": n.to_string(), "sendChat": { "text": LINES[roll(LINES.len())] } })),
-        5 => Some(json!({ "id": n.to_string(), "ask": { "text": QUESTIONS[roll(QUESTIONS.len())] } })),
-        6 | 7 => Some(json!({ "react": { "kind": REACTIONS[roll(REACTIONS.len())] } })),
+        0..=3 => Some(json!({ "id": n.to_string(), "sendChat": { "text": LINES[roll(LINES.len())] } })),
+        4 => Some(json!({ "id": n.to_string(), "ask": { "text": QUESTIONS[roll(QUESTIONS.len())] } })),
+        5 | 6 => Some(json!({ "react": { "kind": REACTIONS[roll(REACTIONS.len())] } })),
         _ => None,
     }
 }
 
 /// Upvotes a question or buys something.
 async fn go_on(client: &Client, live: &LiveId) -> anyhow::Result<()> {
-    if roll(2) == 0 {
+    if roll(3) == 0 {
         let open = client.get(&format!("/v1/lives/{live}/questions?state=open")).await?;
         let items = open["items"].as_array().cloned().unwrap_or_default();
         let Some(question) = items.get(roll(items.len())) else { return Ok(()) };

@@ -33,11 +33,11 @@ macro_rules! both_databases {
             use super::*;
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_sqlite() {
-                $story($crate::harness::Engine::Sqlite).await;
+                ($story)($crate::harness::Engine::Sqlite).await;
             }
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_postgres() {
-                $story($crate::harness::Engine::Postgres).await;
+                ($story)($crate::harness::Engine::Postgres).await;
             }
         }
     };
