@@ -7,17 +7,19 @@ use parking_lot::RwLock;
 
 use crate::{
     attribution::{self, Reports, Touches},
-    bus::{Bus, Relay},
+    bus::{Bus, Fact, Relay},
     clock::Clock,
     commerce::{self, Checkout, Payment, Sequencer},
     config::{BusKind, Config, PaymentKind},
     http::{self, DemoView, rates::Rates},
-    live::{self, Lives},
+    live::{self, Lives, Picture},
+    media::{Media, MediaConfig, MediaEvent},
     omo::Omo,
     people::{NewPerson, People},
     showcase::{self, Showcase},
     store::Db,
     tasks::Tasks,
+    wire,
 };
 
 /// Sessions that are over are removed this often.
@@ -50,6 +52,8 @@ pub struct App {
     pub lives: Lives,
     /// Pins and their offers.
     pub showcase: Showcase,
+    /// The picture.
+    pub media: Media,
     /// How fast one may ask.
     pub rates: Rates,
     demo: Arc<RwLock<Option<DemoView>>>,
@@ -78,7 +82,7 @@ impl App {
         let lives = Lives::start(live::Wiring {
             db: db.clone(),
             clock: clock.clone(),
-            bus,
+            bus: bus.clone(),
             relay: relay.clone(),
             tasks: tasks.clone(),
             shown: Arc::new(showcase::load_shown),
@@ -86,7 +90,14 @@ impl App {
             sales: sales_loader(db.clone()),
             touches: touch_sink(touches.clone()),
         });
+        let (media, media_events) = Media::start(MediaConfig {
+            bind: config.media.listen,
+            advertise: config.media.advertise.clone(),
+            ..MediaConfig::default()
+        })
+        .with_context(|| format!("cannot open the media port {}", config.media.listen))?;
         let app = Self {
+            media,
             people: People::new(db.clone(), clock.clone()),
             reports: Reports::new(db.clone(), clock.clone()),
             touches,
@@ -102,6 +113,8 @@ impl App {
             sequencer,
             checkout,
         };
+        app.follow_pictures(media_events);
+        app.follow_endings(&bus);
         relay.start(&app.tasks);
         app.add_first_operator().await?;
         app.start_sweeping();
@@ -128,6 +141,7 @@ impl App {
     /// Tells every room to finish what it has, waits for it, closes the store.
     pub async fn stop(&self) {
         self.tasks.stop().await;
+        self.media.stop().await;
         self.db.close().await;
     }
 
@@ -146,6 +160,44 @@ impl App {
             }
         };
         Ok(self.people.add_operator(&account).await?)
+    }
+
+    /// The live room hears when a picture comes or goes.
+    fn follow_pictures(&self, mut events: tokio::sync::mpsc::Receiver<MediaEvent>) {
+        let (lives, stopping) = (self.lives.clone(), self.tasks.stopping());
+        self.tasks.spawn("pictures", async move {
+            loop {
+                let event = tokio::select! {
+                    event = events.recv() => event,
+                    () = stopping.cancelled() => return,
+                };
+                match event {
+                    Some(MediaEvent::Up(live)) => lives.media_changed(&live, Picture::Up).await,
+                    Some(MediaEvent::Away(live)) => lives.media_changed(&live, Picture::Away).await,
+                    Some(MediaEvent::Ended(_)) => {}
+                    None => return,
+                }
+            }
+        });
+    }
+
+    /// The media room closes the sessions of a live that has ended.
+    fn follow_endings(&self, bus: &Bus) {
+        let (media, stopping, mut news) = (self.media.clone(), self.tasks.stopping(), bus.subscribe());
+        self.tasks.spawn("endings", async move {
+            loop {
+                let fact = tokio::select! {
+                    fact = news.next() => fact,
+                    () = stopping.cancelled() => return,
+                };
+                let Some(fact) = fact else { return };
+                if let Fact::Ordered { live, event: wire::ordered::Event::LiveChanged(changed) } = &*fact
+                    && changed.state == "ended"
+                {
+                    media.end_live(live).await;
+                }
+            }
+        });
     }
 
     fn start_sweeping(&self) {
@@ -250,6 +302,13 @@ impl Server {
         let scheme = if self.app.config.tls.is_some() { "https" } else { "http" };
         let host = if self.address.ip().is_unspecified() { "localhost".to_owned() } else { self.address.ip().to_string() };
         format!("{scheme}://{host}:{}", self.address.port())
+    }
+
+    /// The address of the server's own clients.
+    #[must_use]
+    pub fn loopback_url(&self) -> String {
+        let scheme = if self.app.config.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.address.port())
     }
 
     /// Stops gently: takes nothing new, finishes what it has, closes the store; hard after the configured time.

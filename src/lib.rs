@@ -13,7 +13,8 @@
 //! - [`attribution`]: touches, credits, reports
 //! - [`omo`]: where online and offline meet
 //! - [`showcase`]: pins joined with offers
-//! - [`http`]: the edge; [`app`]: wires it all
+//! - [`showcase`]: joins pins and offers
+//! - [`http`]: the edge; [`app`]: wires it all; [`demo`]: the server with a demo in it
 
 pub mod store;
 pub mod app;

@@ -44,12 +44,8 @@ pub struct Customer {
 /// Who hosts lives.
 #[derive(Debug, Clone)]
 pub struct Liver {
-    /// The sign-in.
-    pub account_id: AccountId,
     /// The liver.
     pub liver_id: LiverId,
-    /// What others see.
-    pub display_name: String,
     /// Made by `hanamichi demo`.
     pub demo: bool,
 }
@@ -167,12 +163,7 @@ extractor!(Customer, |person| Ok(Self {
     demo: person.account.demo,
 }));
 extractor!(Liver, |person| match person.liver_id {
-    Some(liver_id) => Ok(Self {
-        account_id: person.account.id,
-        liver_id,
-        display_name: person.account.display_name,
-        demo: person.account.demo,
-    }),
+    Some(liver_id) => Ok(Self { liver_id, demo: person.account.demo }),
     None => Err(Problem::new(Kind::Forbidden, "only a liver may do this")),
 });
 extractor!(BrandMember, |person| if person.operator || !person.brands.is_empty() {
@@ -205,14 +196,7 @@ where
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Problem> {
         let found = find_person(parts, &App::from_ref(state)).await?;
-        Ok(found.and_then(|person| {
-            Some(Self {
-                liver_id: person.liver_id?,
-                account_id: person.account.id,
-                display_name: person.account.display_name,
-                demo: person.account.demo,
-            })
-        }))
+        Ok(found.and_then(|person| Some(Self { liver_id: person.liver_id?, demo: person.account.demo })))
     }
 }
 

@@ -7,10 +7,11 @@ mod demo;
 mod goods;
 mod idempotency;
 mod live;
+pub mod media;
 mod pages;
 mod people;
-pub(crate) mod problem;
-pub(crate) mod rates;
+pub mod problem;
+pub mod rates;
 mod reports;
 mod shop;
 mod ws;
@@ -66,6 +67,7 @@ fn rooms() -> OpenApiRouter<App> {
         .merge(reports::router())
         .merge(live::router())
         .merge(ws::router())
+        .merge(media::router())
         .merge(demo::router())
 }
 

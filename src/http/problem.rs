@@ -14,10 +14,12 @@ use axum::{
 };
 use serde::Serialize;
 
+use super::media::NO_PUBLISHER_RETRY_S;
 use crate::{
     attribution::AttributionError,
     commerce::{CommerceError, Refusal},
     live::{ChatRefusal, LiveError, QuestionRefusal, SessionRefusal},
+    media::MediaError,
     people::PeopleError,
     store::StoreError,
 };
@@ -253,6 +255,31 @@ impl From<LiveError> for Problem {
             LiveError::UnknownReaction | LiveError::Terms(_) => Self::invalid(error.to_string()),
             LiveError::Busy => Self::new(Kind::Unavailable, error.to_string()).retry_after_ms(UNAVAILABLE_RETRY_MS),
             LiveError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<MediaError> for Problem {
+    fn from(error: MediaError) -> Self {
+        let text = error.to_string();
+        match error {
+            MediaError::UnsupportedMedia => Self::new(Kind::UnsupportedMedia, text),
+            MediaError::BadOffer(_) => Self::invalid(text),
+            MediaError::WrongContentType(_) => Self::new(Kind::UnsupportedContentType, text),
+            MediaError::OfferTooLarge => Self::new(Kind::TooLarge, text),
+            MediaError::PublisherExists => Self::new(Kind::PublisherExists, text),
+            MediaError::NoPublisher => Self::new(Kind::NoPublisher, text).retry_after_ms(NO_PUBLISHER_RETRY_S * 1000),
+            MediaError::Full | MediaError::Busy | MediaError::Stopped => {
+                Self::new(Kind::Unavailable, text).retry_after_ms(UNAVAILABLE_RETRY_MS)
+            }
+            MediaError::NoSuchSession => Self::new(Kind::NotFound, text),
+            MediaError::MissingEtag => Self::new(Kind::EtagMissing, text),
+            MediaError::StaleEtag => Self::new(Kind::StaleEtag, text),
+            MediaError::RestartRefused => Self::new(Kind::Conflict, text),
+            MediaError::CannotOpen(_) => {
+                tracing::error!(error = %text, "media room");
+                Self::new(Kind::Internal, "please try again; if it stays, tell the operator")
+            }
         }
     }
 }

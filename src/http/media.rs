@@ -1,0 +1,254 @@
+//! Edge: WHIP and WHEP (RFC 9725 and its mirror for playback).
+//!
+//! Owns the headers of the media routes: content types, `Location`, entity tags, CORS. Who may publish is decided by
+//! the caller before these functions; a session's path is unguessable and is the right to change or end it.
+//! Invariants: an answer is complete (all candidates, no trickle from us); other origins' players and publishers may
+//! call, with a bearer key and never with a cookie of ours.
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header},
+    middleware::{self, Next},
+    response::IntoResponse,
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    PathId,
+    auth::Guest,
+    problem::{Kind, Problem},
+};
+use crate::{
+    app::App,
+    ids::{LiveId, MediaSessionId},
+    live::Phase,
+    media::{Answer, Media, MediaError, VideoCodec},
+};
+
+/// The media type of an offer and an answer.
+pub const SDP: &str = "application/sdp";
+/// The media type of trickled candidates.
+pub const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+/// After so many seconds a viewer asks again whether there is a picture.
+pub const NO_PUBLISHER_RETRY_S: u64 = 2;
+
+const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+/// A browser may remember a preflight for so long.
+const PREFLIGHT_MAX_AGE_S: &str = "86400";
+/// What a VP8 publisher is told (RFC 9110 deprecates `Warning`, but leaves it to be read by people).
+const VP8_WARNING: &str = "299 - \"VP8 is carried live only: no HLS, no replay; send H.264 constrained baseline\"";
+
+/// The media routes, open to other origins.
+pub(super) fn router() -> OpenApiRouter<App> {
+    let other_methods = axum::Router::new()
+        .route("/v1/lives/{live}/whip", axum::routing::get(empty).options(post_options))
+        .route("/v1/lives/{live}/whep", axum::routing::get(empty).options(post_options))
+        .route("/v1/whip/{session}", axum::routing::get(empty).options(session_options))
+        .route("/v1/whep/{session}", axum::routing::get(empty).options(session_options));
+    OpenApiRouter::new()
+        .routes(routes!(whip))
+        .routes(routes!(whep))
+        .routes(routes!(whip_trickle, whip_end))
+        .routes(routes!(whep_trickle, whep_end))
+        .merge(OpenApiRouter::from(other_methods))
+        .layer(middleware::from_fn(cors))
+}
+
+/// Who publishes: the live's stream key, or its liver's own session.
+async fn publisher(app: &App, live: &LiveId, headers: &HeaderMap, guest: Guest) -> Result<String, Problem> {
+    let found = app.lives.load(live).await?;
+    if found.ended_at().is_some() {
+        return Err(Problem::new(Kind::LiveEnded, "the live has ended"));
+    }
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    if let Some(key) = bearer.map(str::trim).filter(|key| !key.starts_with("hk_")) {
+        if app.lives.verify_stream_key(live, key).await? {
+            return Ok(crate::people::digest(key));
+        }
+        return Err(Problem::new(Kind::NotSignedIn, "this is not the live's stream key; make a new one in the studio"));
+    }
+    let person = guest.0.ok_or_else(|| Problem::new(Kind::NotSignedIn, "send the live's stream key as a bearer token"))?;
+    match person.liver_id {
+        Some(liver) if liver == found.liver_id => Ok(liver.to_string()),
+        _ => Err(Problem::new(Kind::Forbidden, "this live is another liver's")),
+    }
+}
+
+/// Who may watch: anybody once it is on air, its liver before.
+async fn check_viewer(app: &App, live: &LiveId, guest: Guest) -> Result<(), Problem> {
+    let found = app.lives.load(live).await?;
+    let own = guest.0.and_then(|person| person.liver_id).is_some_and(|liver| liver == found.liver_id);
+    match found.session.phase {
+        Phase::Scheduled if !own => Err(Problem::new(Kind::LiveNotLive, "the live has not begun")),
+        Phase::Ended { .. } => Err(Problem::new(Kind::LiveEnded, "the live has ended")),
+        Phase::Scheduled | Phase::Live { .. } => Ok(()),
+    }
+}
+
+/// Publish (WHIP, RFC 9725). Authorised by the live's stream key or its liver's session.
+#[utoipa::path(post, path = "/v1/lives/{live}/whip", tag = "media", params(("live" = String, Path)),
+    request_body(content = String, content_type = "application/sdp"),
+    responses((status = 201, body = String, content_type = "application/sdp"), (status = "4XX", body = Problem)))]
+async fn whip(
+    State(app): State<App>,
+    PathId(live): PathId<LiveId>,
+    guest: Guest,
+    headers: HeaderMap,
+    offer: String,
+) -> Result<Response<Body>, Problem> {
+    let publisher = publisher(&app, &live, &headers, guest).await?;
+    Ok(whip_post(&app.media, live, publisher, &headers, offer).await?)
+}
+
+/// Watch (WHEP).
+#[utoipa::path(post, path = "/v1/lives/{live}/whep", tag = "media", params(("live" = String, Path)),
+    request_body(content = String, content_type = "application/sdp"),
+    responses((status = 201, body = String, content_type = "application/sdp"), (status = "4XX", body = Problem)))]
+async fn whep(
+    State(app): State<App>,
+    PathId(live): PathId<LiveId>,
+    guest: Guest,
+    headers: HeaderMap,
+    offer: String,
+) -> Result<Response<Body>, Problem> {
+    check_viewer(&app, &live, guest).await?;
+    Ok(whep_post(&app.media, live, &headers, offer).await?)
+}
+
+macro_rules! session_routes {
+    ($path:literal, $trickle:ident, $end:ident) => {
+        /// Trickle ICE candidates.
+        #[utoipa::path(patch, path = $path, tag = "media", params(("session" = String, Path)),
+            request_body(content = String, content_type = "application/trickle-ice-sdpfrag"),
+            responses((status = 204), (status = "4XX", body = Problem)))]
+        async fn $trickle(
+            State(app): State<App>,
+            PathId(session): PathId<MediaSessionId>,
+            headers: HeaderMap,
+            fragment: String,
+        ) -> Result<Response<Body>, Problem> {
+            Ok(session_patch(&app.media, &session, &headers, fragment).await?)
+        }
+
+        /// End the session.
+        #[utoipa::path(delete, path = $path, tag = "media", params(("session" = String, Path)),
+            responses((status = 200), (status = 404, body = Problem)))]
+        async fn $end(State(app): State<App>, PathId(session): PathId<MediaSessionId>) -> Result<Response<Body>, Problem> {
+            Ok(session_delete(&app.media, &session).await?)
+        }
+    };
+}
+
+session_routes!("/v1/whip/{session}", whip_trickle, whip_end);
+session_routes!("/v1/whep/{session}", whep_trickle, whep_end);
+
+/// `POST /v1/lives/{live}/whip`: a publisher's offer. `publisher` says who it is; the same one may take over.
+///
+/// # Errors
+/// The media room's refusals.
+pub async fn whip_post(
+    media: &Media,
+    live: LiveId,
+    publisher: String,
+    headers: &HeaderMap,
+    offer: String,
+) -> Result<Response<Body>, MediaError> {
+    expect_type(headers, SDP)?;
+    let answer = media.publish(live, publisher, offer).await?;
+    let codec = answer.codec;
+    let mut response = created("/v1/whip/", answer);
+    if codec == VideoCodec::Vp8 {
+        response.headers_mut().insert(header::WARNING, HeaderValue::from_static(VP8_WARNING));
+    }
+    Ok(response)
+}
+
+/// `POST /v1/lives/{live}/whep`: a viewer's offer.
+///
+/// # Errors
+/// The media room's refusals.
+pub async fn whep_post(
+    media: &Media,
+    live: LiveId,
+    headers: &HeaderMap,
+    offer: String,
+) -> Result<Response<Body>, MediaError> {
+    expect_type(headers, SDP)?;
+    Ok(created("/v1/whep/", media.watch(live, offer).await?))
+}
+
+/// `PATCH /v1/whip/{session}` and `/v1/whep/{session}`: trickled candidates.
+///
+/// # Errors
+/// The media room's refusals.
+pub async fn session_patch(
+    media: &Media,
+    session: &MediaSessionId,
+    headers: &HeaderMap,
+    fragment: String,
+) -> Result<Response<Body>, MediaError> {
+    expect_type(headers, SDP_FRAGMENT)?;
+    let tag = headers.get(header::IF_MATCH).and_then(|tag| tag.to_str().ok());
+    media.trickle(session, tag, fragment).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `DELETE /v1/whip/{session}` and `/v1/whep/{session}`: the end of a session. Entity tags are ignored.
+///
+/// # Errors
+/// [`MediaError::NoSuchSession`].
+pub async fn session_delete(media: &Media, session: &MediaSessionId) -> Result<Response<Body>, MediaError> {
+    media.close(session).await?;
+    Ok(StatusCode::OK.into_response())
+}
+
+/// `GET` on a media route: nothing to see, and not an error (RFC 9725, section 4.1).
+pub async fn empty() -> Response<Body> {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// `OPTIONS` on a POST route: what it takes. The preflight headers come from [`cors`].
+pub async fn post_options() -> Response<Body> {
+    (StatusCode::NO_CONTENT, [(ACCEPT_POST, SDP)]).into_response()
+}
+
+/// `OPTIONS` on a session.
+pub async fn session_options() -> Response<Body> {
+    (StatusCode::NO_CONTENT, [(ACCEPT_PATCH, SDP_FRAGMENT)]).into_response()
+}
+
+/// Middleware of the media routes: lets other origins' pages call them, errors included.
+pub async fn cors(request: Request, next: Next) -> Response<Body> {
+    let is_preflight = request.method() == Method::OPTIONS;
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
+    set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+    set(header::ACCESS_CONTROL_EXPOSE_HEADERS, "location, etag, link, retry-after, accept-post, accept-patch, warning");
+    if is_preflight {
+        set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PATCH, DELETE, OPTIONS");
+        set(header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, if-match");
+        set(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE_S);
+    }
+    response
+}
+
+fn created(path: &str, answer: Answer) -> Response<Body> {
+    let location = format!("{path}{}", answer.session);
+    let headers = [
+        (header::CONTENT_TYPE, SDP.to_owned()),
+        (header::LOCATION, location),
+        (header::ETAG, answer.etag),
+        (ACCEPT_PATCH, SDP_FRAGMENT.to_owned()),
+    ];
+    (StatusCode::CREATED, headers, answer.sdp).into_response()
+}
+
+/// Parameters of the media type do not matter, its letter case neither.
+fn expect_type(headers: &HeaderMap, wanted: &'static str) -> Result<(), MediaError> {
+    let found = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = found.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(wanted) { Ok(()) } else { Err(MediaError::WrongContentType(wanted)) }
+}

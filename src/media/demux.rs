@@ -1,0 +1,143 @@
+//! Pure: whose datagram is this?
+//!
+//! Owns the two tables behind the one UDP port: a STUN check names its session by our ICE user fragment; everything
+//! else comes from an address that a session answered before.
+//! Invariant: an address is learned only when the session sends a STUN answer there, that is, after the library
+//! verified the check's integrity; so nobody can take over an address by naming a session.
+
+use std::{collections::HashMap, net::SocketAddr};
+
+use super::sfu::Slot;
+
+/// Addresses remembered per session; a browser tries a handful. The oldest is forgotten.
+const MAX_ADDRESSES: usize = 16;
+
+const STUN_HEADER_BYTES: usize = 20;
+const STUN_BINDING_REQUEST: [u8; 2] = [0x00, 0x01];
+const STUN_USERNAME: u16 = 0x0006;
+
+#[derive(Debug, Default)]
+pub(super) struct Demux {
+    by_ufrag: HashMap<String, Slot>,
+    by_address: HashMap<SocketAddr, Slot>,
+    known: HashMap<Slot, Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    ufrag: String,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Demux {
+    pub(super) fn add(&mut self, slot: Slot, ufrag: String) {
+        self.by_ufrag.insert(ufrag.clone(), slot);
+        self.known.insert(slot, Known { ufrag, addresses: Vec::new() });
+    }
+
+    pub(super) fn remove(&mut self, slot: Slot) {
+        let Some(known) = self.known.remove(&slot) else {
+            return;
+        };
+        self.by_ufrag.remove(&known.ufrag);
+        for address in known.addresses {
+            if self.by_address.get(&address) == Some(&slot) {
+                self.by_address.remove(&address);
+            }
+        }
+    }
+
+    /// Whose it is; `None` for strangers.
+    pub(super) fn find(&self, source: SocketAddr, datagram: &[u8]) -> Option<Slot> {
+        if let Some(ufrag) = binding_request_ufrag(datagram) {
+            return self.by_ufrag.get(ufrag).copied();
+        }
+        self.by_address.get(&source).copied()
+    }
+
+    /// The session sends this datagram there.
+    pub(super) fn sent(&mut self, slot: Slot, to: SocketAddr, datagram: &[u8]) {
+        let is_stun = datagram.first().is_some_and(|byte| *byte < 2);
+        if !is_stun || self.by_address.get(&to) == Some(&slot) {
+            return;
+        }
+        let Some(known) = self.known.get_mut(&slot) else {
+            return;
+        };
+        if known.addresses.len() == MAX_ADDRESSES {
+            let oldest = known.addresses.remove(0);
+            if self.by_address.get(&oldest) == Some(&slot) {
+                self.by_address.remove(&oldest);
+            }
+        }
+        known.addresses.push(to);
+        self.by_address.insert(to, slot);
+    }
+}
+
+/// Our side of the USERNAME in a STUN binding request.
+fn binding_request_ufrag(datagram: &[u8]) -> Option<&str> {
+    let (header, mut attributes) = datagram.split_at_checked(STUN_HEADER_BYTES)?;
+    if header[..2] != STUN_BINDING_REQUEST {
+        return None;
+    }
+    while let Some((head, rest)) = attributes.split_at_checked(4) {
+        let kind = u16::from_be_bytes([head[0], head[1]]);
+        let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
+        if kind == STUN_USERNAME {
+            let name = std::str::from_utf8(rest.get(..len)?).ok()?;
+            return Some(name.split_once(':').map_or(name, |(ours, _)| ours));
+        }
+        attributes = rest.get(len.next_multiple_of(4)..)?;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(username: &str) -> Vec<u8> {
+        let mut datagram = vec![0u8; STUN_HEADER_BYTES];
+        datagram[1] = 1;
+        datagram.extend([0x80, 0x22, 0, 3, b'x', b'y', b'z', 0]);
+        datagram.extend([0, 6, 0, u8::try_from(username.len()).expect("short")]);
+        datagram.extend(username.as_bytes());
+        datagram
+    }
+
+    #[test]
+    fn a_check_is_found_by_its_name_and_media_by_its_address() {
+        let mut demux = Demux::default();
+        let browser: SocketAddr = "192.0.2.7:5000".parse().expect("an address");
+        demux.add(3, "ours".into());
+        assert_eq!(demux.find(browser, &check("ours:theirs")), Some(3));
+        assert_eq!(demux.find(browser, &check("other:theirs")), None);
+        assert_eq!(demux.find(browser, &[0x80, 0x60]), None, "no answer went there yet");
+        demux.sent(3, browser, &[0x16, 0xfe]);
+        assert_eq!(demux.find(browser, &[0x80, 0x60]), None, "only an answered check teaches an address");
+        demux.sent(3, browser, &[0x01, 0x01]);
+        assert_eq!(demux.find(browser, &[0x80, 0x60]), Some(3));
+        demux.remove(3);
+        assert_eq!(demux.find(browser, &[0x80, 0x60]), None);
+        assert_eq!(demux.find(browser, &check("ours:theirs")), None);
+    }
+
+    #[test]
+    fn a_session_keeps_a_bounded_number_of_addresses() {
+        let mut demux = Demux::default();
+        demux.add(3, "ours".into());
+        for port in 1..100 {
+            demux.sent(3, SocketAddr::from(([192, 0, 2, 1], port)), &[0x01, 0x01]);
+        }
+        assert_eq!(demux.by_address.len(), MAX_ADDRESSES);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn rubbish_is_nobodys(datagram in proptest::collection::vec(0u8..=255, 0..64)) {
+            let demux = Demux::default();
+            proptest::prop_assert_eq!(demux.find(SocketAddr::from(([192, 0, 2, 1], 9)), &datagram), None);
+        }
+    }
+}

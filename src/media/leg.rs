@@ -1,0 +1,372 @@
+//! Edge: one peer's transport: SDP, ICE, DTLS, SRTP and RTCP by `str0m`.
+//!
+//! Owns everything that knows the library. The engine sees the trait [`Leg`] only, so another library, or a fan-out
+//! that seals packets itself, can stand behind it.
+//! Invariants: `now` is always a parameter; the library never takes the process down: whatever a peer sends, a panic
+//! inside it ends that leg alone; no leg sends the transport-wide sequence extension to a viewer.
+
+use std::{
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Instant,
+};
+
+use str0m::{
+    Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig,
+    change::SdpOffer,
+    config::{CryptoProvider, DtlsCert, DtlsVersion},
+    format::{Codec, CodecConfig, CodecSpec, FormatParams, PayloadParams},
+    media::{Frequency, KeyframeRequestKind, Mid, Pt},
+    net::{Protocol, Receive},
+    rtp::{Extension, ExtensionMap, RtpPacket, RtpWrite, Ssrc},
+};
+
+use super::{
+    numbering::Place,
+    packet::{Kind, Packet, VideoCodec, starts_keyframe},
+    sdp::Offer,
+};
+
+/// Packets kept per viewer to answer its NACKs: about two seconds.
+const VIEWER_RESEND_PACKETS: usize = 384;
+
+/// Streams of a peer that are remembered; two are in use.
+const MAX_PEER_STREAMS: usize = 32;
+
+/// Which way the media goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Publisher,
+    Viewer,
+}
+
+/// What a leg wants from its engine.
+pub(super) enum Step {
+    Send { to: SocketAddr, datagram: Vec<u8> },
+    Connected,
+    Packet(Packet),
+    KeyframeRequested,
+    /// Nothing more until this time.
+    Wait(Instant),
+    /// The peer closed, or the transport failed.
+    Over,
+}
+
+/// One peer's transport. After every call that changes it, [`Leg::step`] is called until it waits.
+pub(super) trait Leg: Send {
+    fn receive(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]);
+    fn tick(&mut self, now: Instant);
+    fn deliver(&mut self, now: Instant, packet: &Packet, place: Place);
+    fn ask_keyframe(&mut self);
+    fn add_candidate(&mut self, candidate: &str);
+    fn close(&mut self, now: Instant);
+    fn step(&mut self) -> Step;
+}
+
+/// A leg whose offer was answered.
+pub(super) struct Answered {
+    pub(super) leg: Box<dyn Leg>,
+    pub(super) sdp: String,
+    pub(super) ufrag: String,
+}
+
+/// The library refused the offer, in its words.
+#[derive(Debug)]
+pub(super) struct Refused(pub(super) String);
+
+/// What all legs of an engine share: the certificate and our addresses.
+pub(super) struct LegMaker {
+    crypto: Arc<CryptoProvider>,
+    certificate: DtlsCert,
+    candidates: Vec<SocketAddr>,
+}
+
+impl LegMaker {
+    /// `None` when no certificate could be made.
+    pub(super) fn new(candidates: Vec<SocketAddr>) -> Option<Self> {
+        let crypto = Arc::new(str0m_aws_lc_rs::default_provider());
+        let certificate = crypto.dtls_provider.generate_certificate()?;
+        Some(Self { crypto, certificate, candidates })
+    }
+
+    /// Answers an offer; the answer holds our candidates.
+    pub(super) fn answer(&self, role: Role, codec: VideoCodec, offer: &Offer, now: Instant) -> Result<Answered, Refused> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.try_answer(role, codec, offer, now)));
+        outcome.unwrap_or_else(|_| Err(Refused("the offer cannot be answered".into())))
+    }
+
+    fn try_answer(&self, role: Role, codec: VideoCodec, offer: &Offer, now: Instant) -> Result<Answered, Refused> {
+        let refused = |error: &dyn std::fmt::Display| Refused(error.to_string());
+        let parsed = SdpOffer::from_sdp_string(&dtls_roles(role, &offer.text)).map_err(|error| refused(&error))?;
+        let mut config = RtcConfig::new()
+            .set_crypto_provider(Arc::clone(&self.crypto))
+            .set_dtls_cert(self.certificate.clone())
+            .set_dtls_version(if role == Role::Viewer { DtlsVersion::Dtls12 } else { DtlsVersion::Auto })
+            .set_ice_lite(true)
+            .set_rtp_mode(true)
+            .set_send_buffer_video(VIEWER_RESEND_PACKETS)
+            .set_extension_map(extensions(role));
+        *config.codec_config() = codecs(role, codec);
+        let mut rtc = config.build(now);
+        for address in &self.candidates {
+            let candidate = Candidate::host(*address, "udp").map_err(|error| refused(&error))?;
+            rtc.add_local_candidate(candidate);
+        }
+        let answer = rtc.sdp_api().accept_offer(parsed).map_err(|error| refused(&error))?;
+        let ufrag = rtc.direct_api().local_ice_credentials().ufrag;
+        let mut leg = StrLeg {
+            rtc,
+            codec,
+            candidates: self.candidates.clone(),
+            video: None,
+            audio: None,
+            kinds: Vec::new(),
+            over: false,
+        };
+        leg.find_tracks(role, offer)?;
+        Ok(Answered { leg: Box::new(leg), sdp: answer.to_sdp_string(), ufrag })
+    }
+}
+
+/// Towards a viewer that leaves the choice to us we are the DTLS client: our handshake is complete only after the
+/// viewer's, so the keyframe that follows at once never meets a viewer without keys, not even when the last flight is
+/// lost. A publisher is served as the DTLS server, for it sends when it is ready.
+fn dtls_roles(role: Role, offer: &str) -> std::borrow::Cow<'_, str> {
+    match role {
+        Role::Viewer => offer.replace("a=setup:actpass", "a=setup:passive").into(),
+        Role::Publisher => offer.into(),
+    }
+}
+
+/// Header extensions: transport-wide congestion control for the ingest only, for a browser without its feedback stays
+/// at its start rate; a viewer of one layer would only cost us feedback to read.
+fn extensions(role: Role) -> ExtensionMap {
+    let mut map = ExtensionMap::empty();
+    map.set(4, Extension::RtpMid);
+    if role == Role::Publisher {
+        map.set(3, Extension::TransportSequenceNumber);
+    }
+    map
+}
+
+fn codecs(role: Role, codec: VideoCodec) -> CodecConfig {
+    let spec = |codec, clock_rate, channels, format| CodecSpec { codec, clock_rate, channels, format };
+    let opus = FormatParams { min_p_time: Some(10), use_inband_fec: Some(true), ..FormatParams::default() };
+    let opus = spec(Codec::Opus, Frequency::FORTY_EIGHT_KHZ, Some(2), opus);
+    let h264 = |profile| {
+        let format = FormatParams {
+            level_asymmetry_allowed: Some(true),
+            packetization_mode: Some(1),
+            profile_level_id: Some(profile),
+            ..FormatParams::default()
+        };
+        spec(Codec::H264, Frequency::NINETY_KHZ, None, format)
+    };
+    let vp8 = || spec(Codec::Vp8, Frequency::NINETY_KHZ, None, FormatParams::default());
+    let mut params = vec![PayloadParams::new(111.into(), None, opus)];
+    match codec {
+        VideoCodec::H264 => {
+            params.push(PayloadParams::new(108.into(), Some(109.into()), h264(0x0042_e01f)));
+            params.push(PayloadParams::new(127.into(), Some(121.into()), h264(0x0042_001f)));
+        }
+        VideoCodec::Vp8 => params.push(PayloadParams::new(96.into(), Some(97.into()), vp8())),
+    }
+    for param in &mut params {
+        param.set_fb_remb(false);
+        param.set_fb_transport_cc(role == Role::Publisher);
+    }
+    CodecConfig::new_from_payload_params(params)
+}
+
+/// One direction of one kind of media.
+#[derive(Debug)]
+struct Track {
+    mid: Mid,
+    /// Ours, towards a viewer.
+    ssrc: Option<Ssrc>,
+    pt: Pt,
+}
+
+struct StrLeg {
+    rtc: Rtc,
+    codec: VideoCodec,
+    candidates: Vec<SocketAddr>,
+    video: Option<Track>,
+    audio: Option<Track>,
+    /// What the peer's streams carry.
+    kinds: Vec<(Ssrc, Option<Kind>)>,
+    over: bool,
+}
+
+impl StrLeg {
+    /// Learns from the library what was agreed for the first video and the first audio of the offer.
+    fn find_tracks(&mut self, role: Role, offer: &Offer) -> Result<(), Refused> {
+        for (is_video, mid) in &offer.mids {
+            let track = self.track(Mid::from(mid.as_str()), role);
+            let place = if *is_video { &mut self.video } else { &mut self.audio };
+            if place.is_none() {
+                *place = track;
+            }
+        }
+        if self.video.is_some() { Ok(()) } else { Err(Refused("no video was agreed on".into())) }
+    }
+
+    fn track(&mut self, mid: Mid, role: Role) -> Option<Track> {
+        let media = self.rtc.media(mid)?;
+        let fits = match role {
+            Role::Publisher => media.direction().is_receiving(),
+            Role::Viewer => media.direction().is_sending(),
+        };
+        let agreed = media.remote_pts().to_vec();
+        let ours = self.rtc.codec_config().params().iter().map(PayloadParams::pt);
+        let pt = ours.into_iter().find(|pt| fits && agreed.contains(pt))?;
+        let ssrc = self.rtc.direct_api().stream_tx_by_mid(mid, None).map(|stream| stream.ssrc());
+        Some(Track { mid, ssrc, pt })
+    }
+
+    /// Runs the library; its panic or error is this leg's end.
+    fn guarded<T>(&mut self, run: impl FnOnce(&mut Rtc) -> Result<T, str0m::RtcError>) -> Option<T> {
+        if self.over {
+            return None;
+        }
+        match catch_unwind(AssertUnwindSafe(|| run(&mut self.rtc))) {
+            Ok(Ok(value)) => Some(value),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "peer transport failed");
+                self.over = true;
+                None
+            }
+            Err(_) => {
+                tracing::error!("peer transport panicked");
+                self.over = true;
+                None
+            }
+        }
+    }
+
+    fn kind_of(&mut self, ssrc: Ssrc) -> Option<Kind> {
+        if let Some((_, kind)) = self.kinds.iter().find(|(known, _)| *known == ssrc) {
+            return *kind;
+        }
+        let mid = self.rtc.direct_api().stream_rx(&ssrc).map(|stream| stream.mid())?;
+        let is = |track: &Option<Track>| track.as_ref().is_some_and(|track| track.mid == mid);
+        let kind = match () {
+            () if is(&self.video) => Some(Kind::Video),
+            () if is(&self.audio) => Some(Kind::Audio),
+            () => None,
+        };
+        if self.kinds.len() == MAX_PEER_STREAMS {
+            self.kinds.clear();
+        }
+        self.kinds.push((ssrc, kind));
+        kind
+    }
+
+    fn packet(&mut self, packet: RtpPacket) -> Option<Packet> {
+        let kind = self.kind_of(packet.header.ssrc)?;
+        let starts_keyframe = kind == Kind::Video && starts_keyframe(self.codec, &packet.payload);
+        Some(Packet {
+            kind,
+            ssrc: *packet.header.ssrc,
+            seq: *packet.seq_no,
+            ts: packet.time.numer(),
+            marker: packet.header.marker,
+            starts_keyframe,
+            payload: packet.payload,
+        })
+    }
+
+    fn event(&mut self, event: Event) -> Option<Step> {
+        match event {
+            Event::Connected => Some(Step::Connected),
+            Event::RtpPacket(packet) => self.packet(packet).map(Step::Packet),
+            Event::KeyframeRequest(_) => Some(Step::KeyframeRequested),
+            Event::IceConnectionStateChange(IceConnectionState::Disconnected) | Event::Closed => {
+                self.over = true;
+                Some(Step::Over)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Leg for StrLeg {
+    fn receive(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) {
+        // The library pairs a peer with one of our candidates; behind one socket any of its family will do.
+        let same_family = |ours: &&SocketAddr| ours.is_ipv4() == source.is_ipv4();
+        let Some(destination) = self.candidates.iter().find(same_family).copied() else {
+            return;
+        };
+        let Ok(receive) = Receive::new(Protocol::Udp, source, destination, datagram) else {
+            return;
+        };
+        self.guarded(|rtc| rtc.handle_input(Input::Receive(now, receive)));
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.guarded(|rtc| rtc.handle_input(Input::Timeout(now)));
+    }
+
+    fn deliver(&mut self, now: Instant, packet: &Packet, place: Place) {
+        let track = if packet.kind == Kind::Video { &self.video } else { &self.audio };
+        let Some((ssrc, pt)) = track.as_ref().and_then(|track| Some((track.ssrc?, track.pt))) else {
+            return;
+        };
+        let write = RtpWrite::new(pt, place.seq.into(), place.ts, now, Arc::clone(&packet.payload))
+            .marker(packet.marker)
+            .nackable(packet.kind == Kind::Video);
+        self.guarded(|rtc| {
+            if let Some(stream) = rtc.direct_api().stream_tx(&ssrc) {
+                stream.write_rtp(write);
+            }
+            rtc.handle_input(Input::Timeout(now))
+        });
+    }
+
+    fn ask_keyframe(&mut self) {
+        let Some(mid) = self.video.as_ref().map(|track| track.mid) else {
+            return;
+        };
+        self.guarded(|rtc| {
+            if let Some(stream) = rtc.direct_api().stream_rx_by_mid(mid, None) {
+                stream.request_keyframe(KeyframeRequestKind::Pli);
+            }
+            Ok(())
+        });
+    }
+
+    fn add_candidate(&mut self, candidate: &str) {
+        // What does not parse (a browser's `.local` name) is not needed: the browser's own checks reach us.
+        if let Ok(candidate) = Candidate::from_sdp_string(candidate) {
+            self.guarded(|rtc| {
+                rtc.add_remote_candidate(candidate);
+                Ok(())
+            });
+        }
+    }
+
+    fn close(&mut self, now: Instant) {
+        self.guarded(|rtc| {
+            rtc.close()?;
+            rtc.handle_input(Input::Timeout(now))
+        });
+    }
+
+    fn step(&mut self) -> Step {
+        loop {
+            match self.guarded(Rtc::poll_output) {
+                None => return Step::Over,
+                Some(Output::Timeout(at)) => return Step::Wait(at),
+                Some(Output::Transmit(transmit)) => {
+                    return Step::Send { to: transmit.destination, datagram: transmit.contents.into() };
+                }
+                Some(Output::Event(event)) => {
+                    if let Some(step) = self.event(event) {
+                        return step;
+                    }
+                }
+            }
+        }
+    }
+}

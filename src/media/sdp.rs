@@ -1,0 +1,171 @@
+//! Pure: what an offer offers.
+//!
+//! Owns the reading of SDP that comes before the library sees it: which of our codecs it has and in which direction
+//! it wants them. Simulcast is taken out of the offer, so the browser sends one layer.
+
+use super::packet::VideoCodec;
+
+/// An offer that we can answer in part at least.
+#[derive(Debug, Clone)]
+pub(super) struct Offer {
+    /// The offer for the library: CRLF lines, no simulcast.
+    pub(super) text: String,
+    pub(super) h264: bool,
+    pub(super) vp8: bool,
+    pub(super) sends: bool,
+    pub(super) receives: bool,
+    /// The media ids in their order, and whether they are video.
+    pub(super) mids: Vec<(bool, String)>,
+}
+
+/// Why a text is no offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NotAnOffer(pub(super) &'static str);
+
+/// One m-line and what belongs to it.
+#[derive(Default)]
+struct Section<'a> {
+    is_video: bool,
+    is_audio: bool,
+    mid: Option<&'a str>,
+    rtpmaps: Vec<(&'a str, String)>,
+    fmtps: Vec<(&'a str, &'a str)>,
+    direction: Option<&'a str>,
+}
+
+impl Offer {
+    pub(super) fn parse(sdp: &str) -> Result<Self, NotAnOffer> {
+        if !sdp.starts_with("v=0") {
+            return Err(NotAnOffer("it does not begin with v=0"));
+        }
+        let kept: Vec<&str> = sdp.lines().map(str::trim_end).filter(|line| !is_simulcast(line)).collect();
+        let text = kept.join("\r\n") + "\r\n";
+        let mut offer = Self { text, h264: false, vp8: false, sends: false, receives: false, mids: Vec::new() };
+        let mut session_direction = None;
+        let mut sections: Vec<Section<'_>> = Vec::new();
+        for line in &kept {
+            if let Some(media) = line.strip_prefix("m=") {
+                sections.push(Section::of(media));
+            }
+            let Some(attribute) = line.strip_prefix("a=") else {
+                continue;
+            };
+            match sections.last_mut() {
+                Some(section) => section.read(attribute),
+                None if is_direction(attribute) => session_direction = Some(attribute),
+                None => {}
+            }
+        }
+        for section in sections.iter().filter(|section| section.is_video) {
+            offer.h264 |= section.has_h264();
+            offer.vp8 |= section.has("VP8/90000");
+            let direction = section.direction.or(session_direction).unwrap_or("sendrecv");
+            offer.sends |= matches!(direction, "sendrecv" | "sendonly");
+            offer.receives |= matches!(direction, "sendrecv" | "recvonly");
+        }
+        for section in sections.iter().filter(|section| section.is_video || section.is_audio) {
+            offer.mids.extend(section.mid.map(|mid| (section.is_video, mid.to_owned())));
+        }
+        if sections.is_empty() {
+            return Err(NotAnOffer("it has no media"));
+        }
+        Ok(offer)
+    }
+
+    /// The codec to use: the one that the live has, else H.264 before VP8.
+    pub(super) fn choose(&self, fixed: Option<VideoCodec>) -> Option<VideoCodec> {
+        match fixed {
+            Some(VideoCodec::H264) | None if self.h264 => Some(VideoCodec::H264),
+            Some(VideoCodec::Vp8) | None if self.vp8 => Some(VideoCodec::Vp8),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Section<'a> {
+    fn of(media: &str) -> Self {
+        Self { is_video: media.starts_with("video "), is_audio: media.starts_with("audio "), ..Self::default() }
+    }
+
+    fn read(&mut self, attribute: &'a str) {
+        if let Some((pt, codec)) = attribute.strip_prefix("rtpmap:").and_then(|rest| rest.split_once(' ')) {
+            self.rtpmaps.push((pt, codec.to_ascii_uppercase()));
+        } else if let Some((pt, format)) = attribute.strip_prefix("fmtp:").and_then(|rest| rest.split_once(' ')) {
+            self.fmtps.push((pt, format));
+        } else if let Some(mid) = attribute.strip_prefix("mid:") {
+            self.mid = Some(mid);
+        } else if is_direction(attribute) {
+            self.direction = Some(attribute);
+        }
+    }
+
+    fn has(&self, codec: &str) -> bool {
+        self.rtpmaps.iter().any(|(_, name)| name == codec)
+    }
+
+    /// Baseline or constrained baseline, packetization-mode 1.
+    fn has_h264(&self) -> bool {
+        let payload_types = self.rtpmaps.iter().filter(|(_, name)| name == "H264/90000").map(|(pt, _)| *pt);
+        payload_types.into_iter().any(|pt| {
+            let format = self.fmtps.iter().find(|(of, _)| *of == pt).map_or("", |(_, format)| format);
+            let format = format.to_ascii_lowercase().replace(' ', "");
+            let mut parameters = format.split(';');
+            let profile = parameters.clone().find_map(|parameter| parameter.strip_prefix("profile-level-id="));
+            parameters.any(|parameter| parameter == "packetization-mode=1")
+                && profile.is_none_or(|profile| profile.starts_with("42"))
+        })
+    }
+}
+
+fn is_direction(attribute: &str) -> bool {
+    matches!(attribute, "sendrecv" | "sendonly" | "recvonly" | "inactive")
+}
+
+fn is_simulcast(line: &str) -> bool {
+    line.starts_with("a=simulcast:") || line.starts_with("a=rid:") || line.is_empty()
+}
+
+/// The candidates of a trickle fragment (RFC 8840).
+pub(super) fn candidates(fragment: &str) -> impl Iterator<Item = &str> {
+    fragment.lines().filter_map(|line| line.trim_end().strip_prefix("a=")).filter(|a| a.starts_with("candidate:"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n\
+        a=sendonly\r\na=rtpmap:111 opus/48000/2\r\nm=video 9 UDP/TLS/RTP/SAVPF 96 97 98\r\na=sendonly\r\n\
+        a=rtpmap:96 VP8/90000\r\na=rtpmap:97 h264/90000\r\n\
+        a=fmtp:97 level-asymmetry-allowed=1; packetization-mode=1;profile-level-id=42E01F\r\n\
+        a=rid:h send\r\na=simulcast:send h;l\r\n";
+
+    #[test]
+    fn h264_is_preferred_and_simulcast_is_taken_out() {
+        let offer = Offer::parse(OFFER).expect("an offer");
+        assert!(offer.h264 && offer.vp8 && offer.sends && !offer.receives);
+        assert_eq!(offer.choose(None), Some(VideoCodec::H264));
+        assert_eq!(offer.choose(Some(VideoCodec::Vp8)), Some(VideoCodec::Vp8));
+        assert!(!offer.text.contains("simulcast") && !offer.text.contains("a=rid"));
+    }
+
+    #[test]
+    fn other_profiles_and_modes_are_not_ours() {
+        for other in [
+            ("packetization-mode=1", "packetization-mode=0"),
+            ("42E01F", "64001f"),
+            ("h264/90000", "H265/90000"),
+        ] {
+            let offer = Offer::parse(&OFFER.replace(other.0, other.1)).expect("an offer");
+            assert_eq!(offer.choose(None), Some(VideoCodec::Vp8), "{other:?}");
+            assert_eq!(offer.choose(Some(VideoCodec::H264)), None);
+        }
+    }
+
+    #[test]
+    fn rubbish_is_no_offer() {
+        for rubbish in ["", "hello", "v=0", "{\"type\":\"offer\"}"] {
+            assert!(Offer::parse(rubbish).is_err(), "{rubbish}");
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Pure: one live's stage: who gets which packet, when to ask for a keyframe.
+//!
+//! Owns the publisher on air, the one that is about to take over, the viewers and the keyframe cache. It touches no
+//! socket and no clock: events go in with the time, effects come out.
+//! Invariants: a viewer sees one unbroken numbering whoever publishes; the publisher on air stays until its
+//! successor's first keyframe; a publisher is asked for a keyframe at most once per [`KEYFRAME_REQUEST_INTERVAL`].
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    gop::Gop,
+    numbering::{CATCH_UP_SPEED, Numbering, Place},
+    packet::{AUDIO_CLOCK_HZ, Kind, Packet, VIDEO_CLOCK_HZ, VideoCodec},
+};
+
+/// Keyframe requests of all viewers are merged to one in this time; none is sent while a keyframe is younger.
+pub(super) const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(500);
+
+/// A session's place in the engine.
+pub(super) type Slot = u64;
+
+/// What follows from an event.
+#[derive(Debug)]
+pub(super) enum Effect {
+    Deliver { to: Slot, packet: Arc<Packet>, place: Place },
+    AskKeyframe(Slot),
+    Close(Slot),
+    Up,
+    Away,
+}
+
+/// Another publisher holds the live.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Occupied;
+
+#[derive(Debug)]
+struct Source {
+    slot: Slot,
+    identity: String,
+    last_request: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Sees nothing until the next keyframe.
+    Waiting,
+    /// Is brought up to the present from the cache; `next_seq` is the publisher's.
+    CatchingUp { next_seq: u64, since: Instant },
+    /// Sees what the publisher sends.
+    Present,
+}
+
+#[derive(Debug)]
+struct Viewer {
+    slot: Slot,
+    phase: Phase,
+    video: Numbering,
+    audio: Numbering,
+    audio_ssrc: Option<u32>,
+}
+
+/// One live's stage.
+#[derive(Debug, Default)]
+pub(super) struct Stage {
+    codec: Option<VideoCodec>,
+    on_air: Option<Source>,
+    successor: Option<Source>,
+    viewers: Vec<Viewer>,
+    catching_up: usize,
+    gop: Gop,
+    video_ssrc: Option<u32>,
+    had_picture: bool,
+    keyframe_wanted: bool,
+    last_keyframe: Option<Instant>,
+}
+
+impl Stage {
+    /// The codec of this live: the first publisher's.
+    pub(super) fn codec(&self) -> Option<VideoCodec> {
+        self.codec
+    }
+
+    pub(super) fn had_picture(&self) -> bool {
+        self.had_picture
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.had_picture && self.on_air.is_some()
+    }
+
+    pub(super) fn viewers(&self) -> usize {
+        self.viewers.len()
+    }
+
+    /// Nobody is here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.on_air.is_none() && self.successor.is_none() && self.viewers.is_empty()
+    }
+
+    /// Whether a publisher of this identity may come.
+    pub(super) fn admit(&self, identity: &str) -> Result<(), Occupied> {
+        let others = self.on_air.iter().chain(&self.successor).any(|source| source.identity != identity);
+        if others { Err(Occupied) } else { Ok(()) }
+    }
+
+    /// A publisher was let in; it goes on air with its first keyframe.
+    pub(super) fn publish(&mut self, slot: Slot, identity: String, codec: VideoCodec, effects: &mut Vec<Effect>) {
+        let successor = Source { slot, identity, last_request: None };
+        if let Some(older) = self.successor.replace(successor) {
+            effects.push(Effect::Close(older.slot));
+        }
+        if !self.had_picture {
+            self.codec = Some(codec);
+        }
+    }
+
+    /// A viewer's transport stands: it sees the cached picture at once, or the next keyframe.
+    pub(super) fn join(&mut self, slot: Slot, seed: u16, now: Instant, effects: &mut Vec<Effect>) {
+        let mut viewer = Viewer {
+            slot,
+            phase: Phase::Waiting,
+            video: Numbering::new(VIDEO_CLOCK_HZ, seed),
+            audio: Numbering::new(AUDIO_CLOCK_HZ, seed ^ 0x5555),
+            audio_ssrc: None,
+        };
+        if let Some(first) = self.gop.first() {
+            viewer.video.rebase(first.seq, first.ts, now);
+            viewer.video.speed_up();
+            viewer.phase = Phase::CatchingUp { next_seq: first.seq, since: now };
+            self.catching_up += 1;
+        } else {
+            self.keyframe_wanted = true;
+        }
+        self.viewers.push(viewer);
+        self.poll(now, effects);
+    }
+
+    /// A session ended, whoever it was.
+    pub(super) fn leave(&mut self, slot: Slot, effects: &mut Vec<Effect>) {
+        if self.successor.as_ref().is_some_and(|source| source.slot == slot) {
+            self.successor = None;
+        }
+        if self.on_air.as_ref().is_some_and(|source| source.slot == slot) {
+            self.on_air = None;
+            effects.push(Effect::Away);
+        }
+        self.viewers.retain(|viewer| viewer.slot != slot);
+        self.count_catching_up();
+    }
+
+    /// A publisher's transport stands.
+    pub(super) fn publisher_connected(&mut self, slot: Slot, now: Instant, effects: &mut Vec<Effect>) {
+        if let Some(source) = self.successor.as_mut().filter(|source| source.slot == slot) {
+            source.last_request = Some(now);
+            effects.push(Effect::AskKeyframe(slot));
+        }
+    }
+
+    /// A viewer cannot go on without a keyframe.
+    pub(super) fn keyframe_requested(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.keyframe_wanted = true;
+        self.poll(now, effects);
+    }
+
+    /// A packet of a publisher.
+    pub(super) fn packet(&mut self, from: Slot, packet: &Arc<Packet>, now: Instant, effects: &mut Vec<Effect>) {
+        if self.successor.as_ref().is_some_and(|source| source.slot == from) {
+            if !packet.starts_keyframe {
+                return;
+            }
+            self.switch(effects);
+        }
+        if self.on_air.as_ref().is_none_or(|source| source.slot != from) {
+            return;
+        }
+        match packet.kind {
+            Kind::Video => self.video(packet, now, effects),
+            Kind::Audio => self.audio(packet, now, effects),
+        }
+    }
+
+    /// The successor goes on air.
+    fn switch(&mut self, effects: &mut Vec<Effect>) {
+        if let Some(old) = self.on_air.take() {
+            effects.push(Effect::Close(old.slot));
+        } else {
+            effects.push(Effect::Up);
+        }
+        self.on_air = self.successor.take();
+        self.had_picture = true;
+        self.begin_stream(None);
+        for viewer in &mut self.viewers {
+            viewer.audio_ssrc = None;
+        }
+    }
+
+    /// The numbers that follow have nothing to do with those before.
+    fn begin_stream(&mut self, ssrc: Option<u32>) {
+        self.video_ssrc = ssrc;
+        self.gop.clear();
+        self.catching_up = 0;
+        for viewer in &mut self.viewers {
+            viewer.phase = Phase::Waiting;
+        }
+    }
+
+    fn video(&mut self, packet: &Arc<Packet>, now: Instant, effects: &mut Vec<Effect>) {
+        if self.video_ssrc != Some(packet.ssrc) {
+            self.begin_stream(Some(packet.ssrc));
+        }
+        self.gop.push(packet);
+        if packet.starts_keyframe {
+            self.keyframe_wanted = false;
+            self.last_keyframe = Some(now);
+        }
+        let mut arrived = false;
+        for viewer in &mut self.viewers {
+            match viewer.phase {
+                Phase::Present => {}
+                Phase::CatchingUp { next_seq, .. } if !packet.starts_keyframe => {
+                    if packet.seq >= next_seq {
+                        continue;
+                    }
+                }
+                Phase::Waiting if !packet.starts_keyframe => continue,
+                Phase::CatchingUp { .. } | Phase::Waiting => {
+                    viewer.video.rebase(packet.seq, packet.ts, now);
+                    viewer.phase = Phase::Present;
+                    arrived = true;
+                }
+            }
+            if let Some(place) = viewer.video.place(packet.seq, packet.ts, now) {
+                effects.push(Effect::Deliver { to: viewer.slot, packet: Arc::clone(packet), place });
+            }
+        }
+        if arrived {
+            self.count_catching_up();
+        }
+        self.poll(now, effects);
+    }
+
+    fn audio(&mut self, packet: &Arc<Packet>, now: Instant, effects: &mut Vec<Effect>) {
+        for viewer in &mut self.viewers {
+            if viewer.audio_ssrc != Some(packet.ssrc) {
+                viewer.audio.rebase(packet.seq, packet.ts, now);
+                viewer.audio_ssrc = Some(packet.ssrc);
+            }
+            if let Some(place) = viewer.audio.place(packet.seq, packet.ts, now) {
+                effects.push(Effect::Deliver { to: viewer.slot, packet: Arc::clone(packet), place });
+            }
+        }
+    }
+
+    /// What is due by now: cached packets for those who catch up, a keyframe request.
+    pub(super) fn poll(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if self.catching_up > 0 {
+            for viewer in &mut self.viewers {
+                catch_up(viewer, &self.gop, now, effects);
+            }
+            self.count_catching_up();
+        }
+        if self.request_due().is_some_and(|due| due <= now) {
+            let source = self.on_air.as_mut().expect("a request is due only with a publisher on air");
+            source.last_request = Some(now);
+            effects.push(Effect::AskKeyframe(source.slot));
+        }
+        if let Some(source) = &mut self.successor
+            && source.last_request.is_some_and(|at| at + KEYFRAME_REQUEST_INTERVAL <= now)
+        {
+            source.last_request = Some(now);
+            effects.push(Effect::AskKeyframe(source.slot));
+        }
+    }
+
+    /// When [`Stage::poll`] has something to do, and what.
+    pub(super) fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        let catch_up = (self.catching_up > 0).then(|| {
+            let due = self.viewers.iter().filter_map(|viewer| next_due(viewer, &self.gop)).min();
+            due.map(|at| (at, "catch up"))
+        });
+        let request = self.request_due().map(|at| (at, "keyframe request"));
+        let successor = self.successor.as_ref().and_then(|source| source.last_request);
+        let successor = successor.map(|at| (at + KEYFRAME_REQUEST_INTERVAL, "keyframe of the successor"));
+        [catch_up.flatten(), request, successor].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    /// When a wanted keyframe may be asked for.
+    fn request_due(&self) -> Option<Instant> {
+        let source = self.on_air.as_ref().filter(|_| self.keyframe_wanted)?;
+        let last = source.last_request.max(self.last_keyframe)?;
+        Some(last + KEYFRAME_REQUEST_INTERVAL)
+    }
+
+    fn count_catching_up(&mut self) {
+        let catching_up = |viewer: &&Viewer| matches!(viewer.phase, Phase::CatchingUp { .. });
+        self.catching_up = self.viewers.iter().filter(catching_up).count();
+    }
+}
+
+/// When the cached packet is due for a viewer that joined at `since`.
+fn due_at(packet: &Packet, gop: &Gop, since: Instant) -> Instant {
+    let key_ts = gop.first().map_or(packet.ts, |first| first.ts);
+    let ticks = packet.ts.saturating_sub(key_ts) / CATCH_UP_SPEED;
+    since + Duration::from_micros(ticks * 1_000_000 / VIDEO_CLOCK_HZ)
+}
+
+fn next_due(viewer: &Viewer, gop: &Gop) -> Option<Instant> {
+    match viewer.phase {
+        Phase::CatchingUp { next_seq, since } => gop.at_or_after(next_seq).map(|packet| due_at(packet, gop, since)),
+        Phase::Waiting | Phase::Present => None,
+    }
+}
+
+/// Sends a viewer what is due from the cache; at its end the viewer is in the present.
+fn catch_up(viewer: &mut Viewer, gop: &Gop, now: Instant, effects: &mut Vec<Effect>) {
+    while let Phase::CatchingUp { next_seq, since } = viewer.phase {
+        let Some(packet) = gop.at_or_after(next_seq) else {
+            viewer.phase = Phase::Present;
+            break;
+        };
+        if due_at(packet, gop, since) > now {
+            break;
+        }
+        if let Some(place) = viewer.video.place(packet.seq, packet.ts, now) {
+            effects.push(Effect::Deliver { to: viewer.slot, packet: Arc::clone(packet), place });
+        }
+        viewer.phase = Phase::CatchingUp { next_seq: packet.seq + 1, since };
+        if gop.at_or_after(packet.seq + 1).is_none() {
+            viewer.video.slow_down(packet.ts);
+            viewer.phase = Phase::Present;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "sfu_tests.rs"]
+mod tests;

@@ -1,0 +1,156 @@
+//! Pure: the stage, driven by hand.
+
+use super::*;
+use crate::media::gop::tests::video;
+
+const VIEWER: Slot = 50;
+
+struct Scene {
+    stage: Stage,
+    now: Instant,
+    effects: Vec<Effect>,
+}
+
+impl Scene {
+    fn with_publisher(slot: Slot) -> Self {
+        let mut scene = Self { stage: Stage::default(), now: Instant::now(), effects: Vec::new() };
+        scene.publish(slot);
+        scene
+    }
+
+    fn publish(&mut self, slot: Slot) {
+        self.stage.publish(slot, "hana".into(), VideoCodec::H264, &mut self.effects);
+    }
+
+    fn frame(&mut self, from: Slot, seq: u64, ts: u64, starts_keyframe: bool) {
+        self.stage.packet(from, &video(seq, ts, starts_keyframe), self.now, &mut self.effects);
+    }
+
+    fn after(&mut self, ms: u64) {
+        self.now += Duration::from_millis(ms);
+        self.stage.poll(self.now, &mut self.effects);
+    }
+
+    fn join(&mut self) {
+        self.stage.join(VIEWER, 0, self.now, &mut self.effects);
+    }
+
+    /// What the viewer got since the last call, as (publisher's, viewer's) sequence numbers.
+    fn delivered(&mut self) -> Vec<(u64, u64)> {
+        let delivered = self.effects.iter().filter_map(|effect| match effect {
+            Effect::Deliver { to: VIEWER, packet, place } => Some((packet.seq, place.seq)),
+            _ => None,
+        });
+        let delivered = delivered.collect();
+        self.effects.clear();
+        delivered
+    }
+
+    fn asked(&mut self) -> usize {
+        let asked = self.effects.iter().filter(|effect| matches!(effect, Effect::AskKeyframe(_))).count();
+        self.effects.clear();
+        asked
+    }
+}
+
+#[test]
+fn who_joins_mid_group_sees_the_keyframe_at_once_and_the_rest_four_times_as_fast() {
+    let mut scene = Scene::with_publisher(1);
+    scene.frame(1, 100, 0, true);
+    for n in 1..=20u64 {
+        scene.now += Duration::from_millis(40);
+        scene.frame(1, 100 + n, n * 3_600, false);
+    }
+    scene.join();
+    assert_eq!(scene.delivered(), [(100, 0)]);
+    scene.after(10);
+    assert_eq!(scene.delivered(), [(101, 1)]);
+    scene.after(100);
+    assert_eq!(scene.delivered().len(), 10);
+    scene.frame(1, 121, 21 * 3_600, false);
+    assert_eq!(scene.delivered(), [], "what is new waits for its turn");
+    scene.after(200);
+    assert_eq!(scene.delivered().last(), Some(&(121, 21)));
+    assert_eq!(scene.stage.catching_up, 0);
+    scene.frame(1, 122, 22 * 3_600, false);
+    assert_eq!(scene.delivered(), [(122, 22)]);
+}
+
+#[test]
+fn a_keyframe_takes_those_who_catch_up_to_the_present() {
+    let mut scene = Scene::with_publisher(1);
+    scene.frame(1, 100, 0, true);
+    scene.frame(1, 101, 90_000, false);
+    scene.join();
+    scene.delivered();
+    scene.frame(1, 102, 93_000, true);
+    assert_eq!(scene.delivered(), [(102, 1)], "the numbering has no hole where the group was left");
+    scene.frame(1, 101, 90_000, false);
+    assert_eq!(scene.delivered(), [], "nothing from before");
+}
+
+#[test]
+fn the_old_publisher_stays_until_the_successors_keyframe() {
+    let mut scene = Scene::with_publisher(1);
+    scene.frame(1, 100, 0, true);
+    scene.join();
+    scene.publish(2);
+    assert_eq!(scene.stage.admit("another"), Err(Occupied));
+    scene.frame(2, 7, 5, false);
+    scene.frame(1, 101, 3_000, false);
+    assert_eq!(scene.delivered(), [(100, 0), (101, 1)]);
+    scene.frame(2, 8, 9_000, true);
+    assert!(matches!(scene.effects[0], Effect::Close(1)));
+    assert_eq!(scene.delivered(), [(8, 2)]);
+    scene.frame(1, 102, 6_000, false);
+    assert_eq!(scene.delivered(), [], "the old one is off");
+}
+
+#[test]
+fn a_lost_publisher_leaves_its_viewers_and_its_picture() {
+    let mut scene = Scene::with_publisher(1);
+    scene.frame(1, 100, 0, true);
+    scene.stage.leave(1, &mut scene.effects);
+    assert!(matches!(scene.effects.last(), Some(Effect::Away)));
+    assert_eq!(scene.stage.admit("another"), Ok(()));
+    scene.join();
+    assert_eq!(scene.delivered(), [(100, 0)]);
+    scene.publish(2);
+    scene.frame(2, 5_000, 77, true);
+    assert!(scene.effects.iter().any(|effect| matches!(effect, Effect::Up)));
+    assert_eq!(scene.delivered(), [(5_000, 1)]);
+}
+
+#[test]
+fn requests_of_all_viewers_are_merged() {
+    let mut scene = Scene::with_publisher(1);
+    scene.frame(1, 100, 0, true);
+    scene.effects.clear();
+    for _ in 0..10 {
+        scene.stage.keyframe_requested(scene.now, &mut scene.effects);
+    }
+    assert_eq!(scene.asked(), 0, "the keyframe is young");
+    scene.after(500);
+    assert_eq!(scene.asked(), 1);
+    scene.after(499);
+    assert_eq!(scene.asked(), 0);
+    let due = scene.stage.poll_timeout().map(|(at, _)| at);
+    assert_eq!(due, Some(scene.now + Duration::from_millis(1)));
+    scene.after(1);
+    assert_eq!(scene.asked(), 1, "unanswered, it is asked again");
+    scene.frame(1, 101, 3_000, true);
+    scene.after(5_000);
+    assert_eq!(scene.asked(), 0);
+}
+
+#[test]
+fn another_ssrc_of_the_same_publisher_begins_at_its_keyframe() {
+    let mut scene = Scene::with_publisher(1);
+    scene.frame(1, 100, 0, true);
+    scene.join();
+    scene.delivered();
+    let mut other = Arc::into_inner(video(9, 1, false)).expect("the only owner");
+    other.ssrc = 8;
+    scene.stage.packet(1, &Arc::new(other), scene.now, &mut scene.effects);
+    assert_eq!(scene.delivered(), []);
+}

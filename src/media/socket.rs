@@ -1,0 +1,105 @@
+//! Edge: the one UDP port.
+//!
+//! Owns the socket of all sessions and the addresses that answers advertise. It never blocks: what the kernel does
+//! not take is dropped and counted, as on any network.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Kernel buffers in each direction; a frame for a thousand viewers fits.
+const KERNEL_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+/// An address of the documentation network: asking for the way there tells our own address; nothing is sent.
+const ANYWHERE: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
+
+pub(super) struct MediaSocket {
+    udp: mio::net::UdpSocket,
+    is_ipv6: bool,
+    pub(super) unsent: u64,
+}
+
+impl MediaSocket {
+    /// Binds the port. Returns the socket and the addresses to advertise.
+    pub(super) fn bind(bind: SocketAddr, advertise: &[IpAddr]) -> io::Result<(Self, Vec<SocketAddr>)> {
+        let socket = Socket::new(Domain::for_address(bind), Type::DGRAM, Some(Protocol::UDP))?;
+        if bind.is_ipv6() {
+            socket.set_only_v6(!bind.ip().is_unspecified())?;
+        }
+        // The kernel caps what it grants; less is slower, not wrong.
+        let _ = socket.set_recv_buffer_size(KERNEL_BUFFER_BYTES);
+        let _ = socket.set_send_buffer_size(KERNEL_BUFFER_BYTES);
+        socket.set_nonblocking(true)?;
+        socket.bind(&bind.into())?;
+        let udp: UdpSocket = socket.into();
+        let local = udp.local_addr()?;
+        let ips = if advertise.is_empty() { own_addresses(local.ip()) } else { advertise.to_vec() };
+        let addresses = ips.into_iter().map(|ip| SocketAddr::new(ip, local.port())).collect();
+        let udp = mio::net::UdpSocket::from_std(udp);
+        Ok((Self { udp, is_ipv6: bind.is_ipv6(), unsent: 0 }, addresses))
+    }
+
+    pub(super) fn source(&mut self) -> &mut mio::net::UdpSocket {
+        &mut self.udp
+    }
+
+    /// The next datagram; `None` when there is none.
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+        loop {
+            match self.udp.recv_from(buffer) {
+                Ok((len, source)) => return Some((len, SocketAddr::new(source.ip().to_canonical(), source.port()))),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                // An earlier datagram could not be delivered (ICMP): says nothing about this one.
+                Err(error) => tracing::trace!(%error, "receive"),
+            }
+        }
+    }
+
+    pub(super) fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
+        let to = match to.ip() {
+            IpAddr::V4(ip) if self.is_ipv6 => SocketAddr::new(ip.to_ipv6_mapped().into(), to.port()),
+            _ => to,
+        };
+        if let Err(error) = self.udp.send_to(datagram, to) {
+            self.unsent += 1;
+            tracing::trace!(%error, "send");
+        }
+    }
+}
+
+/// The addresses under which a peer may reach a socket that is bound to `ip`.
+fn own_addresses(ip: IpAddr) -> Vec<IpAddr> {
+    if !ip.is_unspecified() {
+        return vec![ip];
+    }
+    let outward = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|probe| {
+        probe.connect(ANYWHERE)?;
+        Ok(probe.local_addr()?.ip())
+    });
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    outward.into_iter().filter(|ip| *ip != loopback && !ip.is_unspecified()).chain([loopback]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_socket_advertises_addresses_that_a_peer_can_reach() {
+        let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let (_, addresses) = MediaSocket::bind(any, &[]).expect("a free port");
+        assert!(addresses.iter().any(|address| address.ip() == Ipv4Addr::LOCALHOST));
+        assert!(addresses.iter().all(|address| address.port() != 0 && !address.ip().is_unspecified()));
+    }
+
+    #[test]
+    fn the_operators_addresses_are_taken_as_they_are() {
+        let public = IpAddr::from([203, 0, 113, 7]);
+        let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let (_, addresses) = MediaSocket::bind(any, &[public]).expect("a free port");
+        assert_eq!(addresses.iter().map(SocketAddr::ip).collect::<Vec<_>>(), [public]);
+    }
+}

@@ -1,0 +1,321 @@
+//! The media room, seen by its peers: real UDP, real DTLS, a second WebRTC stack on the other side.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::{HeaderMap, Response, StatusCode, header},
+    middleware,
+    response::IntoResponse,
+    routing::{delete, post},
+};
+use hanamichi::{
+    http::media as routes,
+    ids::{LiveId, MediaSessionId},
+    media::{Media, MediaConfig, MediaError, MediaEvent},
+};
+use tokio::{sync::mpsc, task::JoinSet};
+
+#[path = "stories/peer.rs"]
+mod peer;
+use peer::{Publisher, Watcher};
+
+/// The least server that can stand around the media room. Its key is the publisher's identity.
+struct Server {
+    media: Media,
+    events: mpsc::Receiver<MediaEvent>,
+    live: LiveId,
+    origin: String,
+    _tasks: JoinSet<()>,
+}
+
+struct Refusal(MediaError);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response<axum::body::Body> {
+        let status = match &self.0 {
+            MediaError::UnsupportedMedia => StatusCode::NOT_ACCEPTABLE,
+            MediaError::BadOffer(_) => StatusCode::BAD_REQUEST,
+            MediaError::WrongContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            MediaError::OfferTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            MediaError::PublisherExists | MediaError::NoPublisher => StatusCode::CONFLICT,
+            MediaError::NoSuchSession => StatusCode::NOT_FOUND,
+            MediaError::MissingEtag => StatusCode::PRECONDITION_REQUIRED,
+            MediaError::StaleEtag => StatusCode::PRECONDITION_FAILED,
+            MediaError::RestartRefused => StatusCode::UNPROCESSABLE_ENTITY,
+            MediaError::Full | MediaError::Busy | MediaError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
+            MediaError::CannotOpen(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        (status, self.0.to_string()).into_response()
+    }
+}
+
+type Answered = Result<Response<axum::body::Body>, Refusal>;
+
+fn parse<T>(id: Result<T, hanamichi::ids::InvalidId>) -> Result<T, Refusal> {
+    id.map_err(|_| Refusal(MediaError::NoSuchSession))
+}
+
+async fn whip(State(media): State<Media>, Path(live): Path<String>, headers: HeaderMap, offer: String) -> Answered {
+    let key = headers.get(header::AUTHORIZATION).and_then(|key| key.to_str().ok()).unwrap_or("nobody").to_owned();
+routes::whip_post(&media, parse(LiveId::parse(&live))?, key, &headers, offer).await.map_err(Refusal)
+}
+
+async fn whep(State(media): State<Media>, Path(live): Path<String>, headers: HeaderMap, offer: String) -> Answered {
+    routes::whep_post(&media, parse(LiveId::parse(&live))?, &headers, offer).await.map_err(Refusal)
+}
+
+async fn patch(State(media): State<Media>, Path(id): Path<String>, headers: HeaderMap, body: String) -> Answered {
+    routes::session_patch(&media, &parse(MediaSessionId::parse(&id))?, &headers, body).await.map_err(Refusal)
+}
+
+async fn remove(State(media): State<Media>, Path(id): Path<String>) -> Answered {
+    routes::session_delete(&media, &parse(MediaSessionId::parse(&id))?).await.map_err(Refusal)
+}
+
+impl Server {
+    async fn start() -> Self {
+        Self::with(MediaConfig::default()).await
+    }
+
+    async fn with(config: MediaConfig) -> Self {
+        let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let (media, events) = Media::start(MediaConfig { bind, ..config }).expect("a free port");
+        let session = || delete(remove).patch(patch).get(routes::empty).options(routes::session_options);
+        let router = Router::new()
+            .route("/v1/lives/{live}/whip", post(whip).get(routes::empty).options(routes::post_options))
+            .route("/v1/lives/{live}/whep", post(whep).get(routes::empty).options(routes::post_options))
+            .route("/v1/whip/{session}", session())
+            .route("/v1/whep/{session}", session())
+            .layer(middleware::from_fn(routes::cors))
+            .with_state(media.clone());
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let origin = format!("http://{}", listener.local_addr().expect("bound"));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { axum::serve(listener, router).await.expect("serves until dropped") });
+        Self { media, events, live: LiveId::fresh(), origin, _tasks: tasks }
+    }
+
+    fn whip(&self) -> String {
+        format!("{}/v1/lives/{}/whip", self.origin, self.live)
+    }
+
+    fn whep(&self) -> String {
+        format!("{}/v1/lives/{}/whep", self.origin, self.live)
+    }
+
+    /// A publisher on air.
+    async fn publisher(&mut self) -> Publisher {
+        let publisher = Publisher::start(&self.whip(), "hana").await.expect("on air");
+        self.expect(MediaEvent::Up(self.live.clone())).await;
+        publisher
+    }
+
+    async fn watcher(&self) -> Watcher {
+        Watcher::start(&self.whep()).await.expect("a picture")
+    }
+
+    async fn expect(&mut self, expected: MediaEvent) {
+        let event = tokio::time::timeout(Duration::from_secs(10), self.events.recv()).await;
+        assert_eq!(event.expect("in time"), Some(expected));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_viewers_see_and_hear_what_is_published() {
+    let mut server = Server::start().await;
+    assert_eq!(Watcher::start(&server.whep()).await.err(), Some(StatusCode::CONFLICT), "nothing to see yet");
+    let publisher = server.publisher().await;
+    let (one, two) = (server.watcher().await, server.watcher().await);
+    for watcher in [&one, &two] {
+        watcher.until("three seconds of picture", |w| w.frames() > 72).await;
+        watcher.until("sound", |w| w.audio_packets() > 50).await;
+        assert_eq!(watcher.gaps_and_repeats(), (0, 0));
+        let first = watcher.video()[0];
+        assert!(first.is_key, "the first packet is a keyframe's: {:?}", &watcher.video()[..12]);
+        println!("first packet {:?} after the offer", first.after);
+    }
+    let stats = server.media.stats().await;
+    assert_eq!((stats.sessions, stats.lives[0].viewers, stats.lives[0].up), (3, 2, true));
+    assert_eq!(one.end().await, StatusCode::OK);
+    let frames = two.frames();
+    two.until("the other one goes on", |w| w.frames() > frames + 24).await;
+    publisher.end().await;
+    server.expect(MediaEvent::Away(server.live.clone())).await;
+    server.media.stop().await;
+}
+
+/// The clip's keyframes come each second and its publisher answers no request.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_mid_group_sees_a_keyframe_at_once() {
+    let mut server = Server::start().await;
+    let publisher = server.publisher().await;
+    let early = server.watcher().await;
+    early.until("a whole group", |w| w.frames() > 30).await;
+    for _ in 0..3 {
+        let keys = early.video().iter().filter(|seen| seen.is_key && seen.marker).count();
+        early.until("the next keyframe", |w| w.video().iter().filter(|s| s.is_key && s.marker).count() >= keys).await;
+        let count = early.video().iter().filter(|seen| seen.is_key).count();
+        early.until("the start of a group", |w| w.video().iter().filter(|s| s.is_key).count() > count).await;
+        tokio::time::sleep(Duration::from_millis(450)).await;
+        let late = server.watcher().await;
+        late.until("its first frame", |w| w.frames() >= 1).await;
+        let video = late.video();
+        let frame = video.iter().find(|seen| seen.marker).expect("a frame");
+        println!("mid-group join: first packet {:?}, first whole frame {:?}", video[0].after, frame.after);
+        assert!(video[0].is_key, "it begins with parameter sets");
+        assert!(frame.after < Duration::from_millis(350), "well before the next keyframe: {:?}", frame.after);
+        late.until("the present", |w| w.frames() > 30).await;
+        assert_eq!(late.gaps_and_repeats(), (0, 0));
+        let of_first_group = late.video().iter().take_while(|seen| seen.ts == video[0].ts || !seen.is_key).count();
+        assert!(of_first_group > 10, "the deltas of the running group came too");
+        late.end().await;
+    }
+    publisher.end().await;
+    server.media.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_that_vanishes_and_returns_keeps_its_viewers() {
+    let mut server = Server::start().await;
+    let publisher = server.publisher().await;
+    let watcher = server.watcher().await;
+    watcher.until("a picture", |w| w.frames() > 24).await;
+    publisher.vanish();
+    server.expect(MediaEvent::Away(server.live.clone())).await;
+    let (frames, packets) = (watcher.frames(), watcher.video().len());
+    let another = Watcher::start(&server.whep()).await.expect("the last picture");
+    another.until("the last picture", |w| w.frames() >= 1).await;
+    let publisher = server.publisher().await;
+    watcher.until("the picture again", |w| w.frames() > frames + 24).await;
+    assert_eq!(watcher.gaps_and_repeats(), (0, 0), "no hole, no renegotiation");
+    let video = watcher.video();
+    assert!(video[packets].is_key, "it goes on with a keyframe");
+    let away = video[packets].ts.wrapping_sub(video[packets - 1].ts) / 90;
+    let waited = (video[packets].after - video[packets - 1].after).as_millis();
+    assert!(u128::from(away).abs_diff(waited) < 500, "media time went on by {away} ms in {waited} ms");
+    publisher.end().await;
+    server.media.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_takes_over_and_another_is_refused() {
+    let mut server = Server::start().await;
+    let first = server.publisher().await;
+    let watcher = server.watcher().await;
+    watcher.until("a picture", |w| w.frames() > 12).await;
+    let refused = Publisher::start(&server.whip(), "another").await.err();
+    assert!(matches!(refused, Some(hanamichi::demo::liver::LiverError::Refused(StatusCode::CONFLICT))));
+    let second = Publisher::start(&server.whip(), "hana").await.expect("the same key");
+    first.dismissed().await;
+    let frames = watcher.frames();
+    watcher.until("the successor", |w| w.frames() > frames + 24).await;
+    assert_eq!(watcher.gaps_and_repeats(), (0, 0));
+    assert!(server.events.try_recv().is_err(), "the live was never away");
+    second.end().await;
+    server.media.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rubbish_harms_nobody() {
+    let mut server = Server::start().await;
+    let http = reqwest::Client::new();
+    let sdp = |body: String| http.post(server.whip()).header("content-type", "application/sdp").body(body).send();
+    let status = |response: Result<reqwest::Response, reqwest::Error>| response.expect("an answer").status();
+    assert_eq!(status(sdp("hello".into()).await), StatusCode::BAD_REQUEST);
+    assert_eq!(status(sdp("v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n".into()).await), StatusCode::NOT_ACCEPTABLE);
+    let half = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\n";
+    assert_eq!(status(sdp(half.into()).await), StatusCode::BAD_REQUEST);
+    assert_eq!(status(sdp("v=0".repeat(30_000)).await), StatusCode::PAYLOAD_TOO_LARGE);
+    let json = http.post(server.whip()).header("content-type", "application/json").body("{}").send();
+    assert_eq!(status(json.await), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+
+    let publisher = server.publisher().await;
+    let watcher = server.watcher().await;
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let target = server.media.addresses()[0];
+    for n in 0..5_000u32 {
+        let mut rubbish = vec![0u8; usize::try_from(n % 1_500).expect("small")];
+        getrandom::fill(&mut rubbish).expect("randomness");
+        if let Some(first) = rubbish.first_mut() {
+            *first = [0, 1, 22, 128, 200, 255][usize::try_from(n % 6).expect("small")];
+        }
+        socket.send_to(&rubbish, target).expect("sent");
+    }
+    let frames = watcher.frames();
+    watcher.until("the picture goes on", |w| w.frames() > frames + 24).await;
+    assert!(server.media.stats().await.datagrams_unknown > 0);
+    publisher.end().await;
+    server.media.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_follow_the_whip_rules() {
+    let mut server = Server::start().await;
+    let publisher = server.publisher().await;
+    let watcher = server.watcher().await;
+    let http = reqwest::Client::new();
+    let patch = |tag: Option<&str>, kind: &str| {
+        let request = http.patch(watcher.resource.clone()).header("content-type", kind);
+        let request = tag.map_or(request.try_clone(), |tag| Some(request.header("if-match", tag)));
+        request.expect("no stream").body("a=ice-ufrag:x\r\na=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n").send()
+    };
+    let fragment = "application/trickle-ice-sdpfrag";
+    for (tag, kind, status) in [
+        (None, fragment, 428),
+        (Some("\"stale\""), fragment, 412),
+        (Some(watcher.etag.as_str()), fragment, 204),
+        (Some("*"), fragment, 422),
+        (Some(watcher.etag.as_str()), "application/sdp", 415),
+    ] {
+        assert_eq!(patch(tag, kind).await.expect("an answer").status(), status, "{tag:?} {kind}");
+    }
+    assert!(watcher.etag.starts_with('"') && watcher.etag.ends_with('"'));
+    assert!(http.get(watcher.resource.clone()).send().await.expect("an answer").status().is_success());
+    let options = http.request(reqwest::Method::OPTIONS, server.whep()).send().await.expect("an answer");
+    assert_eq!(options.headers()["accept-post"], "application/sdp");
+    assert_eq!(options.headers()["access-control-allow-origin"], "*");
+    watcher.until("a picture", |w| w.frames() > 5).await;
+    let resource = watcher.resource.clone();
+    assert_eq!(watcher.end().await, StatusCode::OK);
+    assert_eq!(http.delete(resource).send().await.expect("an answer").status(), StatusCode::NOT_FOUND);
+    publisher.end().await;
+    server.media.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_live_says_so_and_its_end_ends_everyone() {
+    let mut server = Server::with(MediaConfig { max_sessions_per_live: 2, ..MediaConfig::default() }).await;
+    let publisher = server.publisher().await;
+    let watcher = server.watcher().await;
+    assert_eq!(Watcher::start(&server.whep()).await.err(), Some(StatusCode::SERVICE_UNAVAILABLE));
+    watcher.until("a picture", |w| w.frames() > 5).await;
+    server.media.end_live(&server.live).await;
+    server.expect(MediaEvent::Ended(server.live.clone())).await;
+    publisher.dismissed().await;
+    assert_eq!(server.media.stats().await.sessions, 0);
+    assert_eq!(Watcher::start(&server.whep()).await.err(), Some(StatusCode::CONFLICT), "the picture is forgotten");
+    server.media.stop().await;
+    assert!(matches!(server.media.watch(server.live.clone(), "v=0".into()).await, Err(MediaError::Stopped)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewers_request_reaches_the_publisher_once() {
+    let mut server = Server::start().await;
+    let publisher = server.publisher().await;
+    let watcher = server.watcher().await;
+    watcher.until("a picture", |w| w.frames() > 30).await;
+    for _ in 0..20 {
+        watcher.ask_keyframe().await;
+    }
+    let frames = watcher.frames();
+    watcher.until("a second", |w| w.frames() > frames + 30).await;
+    let asked = server.media.stats().await.keyframes_asked;
+    assert!((1..=4).contains(&asked), "merged: {asked}");
+    publisher.end().await;
+    server.media.stop().await;
+}

@@ -1,0 +1,14 @@
+//! Stories of people, on both engines, over real sockets.
+
+#![expect(clippy::disallowed_methods, reason = "a test spawns and reads the environment")]
+
+mod buying;
+mod crash;
+mod edge;
+mod harness;
+mod hub;
+mod lives;
+mod media;
+mod peer;
+mod race;
+mod reports;

@@ -1,0 +1,270 @@
+//! Edge: WebRTC peers of the stories: a publisher and a watcher that speak WHIP and WHEP like any other client.
+//!
+//! They stand on the `webrtc` crate, a second and independent stack, and use the public routes only.
+
+#![allow(dead_code, reason = "each test binary uses its part of the actors")]
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hanamichi::demo::{
+    clip::Clip,
+    liver::{Broadcast, LiverError},
+};
+use parking_lot::Mutex;
+use reqwest::{StatusCode, Url, header};
+use rtc::{
+    rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication,
+    rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit, rtp_sender::RtpCodecKind},
+};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use webrtc::{
+    media_stream::track_remote::{TrackRemote, TrackRemoteEvent},
+    peer_connection::{
+        MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCPeerConnectionState,
+        RTCSessionDescription, Registry, register_default_interceptors,
+    },
+    runtime::{Runtime, TokioRuntime},
+};
+
+/// Shows the demo clip in a loop. It has a thread and a runtime of its own, so it can vanish without a word.
+pub struct Publisher {
+    runtime: Option<tokio::runtime::Runtime>,
+    stop: CancellationToken,
+    ended: oneshot::Receiver<Result<(), LiverError>>,
+}
+
+impl Publisher {
+    /// Opens the session; returns when its transport stands.
+    pub async fn start(whip_url: &str, stream_key: &str) -> Result<Self, LiverError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let (started, start) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let stop = CancellationToken::new();
+        let (url, key, token) = (whip_url.to_owned(), stream_key.to_owned(), stop.clone());
+        // A task of a runtime that the test holds and drops.
+        runtime.handle().spawn(async move {
+            let broadcast = match Broadcast::start(reqwest::Client::new(), &url, &key).await {
+                Ok(broadcast) => broadcast,
+                Err(error) => return drop(started.send(Err(error))),
+            };
+            drop(started.send(Ok(())));
+            let played = broadcast.play(&Clip::embedded(), &token).await;
+            broadcast.end().await;
+            drop(end.send(played));
+        });
+        let publisher = Self { runtime: Some(runtime), stop, ended };
+        start.await.expect("the publisher's task lives").map(|()| publisher)
+    }
+
+    /// Takes the session down by DELETE.
+    pub async fn end(mut self) {
+        self.stop.cancel();
+        (&mut self.ended).await.expect("the publisher's task lives").expect("it was on air until now");
+    }
+
+    /// Waits until the server has taken the session down.
+    pub async fn dismissed(mut self) {
+        let ended = tokio::time::timeout(Duration::from_secs(10), &mut self.ended).await;
+        ended.expect("in time").expect("the publisher's task lives").expect_err("the server ended it");
+    }
+
+    /// Is gone from one moment to the next: no DELETE, no goodbye.
+    pub fn vanish(self) {}
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// One video packet as it arrived.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    pub seq: u16,
+    pub ts: u32,
+    pub marker: bool,
+    /// The packet begins a keyframe: parameter sets or the start of an IDR slice.
+    pub is_key: bool,
+    /// Since the offer was posted.
+    pub after: Duration,
+}
+
+#[derive(Default)]
+struct Log {
+    video: Vec<Seen>,
+    audio_packets: usize,
+    state: Option<RTCPeerConnectionState>,
+}
+
+/// Watches a live by WHEP and writes down what arrives.
+pub struct Watcher {
+    http: reqwest::Client,
+    peer: Arc<dyn PeerConnection>,
+    log: Arc<Mutex<Log>>,
+    track: Arc<Mutex<Option<Arc<dyn TrackRemote>>>>,
+    /// The session's address and tag.
+    pub resource: Url,
+    pub etag: String,
+    posted: Instant,
+}
+
+struct Ear {
+    runtime: TokioRuntime,
+    log: Arc<Mutex<Log>>,
+    track: Arc<Mutex<Option<Arc<dyn TrackRemote>>>>,
+    posted: Instant,
+}
+
+#[async_trait::async_trait]
+impl PeerConnectionEventHandler for Ear {
+    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
+        self.log.lock().state = Some(state);
+    }
+
+    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
+        let (log, posted) = (Arc::clone(&self.log), self.posted);
+        let is_video = track.kind().await == RtpCodecKind::Video;
+        if is_video {
+            *self.track.lock() = Some(Arc::clone(&track));
+        }
+        let listen = async move {
+            while let Some(event) = track.poll().await {
+                let TrackRemoteEvent::OnRtpPacket(packet) = event else { continue };
+                let mut log = log.lock();
+                if !is_video {
+                    log.audio_packets += 1;
+                    continue;
+                }
+                log.video.push(Seen {
+                    seq: packet.header.sequence_number,
+                    ts: packet.header.timestamp,
+                    marker: packet.header.marker,
+                    is_key: begins_keyframe(&packet.payload),
+                    after: posted.elapsed(),
+                });
+            }
+        };
+        drop(self.runtime.spawn(Box::pin(listen)));
+    }
+}
+
+/// A second reading of RFC 6184, independent of the server's.
+fn begins_keyframe(payload: &[u8]) -> bool {
+    match payload {
+        [first, ..] if matches!(first & 31, 5 | 7) => true,
+        [first, _, _, inner, ..] if first & 31 == 24 => matches!(inner & 31, 5 | 7),
+        [first, header, ..] if first & 31 == 28 => header & 0x80 != 0 && header & 31 == 5,
+        _ => false,
+    }
+}
+
+impl Watcher {
+    /// Posts an offer; the status when the server refuses it.
+    pub async fn start(whep_url: &str) -> Result<Self, StatusCode> {
+        let (log, track) = (Arc::new(Mutex::new(Log::default())), Arc::new(Mutex::new(None)));
+        let posted = Instant::now();
+        let ear = Ear { runtime: TokioRuntime, log: Arc::clone(&log), track: Arc::clone(&track), posted };
+        let mut engine = MediaEngine::default();
+        engine.register_default_codecs().expect("codecs");
+        let registry = register_default_interceptors(Registry::new(), &mut engine).expect("interceptors");
+        let peer = PeerConnectionBuilder::new()
+            .with_media_engine(engine)
+            .with_interceptor_registry(registry)
+            .with_handler(Arc::new(ear))
+            .with_runtime(Arc::new(TokioRuntime))
+            .with_udp_addrs(vec!["127.0.0.1:0"])
+            .build()
+            .await
+            .expect("a peer");
+        let peer: Arc<dyn PeerConnection> = Arc::new(peer);
+        for kind in [RtpCodecKind::Video, RtpCodecKind::Audio] {
+            let receive = RTCRtpTransceiverInit {
+                direction: RTCRtpTransceiverDirection::Recvonly,
+                ..Default::default()
+            };
+            peer.add_transceiver_from_kind(kind, Some(receive)).await.expect("a transceiver");
+        }
+        let offer = peer.create_offer(None).await.expect("an offer");
+        peer.set_local_description(offer.clone()).await.expect("its own offer");
+        let http = reqwest::Client::new();
+        let request = http.post(whep_url).header(header::CONTENT_TYPE, "application/sdp").body(offer.sdp);
+        let response = request.send().await.expect("the server answers");
+        if response.status() != StatusCode::CREATED {
+            let _ = peer.close().await;
+            return Err(response.status());
+        }
+        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).expect("a header");
+        let resource = response.url().join(text(header::LOCATION)).expect("a path");
+        let etag = text(header::ETAG).to_owned();
+        let answer = RTCSessionDescription::answer(response.text().await.expect("a body")).expect("an answer");
+        peer.set_remote_description(answer).await.expect("a good answer");
+        Ok(Self { http, peer, log, track, resource, etag, posted })
+    }
+
+    /// The video packets so far, in the order of their arrival.
+    pub fn video(&self) -> Vec<Seen> {
+        self.log.lock().video.clone()
+    }
+
+    pub fn audio_packets(&self) -> usize {
+        self.log.lock().audio_packets
+    }
+
+    pub fn state(&self) -> Option<RTCPeerConnectionState> {
+        self.log.lock().state
+    }
+
+    /// Whole frames so far.
+    pub fn frames(&self) -> usize {
+        self.log.lock().video.iter().filter(|seen| seen.marker).count()
+    }
+
+    /// Sequence numbers that never came, and those that came twice.
+    pub fn gaps_and_repeats(&self) -> (usize, usize) {
+        let log = self.log.lock();
+        let Some(first) = log.video.first() else { return (0, 0) };
+        let mut seqs: Vec<i32> = log.video.iter().map(|seen| i32::from(seen.seq.wrapping_sub(first.seq).cast_signed())).collect();
+        seqs.sort_unstable();
+        let span = usize::try_from(seqs[seqs.len() - 1] - seqs[0] + 1).expect("sorted");
+        let total = seqs.len();
+        seqs.dedup();
+        (span - seqs.len(), total - seqs.len())
+    }
+
+    /// Waits until the watcher has seen something; fails after ten seconds.
+    pub async fn until(&self, what: &str, is_seen: impl Fn(&Self) -> bool) {
+        let since = Instant::now();
+        while !is_seen(self) {
+            assert!(since.elapsed() < Duration::from_secs(10), "never seen: {what}; {} packets", self.video().len());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Time since the offer was posted.
+    pub fn elapsed(&self) -> Duration {
+        self.posted.elapsed()
+    }
+
+    /// Sends a picture loss indication.
+    pub async fn ask_keyframe(&self) {
+        let track = self.track.lock().clone().expect("a video track");
+        let media_ssrc = track.ssrcs().await[0];
+        let request = PictureLossIndication { sender_ssrc: 0, media_ssrc };
+        track.write_rtcp(vec![Box::new(request)]).await.expect("sent");
+    }
+
+    /// Takes the session down by DELETE.
+    pub async fn end(self) -> StatusCode {
+        let status = self.http.delete(self.resource.clone()).send().await.expect("the server answers").status();
+        let _ = self.peer.close().await;
+        status
+    }
+}
