@@ -22,3 +22,41 @@ impl From<personal::Body> for ServerFrame {
         server_frame::Body::Personal(Personal { body: Some(body) }).into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use prost::Message;
+    use serde::{Serialize, de::DeserializeOwned};
+
+    use super::*;
+
+    /// The example reads, writes back as it stands, and means the same in protobuf.
+    fn round_trip<M: Message + Default + PartialEq + Serialize + DeserializeOwned>(name: &str, text: &str) {
+        let message: M = serde_json::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let written = serde_json::to_value(&message).expect("it writes");
+        let stands: serde_json::Value = serde_json::from_str(text).expect("it is JSON");
+        assert_eq!(written, stands, "{name}: canonical JSON");
+        let decoded = M::decode(message.encode_to_vec().as_slice()).expect("our own bytes");
+        assert_eq!(decoded, message, "{name}: protobuf");
+    }
+
+    #[test]
+    fn every_example_round_trips_in_both_codecs() {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/examples");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(examples).expect("the examples are there") {
+            let path = entry.expect("it can be listed").path();
+            let name = path.file_stem().and_then(|name| name.to_str()).expect("a name").to_owned();
+            let text = std::fs::read_to_string(&path).expect("it can be read");
+            match name.split('-').next() {
+                Some("client") => round_trip::<ClientFrame>(&name, &text),
+                Some("server") => round_trip::<ServerFrame>(&name, &text),
+                _ => panic!("{name}: an example's name begins with client- or server-"),
+            }
+            seen += 1;
+        }
+        assert!(seen >= 18, "one of each message");
+    }
+}

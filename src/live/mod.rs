@@ -273,4 +273,4 @@ pub async fn find_locked(tx: &mut Tx, live: &LiveId) -> Result<Option<Live>, Sto
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
