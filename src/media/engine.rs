@@ -535,7 +535,7 @@ fn heard(stage: &mut Stage, slot: Slot, session: &mut Session, step: Step, now: 
             }
         }
         (Step::Packet(packet), Role::Publisher) => stage.packet(slot, &Arc::new(packet), now, effects),
-        (Step::KeyframeRequested, Role::Viewer) => stage.keyframe_requested(now, effects),
+        (Step::KeyframeRequested, Role::Viewer) => stage.keyframe_requested(slot, now, effects),
         _ => {}
     }
 }

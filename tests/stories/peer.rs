@@ -40,6 +40,20 @@ pub struct Publisher {
 impl Publisher {
     /// Opens the session; returns when its transport stands.
     pub async fn start(whip_url: &str, stream_key: &str) -> Result<Self, LiverError> {
+        Self::show(whip_url, stream_key, Clip::embedded()).await
+    }
+
+    /// The same with a clip whose keyframes are four seconds apart; asking it for one is of no use.
+    pub async fn start_with_rare_keyframes(whip_url: &str, stream_key: &str) -> Result<Self, LiverError> {
+        let mut clip = Clip::embedded();
+        let key = clip.frames[0].clone();
+        let mut deltas: Vec<_> = clip.frames.iter().enumerate().filter(|(n, _)| n % 24 != 0).map(|(_, d)| d.clone()).collect();
+        deltas.truncate(95);
+        clip.frames = std::iter::once(key).chain(deltas).collect();
+        Self::show(whip_url, stream_key, clip).await
+    }
+
+    async fn show(whip_url: &str, stream_key: &str, clip: Clip) -> Result<Self, LiverError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let (started, start) = oneshot::channel();
@@ -53,7 +67,7 @@ impl Publisher {
                 Err(error) => return drop(started.send(Err(error))),
             };
             drop(started.send(Ok(())));
-            let played = broadcast.play(&Clip::embedded(), &token).await;
+            let played = broadcast.play(&clip, &token).await;
             broadcast.end().await;
             drop(end.send(played));
         });
@@ -99,7 +113,10 @@ pub struct Seen {
 
 #[derive(Default)]
 struct Log {
+    /// From the first keyframe on, as a decoder sees it.
     video: Vec<Seen>,
+    /// Video packets before the first keyframe.
+    undecodable: usize,
     audio_packets: usize,
     state: Option<RTCPeerConnectionState>,
 }
@@ -138,22 +155,43 @@ impl PeerConnectionEventHandler for Ear {
         let listen = async move {
             while let Some(event) = track.poll().await {
                 let TrackRemoteEvent::OnRtpPacket(packet) = event else { continue };
-                let mut log = log.lock();
                 if !is_video {
-                    log.audio_packets += 1;
+                    log.lock().audio_packets += 1;
                     continue;
                 }
-                log.video.push(Seen {
+                let seen = Seen {
                     seq: packet.header.sequence_number,
                     ts: packet.header.timestamp,
                     marker: packet.header.marker,
                     is_key: begins_keyframe(&packet.payload),
                     after: posted.elapsed(),
-                });
+                };
+                if log.lock().take(seen) {
+                    ask_keyframe(&*track).await;
+                }
             }
         };
         drop(self.runtime.spawn(Box::pin(listen)));
     }
+}
+
+impl Log {
+    /// Whether the watcher must ask for a keyframe: it sees pictures, and none that it can begin with.
+    fn take(&mut self, seen: Seen) -> bool {
+        if self.video.is_empty() && !seen.is_key {
+            self.undecodable += 1;
+            return seen.marker;
+        }
+        self.video.push(seen);
+        false
+    }
+}
+
+async fn ask_keyframe(track: &dyn TrackRemote) {
+    let media_ssrc = track.ssrcs().await[0];
+    let request = PictureLossIndication { sender_ssrc: 0, media_ssrc };
+    // A watcher that is being closed has nobody to ask.
+    let _ = track.write_rtcp(vec![Box::new(request)]).await;
 }
 
 /// A second reading of RFC 6184, independent of the server's.
@@ -209,9 +247,14 @@ impl Watcher {
         Ok(Self { http, peer, log, track, resource, etag, posted })
     }
 
-    /// The video packets so far, in the order of their arrival.
+    /// The video packets so far, from the first keyframe on, in the order of their arrival.
     pub fn video(&self) -> Vec<Seen> {
         self.log.lock().video.clone()
+    }
+
+    /// Video packets that came before the first keyframe.
+    pub fn undecodable(&self) -> usize {
+        self.log.lock().undecodable
     }
 
     pub fn audio_packets(&self) -> usize {
@@ -256,9 +299,7 @@ impl Watcher {
     /// Sends a picture loss indication.
     pub async fn ask_keyframe(&self) {
         let track = self.track.lock().clone().expect("a video track");
-        let media_ssrc = track.ssrcs().await[0];
-        let request = PictureLossIndication { sender_ssrc: 0, media_ssrc };
-        track.write_rtcp(vec![Box::new(request)]).await.expect("sent");
+        ask_keyframe(&*track).await;
     }
 
     /// Takes the session down by DELETE.
