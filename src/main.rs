@@ -1,1 +1,108 @@
-fn main(){}
+//! Root: command line, configuration, tracing, run.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use hanamichi::{
+    app::Server,
+    clock::Clock,
+    config::{Config, LogFormat},
+    store::Db,
+};
+
+/// Live-commerce streaming backend with in-stream checkout.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Cli {
+    /// Configuration file (TOML); `HANAMICHI_…` variables override it.
+    #[arg(long, global = true, env = "HANAMICHI_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve,
+    /// Run the server with a Japanese demo: brands, livers, a live that is on, viewers that buy.
+    Demo {
+        /// HTTP port on this machine.
+        #[arg(long, env = "HANAMICHI_PORT", default_value_t = 8080)]
+        port: u16,
+        /// Where the demo keeps its database.
+        #[arg(long, env = "HANAMICHI_DATA_DIR", default_value = "demo-data")]
+        data_dir: PathBuf,
+    },
+    /// Bring the database up to date and stop.
+    Migrate,
+    /// Print the OpenAPI 3.1 description.
+    Openapi,
+    /// Check the configuration, print it without secrets, and stop.
+    CheckConfig,
+}
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = runtime.context("cannot start the runtime").and_then(|runtime| runtime.block_on(run(Cli::parse())));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hanamichi: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Serve => {
+            let config = Config::load(cli.config.as_deref())?;
+            start_tracing(&config);
+            let server = Server::start(config, Clock::system()).await?;
+            println!("hanamichi {}", server.url());
+            until_stopped().await;
+            server.stop().await;
+        }
+        Command::Demo { port, data_dir } => {
+            let config = hanamichi::demo::config(Config::load(cli.config.as_deref())?, port, &data_dir)?;
+            start_tracing(&config);
+            hanamichi::demo::run(config, until_stopped()).await?;
+        }
+        Command::Migrate => {
+            let config = Config::load(cli.config.as_deref())?;
+            let db = Db::connect(&config.database).await.context("cannot open the database")?;
+            db.migrate().await?;
+            db.close().await;
+            println!("the database is up to date");
+        }
+        Command::Openapi => print!("{}", hanamichi::http::openapi()),
+        Command::CheckConfig => {
+            let config = Config::load(cli.config.as_deref())?;
+            println!("{config:#?}\nthe configuration is valid");
+        }
+    }
+    Ok(())
+}
+
+fn start_tracing(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::new(&config.log_filter);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}
+
+/// Ctrl-C, or the service manager's word.
+async fn until_stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return tokio::signal::ctrl_c().await.unwrap_or(());
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -5,24 +5,26 @@
 use serde::{Deserialize, Serialize};
 
 /// The currency of an amount (ISO 4217).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
-#[sqlx(type_name = "TEXT")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 pub enum Currency {
     /// Yen: no decimals, one minor unit is one yen.
     #[serde(rename = "JPY")]
-    #[sqlx(rename = "JPY")]
     Jpy,
 }
 
 impl Currency {
+    const ALL: &[Self] = &[Self::Jpy];
+
     /// The ISO code.
     #[must_use]
-    pub fn code(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Jpy => "JPY",
         }
     }
 }
+
+crate::stored_as_text!(Currency);
 
 /// An amount of money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,14 +7,22 @@
 
 use axum::{
     body::Body,
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header},
-    middleware::Next,
+    middleware::{self, Next},
     response::IntoResponse,
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::{
+    PathId,
+    auth::Guest,
+    problem::{Kind, Problem},
+};
 use crate::{
+    app::App,
     ids::{LiveId, MediaSessionId},
+    live::Phase,
     media::{Answer, Media, MediaError, VideoCodec},
 };
 
@@ -31,6 +39,110 @@ const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const PREFLIGHT_MAX_AGE_S: &str = "86400";
 /// What a VP8 publisher is told (RFC 9110 deprecates `Warning`, but leaves it to be read by people).
 const VP8_WARNING: &str = "299 - \"VP8 is carried live only: no HLS, no replay; send H.264 constrained baseline\"";
+
+/// The media routes, open to other origins.
+pub(super) fn router() -> OpenApiRouter<App> {
+    let other_methods = axum::Router::new()
+        .route("/v1/lives/{live}/whip", axum::routing::get(empty).options(post_options))
+        .route("/v1/lives/{live}/whep", axum::routing::get(empty).options(post_options))
+        .route("/v1/whip/{session}", axum::routing::get(empty).options(session_options))
+        .route("/v1/whep/{session}", axum::routing::get(empty).options(session_options));
+    OpenApiRouter::new()
+        .routes(routes!(whip))
+        .routes(routes!(whep))
+        .routes(routes!(whip_trickle, whip_end))
+        .routes(routes!(whep_trickle, whep_end))
+        .merge(OpenApiRouter::from(other_methods))
+        .layer(middleware::from_fn(cors))
+}
+
+/// Who publishes: the live's stream key, or its liver's own session.
+async fn publisher(app: &App, live: &LiveId, headers: &HeaderMap, guest: Guest) -> Result<String, Problem> {
+    let found = app.lives.load(live).await?;
+    if found.ended_at().is_some() {
+        return Err(Problem::new(Kind::LiveEnded, "the live has ended"));
+    }
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    if let Some(key) = bearer.map(str::trim).filter(|key| !key.starts_with("hk_")) {
+        if app.lives.verify_stream_key(live, key).await? {
+            return Ok(crate::people::digest(key));
+        }
+        return Err(Problem::new(Kind::NotSignedIn, "this is not the live's stream key; make a new one in the studio"));
+    }
+    let person = guest.0.ok_or_else(|| Problem::new(Kind::NotSignedIn, "send the live's stream key as a bearer token"))?;
+    match person.liver_id {
+        Some(liver) if liver == found.liver_id => Ok(liver.to_string()),
+        _ => Err(Problem::new(Kind::Forbidden, "this live is another liver's")),
+    }
+}
+
+/// Who may watch: anybody once it is on air, its liver before.
+async fn check_viewer(app: &App, live: &LiveId, guest: Guest) -> Result<(), Problem> {
+    let found = app.lives.load(live).await?;
+    let own = guest.0.and_then(|person| person.liver_id).is_some_and(|liver| liver == found.liver_id);
+    match found.session.phase {
+        Phase::Scheduled if !own => Err(Problem::new(Kind::LiveNotLive, "the live has not begun")),
+        Phase::Ended { .. } => Err(Problem::new(Kind::LiveEnded, "the live has ended")),
+        Phase::Scheduled | Phase::Live { .. } => Ok(()),
+    }
+}
+
+/// Publish (WHIP, RFC 9725). Authorised by the live's stream key or its liver's session.
+#[utoipa::path(post, path = "/v1/lives/{live}/whip", tag = "media", params(("live" = String, Path)),
+    request_body(content = String, content_type = "application/sdp"),
+    responses((status = 201, body = String, content_type = "application/sdp"), (status = "4XX", body = Problem)))]
+async fn whip(
+    State(app): State<App>,
+    PathId(live): PathId<LiveId>,
+    guest: Guest,
+    headers: HeaderMap,
+    offer: String,
+) -> Result<Response<Body>, Problem> {
+    let publisher = publisher(&app, &live, &headers, guest).await?;
+    Ok(whip_post(&app.media, live, publisher, &headers, offer).await?)
+}
+
+/// Watch (WHEP).
+#[utoipa::path(post, path = "/v1/lives/{live}/whep", tag = "media", params(("live" = String, Path)),
+    request_body(content = String, content_type = "application/sdp"),
+    responses((status = 201, body = String, content_type = "application/sdp"), (status = "4XX", body = Problem)))]
+async fn whep(
+    State(app): State<App>,
+    PathId(live): PathId<LiveId>,
+    guest: Guest,
+    headers: HeaderMap,
+    offer: String,
+) -> Result<Response<Body>, Problem> {
+    check_viewer(&app, &live, guest).await?;
+    Ok(whep_post(&app.media, live, &headers, offer).await?)
+}
+
+macro_rules! session_routes {
+    ($path:literal, $trickle:ident, $end:ident) => {
+        /// Trickle ICE candidates.
+        #[utoipa::path(patch, path = $path, tag = "media", params(("session" = String, Path)),
+            request_body(content = String, content_type = "application/trickle-ice-sdpfrag"),
+            responses((status = 204), (status = "4XX", body = Problem)))]
+        async fn $trickle(
+            State(app): State<App>,
+            PathId(session): PathId<MediaSessionId>,
+            headers: HeaderMap,
+            fragment: String,
+        ) -> Result<Response<Body>, Problem> {
+            Ok(session_patch(&app.media, &session, &headers, fragment).await?)
+        }
+
+        /// End the session.
+        #[utoipa::path(delete, path = $path, tag = "media", params(("session" = String, Path)),
+            responses((status = 200), (status = 404, body = Problem)))]
+        async fn $end(State(app): State<App>, PathId(session): PathId<MediaSessionId>) -> Result<Response<Body>, Problem> {
+            Ok(session_delete(&app.media, &session).await?)
+        }
+    };
+}
+
+session_routes!("/v1/whip/{session}", whip_trickle, whip_end);
+session_routes!("/v1/whep/{session}", whep_trickle, whep_end);
 
 /// `POST /v1/lives/{live}/whip`: a publisher's offer. `publisher` says who it is; the same one may take over.
 ///

@@ -1,0 +1,326 @@
+//! Root: builds every room, owns the task tracker, wires the bus, starts and stops the server.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use parking_lot::RwLock;
+
+use crate::{
+    attribution::{self, Reports, Touches},
+    bus::{Bus, Fact, Relay},
+    clock::Clock,
+    commerce::{self, Checkout, Payment, Sequencer},
+    config::{BusKind, Config, PaymentKind},
+    http::{self, DemoView, rates::Rates},
+    live::{self, Lives, Picture},
+    media::{Media, MediaConfig, MediaEvent},
+    omo::Omo,
+    people::{NewPerson, People},
+    showcase::{self, Showcase},
+    store::Db,
+    tasks::Tasks,
+    wire,
+};
+
+/// Sessions that are over are removed this often.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+
+/// Every room, as handlers see them. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// Every knob.
+    pub config: Arc<Config>,
+    /// The one clock.
+    pub clock: Clock,
+    /// The store.
+    pub db: Db,
+    /// Every background task.
+    pub tasks: Tasks,
+    /// Accounts, brands, livers, customers.
+    pub people: People,
+    /// Stock.
+    pub sequencer: Sequencer,
+    /// Buying.
+    pub checkout: Checkout,
+    /// What brands read.
+    pub reports: Reports,
+    /// Views and clicks.
+    pub touches: Touches,
+    /// Locations.
+    pub omo: Omo,
+    /// Lives, their rooms and their hub.
+    pub lives: Lives,
+    /// Pins and their offers.
+    pub showcase: Showcase,
+    /// The picture.
+    pub media: Media,
+    /// How fast one may ask.
+    pub rates: Rates,
+    demo: Arc<RwLock<Option<DemoView>>>,
+}
+
+impl App {
+    /// Builds every room over an empty or known database and starts their tasks.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or brought up to date, or a port is taken.
+    pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let tasks = Tasks::new();
+        let db = Db::connect(&config.database).await.context("cannot open the database")?;
+        db.migrate().await.context("cannot bring the database up to date")?;
+        let bus = match config.bus {
+            BusKind::Local => Bus::local(),
+        };
+        let relay = Relay::new(db.clone(), bus.clone(), clock.clone());
+        let sequencer = Sequencer::start(db.clone(), clock.clone(), relay.clone(), config.commerce.hold_ttl(), &tasks);
+        let payment = match config.commerce.payment {
+            PaymentKind::Sandbox => Payment::sandbox(db.clone(), clock.clone()),
+        };
+        let days = config.commerce.delivery_days;
+        let checkout = Checkout::start(db.clone(), clock.clone(), sequencer.clone(), payment, days, &tasks);
+        let touches = Touches::start(db.clone(), &tasks);
+        let lives = Lives::start(live::Wiring {
+            db: db.clone(),
+            clock: clock.clone(),
+            bus: bus.clone(),
+            relay: relay.clone(),
+            tasks: tasks.clone(),
+            shown: Arc::new(showcase::load_shown),
+            end: Arc::new(showcase::close_offers),
+            sales: sales_loader(db.clone()),
+            touches: touch_sink(touches.clone()),
+        });
+        let (media, media_events) = Media::start(MediaConfig {
+            bind: config.media.listen,
+            advertise: config.media.advertise.clone(),
+            ..MediaConfig::default()
+        })
+        .with_context(|| format!("cannot open the media port {}", config.media.listen))?;
+        let app = Self {
+            media,
+            people: People::new(db.clone(), clock.clone()),
+            reports: Reports::new(db.clone(), clock.clone()),
+            touches,
+            lives,
+            showcase: Showcase::new(db.clone(), clock.clone(), relay.clone()),
+            omo: Omo::new(db.clone(), clock.clone()),
+            rates: Rates::default(),
+            demo: Arc::default(),
+            config: Arc::new(config),
+            clock,
+            db,
+            tasks,
+            sequencer,
+            checkout,
+        };
+        app.follow_pictures(media_events);
+        app.follow_endings(&bus);
+        relay.start(&app.tasks);
+        app.add_first_operator().await?;
+        app.start_sweeping();
+        Ok(app)
+    }
+
+    /// Whether cookies may travel over TLS only.
+    #[must_use]
+    pub fn secure_cookies(&self) -> bool {
+        self.config.tls.is_some() || self.config.public_url.starts_with("https://")
+    }
+
+    /// What a demo server tells newcomers; `None` elsewhere.
+    #[must_use]
+    pub fn demo_view(&self) -> Option<DemoView> {
+        self.demo.read().clone()
+    }
+
+    /// Makes this a demo server.
+    pub fn set_demo(&self, view: DemoView) {
+        *self.demo.write() = Some(view);
+    }
+
+    /// Tells every room to finish what it has, waits for it, closes the store.
+    pub async fn stop(&self) {
+        self.tasks.stop().await;
+        self.media.stop().await;
+        self.db.close().await;
+    }
+
+    async fn add_first_operator(&self) -> anyhow::Result<()> {
+        let Some(operator) = &self.config.operator else { return Ok(()) };
+        let account = match self.people.find_by_email(&operator.email.to_lowercase()).await? {
+            Some(account) => account,
+            None => {
+                let new = NewPerson {
+                    email: operator.email.clone(),
+                    password: operator.password.clone(),
+                    display_name: "Operator".to_owned(),
+                    demo: false,
+                };
+                self.people.sign_up(new).await?.account.id
+            }
+        };
+        Ok(self.people.add_operator(&account).await?)
+    }
+
+    /// The live room hears when a picture comes or goes.
+    fn follow_pictures(&self, mut events: tokio::sync::mpsc::Receiver<MediaEvent>) {
+        let (lives, stopping) = (self.lives.clone(), self.tasks.stopping());
+        self.tasks.spawn("pictures", async move {
+            loop {
+                let event = tokio::select! {
+                    event = events.recv() => event,
+                    () = stopping.cancelled() => return,
+                };
+                match event {
+                    Some(MediaEvent::Up(live)) => lives.media_changed(&live, Picture::Up).await,
+                    Some(MediaEvent::Away(live)) => lives.media_changed(&live, Picture::Away).await,
+                    Some(MediaEvent::Ended(_)) => {}
+                    None => return,
+                }
+            }
+        });
+    }
+
+    /// The media room closes the sessions of a live that has ended.
+    fn follow_endings(&self, bus: &Bus) {
+        let (media, stopping, mut news) = (self.media.clone(), self.tasks.stopping(), bus.subscribe());
+        self.tasks.spawn("endings", async move {
+            loop {
+                let fact = tokio::select! {
+                    fact = news.next() => fact,
+                    () = stopping.cancelled() => return,
+                };
+                let Some(fact) = fact else { return };
+                if let Fact::Ordered { live, event: wire::ordered::Event::LiveChanged(changed) } = &*fact
+                    && changed.state == "ended"
+                {
+                    media.end_live(live).await;
+                }
+            }
+        });
+    }
+
+    fn start_sweeping(&self) {
+        let (app, stopping) = (self.clone(), self.tasks.stopping());
+        self.tasks.spawn("sweep", async move {
+            loop {
+                if let Err(error) = app.people.sweep().await {
+                    tracing::warn!(error = %error, "sessions not swept");
+                }
+                tokio::select! {
+                    () = app.clock.sleep(SWEEP_EVERY) => {}
+                    () = stopping.cancelled() => return,
+                }
+            }
+        });
+    }
+}
+
+/// What the live room shows its liver, from the orders themselves.
+fn sales_loader(db: Db) -> live::SalesLoader {
+    Arc::new(move |id| {
+        let db = db.clone();
+        Box::pin(async move {
+            let mut tx = db.read("sales of a live").await?;
+            let sales = commerce::live_sales(&mut tx, &id).await?;
+            let product = |sold: commerce::ProductSales| live::ProductFigures {
+                product_id: sold.product_id,
+                title: sold.title,
+                units: sold.units,
+                gross_minor: sold.gross_minor,
+            };
+            Ok(live::Figures {
+                orders: sales.orders,
+                units: sales.units,
+                gross_minor: sales.gross_minor,
+                products: sales.products.into_iter().map(product).collect(),
+            })
+        })
+    })
+}
+
+/// Views and clicks go to the attribution room.
+fn touch_sink(touches: Touches) -> live::TouchSink {
+    Arc::new(move |touch| {
+        let kind = match touch.kind {
+            live::TouchKind::View => attribution::TouchKind::View,
+            live::TouchKind::Click => attribution::TouchKind::Click,
+        };
+        let live::NewTouch { customer, live, product, at, .. } = touch;
+        touches.record(attribution::NewTouch { customer, live, kind, product, at });
+    })
+}
+
+/// A server that listens.
+pub struct Server {
+    /// Its rooms.
+    pub app: App,
+    /// Where it listens.
+    pub address: SocketAddr,
+    handle: axum_server::Handle<SocketAddr>,
+    serving: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    /// Builds the rooms and listens.
+    ///
+    /// # Errors
+    /// As [`App::start`]; or the address is taken, or the certificate cannot be read.
+    pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let listen = config.listen;
+        let tls = config.tls.clone();
+        let listener = std::net::TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let app = App::start(config, clock).await?;
+        let service = http::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let handle = axum_server::Handle::new();
+        let plain = axum_server::from_tcp(listener)?.handle(handle.clone());
+        let acceptor = axum_server::accept::NoDelayAcceptor::new();
+        // The one task outside the tracker: it is stopped first and by its own handle.
+        #[expect(clippy::disallowed_methods, reason = "the listener must stop before the rooms do")]
+        let serving = match tls {
+            Some(tls) => {
+                let rustls = axum_server::tls_rustls::RustlsConfig::from_pem_file(&tls.cert_file, &tls.key_file)
+                    .await
+                    .context("cannot read the certificate or its key")?;
+                let acceptor = axum_server::tls_rustls::RustlsAcceptor::new(rustls).acceptor(acceptor);
+                tokio::spawn(plain.acceptor(acceptor).serve(service))
+            }
+            None => tokio::spawn(plain.acceptor(acceptor).serve(service)),
+        };
+        tracing::info!(listen = %address, store = app.db.engine(), "listening");
+        Ok(Self { app, address, handle, serving })
+    }
+
+    /// The address people open.
+    #[must_use]
+    pub fn url(&self) -> String {
+        if !self.app.config.public_url.is_empty() {
+            return self.app.config.public_url.trim_end_matches('/').to_owned();
+        }
+        let scheme = if self.app.config.tls.is_some() { "https" } else { "http" };
+        let host = if self.address.ip().is_unspecified() { "localhost".to_owned() } else { self.address.ip().to_string() };
+        format!("{scheme}://{host}:{}", self.address.port())
+    }
+
+    /// The address of the server's own clients.
+    #[must_use]
+    pub fn loopback_url(&self) -> String {
+        let scheme = if self.app.config.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.address.port())
+    }
+
+    /// Stops gently: takes nothing new, finishes what it has, closes the store; hard after the configured time.
+    pub async fn stop(self) {
+        let limit = Duration::from_secs(self.app.config.stop_timeout_s);
+        let gently = async {
+            self.handle.graceful_shutdown(Some(limit));
+            let _ = self.serving.await;
+            self.app.stop().await;
+        };
+        if tokio::time::timeout(limit, gently).await.is_err() {
+            tracing::warn!("stopped hard: some requests did not finish in time");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Pure: the final confirmation that stands beside the buy button.
+//!
+//! 特定商取引法 12条の6 asks for quantity, price, time and way of payment, delivery, cancellation and the application
+//! period on the last screen. The sheet is hashed; the purchase keeps the hash of what its buyer was shown.
+//! Invariant: the same terms give the same hash, and a changed price or period another one.
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::{
+    records::{TaxLine, tax_lines},
+    stock::OfferTerms,
+};
+use crate::{
+    clock::Millis,
+    ids::{OfferId, SkuId},
+    money::{AmountOutOfRange, Currency, Money},
+};
+
+/// What the buyer is shown last.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Confirmation {
+    /// Digest of everything below; send it back with the purchase.
+    pub hash: String,
+    /// What is shown.
+    #[serde(flatten)]
+    pub sheet: Sheet,
+}
+
+/// The content of the sheet.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Sheet {
+    /// At which terms.
+    pub offer_id: OfferId,
+    /// What is counted.
+    pub sku_id: SkuId,
+    /// What is bought.
+    pub product_title: String,
+    /// "M / 白".
+    pub variant: String,
+    /// Whose it is.
+    pub brand_name: String,
+    /// 分量.
+    pub qty: u32,
+    /// 販売価格, tax included.
+    pub unit_price_minor: i64,
+    /// Tax and shipping included.
+    pub total_minor: i64,
+    /// One rounding per rate.
+    pub tax: Vec<TaxLine>,
+    /// Of the amounts.
+    pub currency: Currency,
+    /// 送料.
+    pub shipping_minor: i64,
+    /// 支払方法・支払時期.
+    pub payment: PaymentText,
+    /// 引渡時期.
+    pub delivery_ja: String,
+    /// When it is delivered.
+    pub delivery_en: String,
+    /// 返品・キャンセル.
+    pub cancellation_ja: String,
+    /// Returns and cancellation.
+    pub cancellation_en: String,
+    /// 申込期間.
+    pub application_period_ja: String,
+    /// Until when it can be ordered.
+    pub application_period_en: String,
+    /// 販売業者.
+    pub seller: Seller,
+}
+
+/// How and when one pays.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct PaymentText {
+    /// Name of the default method.
+    pub method: &'static str,
+    /// 支払方法.
+    pub label_ja: &'static str,
+    /// The way.
+    pub label_en: &'static str,
+    /// 支払時期.
+    pub timing_ja: &'static str,
+    /// The time.
+    pub timing_en: &'static str,
+}
+
+/// Who sells.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Seller {
+    /// Its name.
+    pub name: String,
+    /// T + 13 digits.
+    pub invoice_number: Option<String>,
+}
+
+/// What the sheet needs besides the terms.
+#[derive(Debug, Clone)]
+pub(super) struct Goods {
+    pub(super) product_title: String,
+    pub(super) variant: String,
+    pub(super) brand_name: String,
+    pub(super) invoice_number: Option<String>,
+}
+
+/// The sheet for this many units at these terms.
+///
+/// # Errors
+/// When the total is out of range.
+pub(super) fn confirm(terms: &OfferTerms, goods: Goods, qty: u32, delivery_days: u32) -> Result<Confirmation, AmountOutOfRange> {
+    let total = Money::yen(terms.price_minor)?.times(qty)?;
+    let (application_period_ja, application_period_en) = period(terms.ends_at_ms);
+    let sheet = Sheet {
+        offer_id: terms.id.clone(),
+        sku_id: terms.sku_id.clone(),
+        product_title: goods.product_title,
+        variant: goods.variant,
+        brand_name: goods.brand_name.clone(),
+        qty,
+        unit_price_minor: terms.price_minor,
+        total_minor: total.minor(),
+        tax: tax_lines([(terms.tax_rate_bp, total.minor())]),
+        currency: terms.currency,
+        shipping_minor: 0,
+        payment: PaymentText {
+            method: "sandbox_card",
+            label_ja: "テスト決済（実際の請求はありません）",
+            label_en: "Sandbox payment (nothing is charged)",
+            timing_ja: "ご注文の確定時に承認します",
+            timing_en: "Authorised when you confirm the order",
+        },
+        delivery_ja: format!("ご注文の確定から{delivery_days}日以内に発送します（送料込み）"),
+        delivery_en: format!("Shipped within {delivery_days} days of the order (shipping included)"),
+        cancellation_ja: "お支払いの前は、ご注文の状況からキャンセルできます。お支払いの後のお客様のご都合による返品・キャンセルはお受けしていません。不良品は到着から8日以内にご連絡いただければ交換または返金します。".to_owned(),
+        cancellation_en: "Before payment you can cancel from the order's status. After payment, orders cannot be cancelled or returned for a change of mind. Faulty goods are exchanged or refunded when reported within 8 days of arrival.".to_owned(),
+        application_period_ja,
+        application_period_en,
+        seller: Seller { name: goods.brand_name, invoice_number: goods.invoice_number },
+    };
+    let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(text(&sheet).as_bytes()));
+    Ok(Confirmation { hash, sheet })
+}
+
+/// The sheet as it is hashed and kept.
+pub(super) fn text(sheet: &Sheet) -> String {
+    serde_json::to_string(sheet).expect("text and numbers are JSON")
+}
+
+fn period(ends_at: Option<Millis>) -> (String, String) {
+    let civil = ends_at.and_then(|end| {
+        let instant = jiff::Timestamp::from_millisecond(end.0).ok()?;
+        Some(instant.in_tz("Asia/Tokyo").ok()?.strftime("%Y-%m-%d %H:%M:%S").to_string())
+    });
+    match civil {
+        Some(end) => (format!("{end}（日本時間）まで、または売り切れまで"), format!("Until {end} Japan time, or until sold out")),
+        None => (
+            "この商品の紹介中、または売り切れまで".to_owned(),
+            "While the product is shown in the live, or until sold out".to_owned(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{LiveId, ProductId};
+
+    fn terms() -> OfferTerms {
+        OfferTerms {
+            id: OfferId::fresh(),
+            live_id: LiveId::fresh(),
+            product_id: ProductId::fresh(),
+            sku_id: SkuId::fresh(),
+            price_minor: 1_080,
+            currency: Currency::Jpy,
+            tax_rate_bp: 800,
+            limit_per_customer: None,
+            starts_at_ms: Millis(0),
+            ends_at_ms: Some(Millis(1_800_000_000_000)),
+        }
+    }
+
+    fn goods() -> Goods {
+        Goods { product_title: "羊羹".into(), variant: String::new(), brand_name: "花屋".into(), invoice_number: None }
+    }
+
+    #[test]
+    fn a_changed_price_changes_the_hash_and_the_same_terms_do_not() {
+        let terms = terms();
+        let first = confirm(&terms, goods(), 2, 5).expect("in range");
+        assert_eq!(first.hash, confirm(&terms, goods(), 2, 5).expect("in range").hash);
+        let dearer = OfferTerms { price_minor: 1_081, ..terms };
+        assert_ne!(first.hash, confirm(&dearer, goods(), 2, 5).expect("in range").hash);
+        assert_eq!(first.sheet.tax, vec![TaxLine { rate_bp: 800, total_minor: 2_160, base_minor: 2_000, tax_minor: 160 }]);
+        assert!(first.sheet.application_period_ja.starts_with("2027-01-15 17:00:00"), "{}", first.sheet.application_period_ja);
+    }
+}

@@ -1,0 +1,120 @@
+//! Door: catalogue, offers, stock and buying.
+//!
+//! The database is the only truth of stock and money. Everything that changes stock or a purchase goes through the
+//! [`Sequencer`]'s batches; everything else here reads.
+
+mod catalog;
+mod checkout;
+mod confirmation;
+mod ledger;
+mod payment;
+mod purchase;
+mod records;
+mod sequencer;
+mod settle;
+mod stock;
+
+pub use catalog::{
+    NewProduct, NewSku, Offer, Product, Sku, StockLevel, Terms, end_all_offers, end_offers, find_product, list_products,
+    offers_of_live, put_offers, stock_of,
+};
+pub use checkout::{Checkout, PlaceRequest};
+pub use confirmation::Confirmation;
+pub use ledger::ShelfView;
+pub use payment::{Method, Payment};
+pub use purchase::State as PurchaseState;
+pub use records::{LiveSales, Order, OrderLine, ProductSales, Purchase, TaxLine, live_sales};
+pub use sequencer::{Adjustment, Sequencer};
+pub use stock::{FactKind, PlaceKind};
+
+use crate::store::StoreError;
+
+/// Why a buyer, or a till, is told no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Nothing left.
+    #[error("nothing is left")]
+    SoldOut,
+    /// The limit per customer is used up.
+    #[error("you have bought as many as one customer may")]
+    LimitReached,
+    /// The offer begins later.
+    #[error("the offer has not started yet")]
+    OfferNotStarted,
+    /// The offer, the pin or the live is over.
+    #[error("the offer is over")]
+    OfferEnded,
+    /// There is no such offer.
+    #[error("there is no such offer")]
+    UnknownOffer,
+    /// The buyer saw another price or other terms.
+    #[error("the price or the terms have changed since they were shown")]
+    PriceChanged,
+    /// Not in a state that can be paid.
+    #[error("this purchase is not waiting for payment")]
+    NotPayable,
+    /// The units went back.
+    #[error("the reservation has run out")]
+    HoldExpired,
+    /// The provider said no.
+    #[error("the payment was declined; nothing was charged")]
+    PaymentDeclined,
+    /// There is no such SKU.
+    #[error("there is no such SKU")]
+    UnknownSku,
+    /// Fewer would be there than are promised.
+    #[error("fewer units would be there than are promised to buyers")]
+    StockTooLow,
+    /// Too late to call it off.
+    #[error("this purchase can no longer be cancelled here")]
+    NotCancellable,
+}
+
+impl Refusal {
+    /// The stable name, as stored in `purchases.reason` and sent to the buyer.
+    #[must_use]
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::SoldOut => "sold-out",
+            Self::LimitReached => "limit-reached",
+            Self::OfferNotStarted => "offer-not-started",
+            Self::OfferEnded => "offer-ended",
+            Self::UnknownOffer => "not-found",
+            Self::PriceChanged => "price-changed",
+            Self::NotPayable => "purchase-not-payable",
+            Self::HoldExpired => "hold-expired",
+            Self::PaymentDeclined => "payment-declined",
+            Self::UnknownSku => "unknown-sku",
+            Self::StockTooLow | Self::NotCancellable => "conflict",
+        }
+    }
+}
+
+/// What can go wrong here.
+#[derive(Debug, thiserror::Error)]
+pub enum CommerceError {
+    /// A rule says no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A field is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// No such thing, or not yours.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// Another request came under this key.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// The queue of buyers is full.
+    #[error("{waiting} buyers are waiting")]
+    QueueFull {
+        /// How many are before you.
+        waiting: usize,
+    },
+    /// The answer of the database was lost; a retry by key tells what happened.
+    #[error("it is not known yet whether this happened")]
+    Unknown,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,89 @@
+//! Door: who collects the money.
+//!
+//! Every provider answers with the same few words; the key of a call is `pi:{purchase}:{attempt}`, so a call may be
+//! repeated without a second charge.
+
+mod sandbox;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{clock::Clock, money::Money, store::Db};
+
+/// How a buyer pays. Only sandbox methods in this version: no money moves, and every page says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// A card that works.
+    SandboxCard,
+    /// A card that is declined.
+    SandboxDeclined,
+    /// A card whose bank takes two seconds.
+    SandboxSlow,
+    /// A card whose first answer is lost: the money is reserved, but nobody is told.
+    SandboxLost,
+}
+
+impl Method {
+    /// Every method.
+    pub const ALL: &'static [Self] = &[Self::SandboxCard, Self::SandboxDeclined, Self::SandboxSlow, Self::SandboxLost];
+
+    /// As stored and sent.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SandboxCard => "sandbox_card",
+            Self::SandboxDeclined => "sandbox_declined",
+            Self::SandboxSlow => "sandbox_slow",
+            Self::SandboxLost => "sandbox_lost",
+        }
+    }
+
+    /// As stored, back.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|method| method.as_str() == text)
+    }
+}
+
+/// The provider's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word {
+    /// The money is reserved.
+    Authorized,
+    /// No.
+    Declined,
+}
+
+/// The provider's answer did not arrive; whether it acted is not known. Ask again under the same key.
+#[derive(Debug, thiserror::Error)]
+#[error("the provider's answer did not arrive")]
+pub(super) struct NoAnswer;
+
+/// A provider.
+#[derive(Debug, Clone)]
+pub enum Payment {
+    /// Pretends, with a memory of its own.
+    Sandbox(sandbox::Sandbox),
+}
+
+impl Payment {
+    /// The sandbox over this database.
+    #[must_use]
+    pub fn sandbox(db: Db, clock: Clock) -> Self {
+        Self::Sandbox(sandbox::Sandbox::new(db, clock))
+    }
+
+    /// Reserves the money under a key; the same key has the same answer.
+    pub(super) async fn authorize(&self, key: &str, amount: Money, method: Method) -> Result<Word, NoAnswer> {
+        match self {
+            Self::Sandbox(sandbox) => sandbox.authorize(key, amount, method).await,
+        }
+    }
+
+    /// Lets reserved money go; unknown or let go already is fine.
+    pub(super) async fn cancel(&self, key: &str) -> Result<(), NoAnswer> {
+        match self {
+            Self::Sandbox(sandbox) => sandbox.cancel(key).await,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Value: every knob of the server, on one page.
+//!
+//! Read from one TOML file and then from the environment (`HANAMICHI_…`, two underscores between section and key, as
+//! in `HANAMICHI_TLS__CERT_FILE`). Unknown keys are refused. Rooms get their section by value and never read the
+//! environment themselves. `config.example.toml` shows every key with its default.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+
+/// The whole configuration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address and port of HTTP: REST, pages, WebSocket, WHIP and WHEP. `HANAMICHI_LISTEN`.
+    pub listen: SocketAddr,
+    /// `sqlite:path/to/file.db` or `postgres://…`. `HANAMICHI_DATABASE`.
+    pub database: String,
+    /// The address people use, e.g. `https://live.example.jp`; used in the WHIP address and for the origin check.
+    /// Empty: taken from each request's Host. `HANAMICHI_PUBLIC_URL`.
+    pub public_url: String,
+    /// The bus between nodes; `local` is one process.
+    pub bus: BusKind,
+    /// TLS in this process; without it a proxy in front should do it.
+    pub tls: Option<Tls>,
+    /// WebRTC.
+    pub media: MediaSection,
+    /// Buying.
+    pub commerce: Commerce,
+    /// The first operator; made at start when missing.
+    pub operator: Option<Operator>,
+    /// Log lines: `text` or `json`.
+    pub log_format: LogFormat,
+    /// Which log lines, in the form of `RUST_LOG`.
+    pub log_filter: String,
+    /// How long a stop may take before it turns hard, in seconds.
+    pub stop_timeout_s: u64,
+}
+
+/// How nodes hear of each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BusKind {
+    /// One process.
+    Local,
+}
+
+/// Shape of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For collectors.
+    Json,
+}
+
+/// Certificate and key, PEM files. Cookies are `Secure` when set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Chain, leaf first.
+    pub cert_file: PathBuf,
+    /// Private key.
+    pub key_file: PathBuf,
+}
+
+/// WebRTC.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MediaSection {
+    /// UDP address and port of every WebRTC session. Port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Addresses put into the answers; empty: this host's own.
+    pub advertise: Vec<IpAddr>,
+}
+
+/// Buying.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Commerce {
+    /// How long a hold without payment lives, in seconds.
+    pub hold_ttl_s: u64,
+    /// Who collects the money. Only `sandbox` in this version: no money moves and every page says so.
+    pub payment: PaymentKind,
+    /// Shown as the seller when a brand has no name of its own on the sheet.
+    pub delivery_days: u32,
+}
+
+/// Who collects the money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PaymentKind {
+    /// Pretends; labelled on every page.
+    Sandbox,
+}
+
+/// The first operator.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operator {
+    /// Sign-in name.
+    pub email: String,
+    /// At least 8 characters.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Operator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Operator").field("email", &self.email).finish_non_exhaustive()
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            database: "sqlite:hanamichi.db".to_owned(),
+            public_url: String::new(),
+            bus: BusKind::Local,
+            tls: None,
+            media: MediaSection::default(),
+            commerce: Commerce::default(),
+            operator: None,
+            log_format: LogFormat::Text,
+            log_filter: "info,str0m=warn,webrtc=warn,rtc=warn,sqlx=warn".to_owned(),
+            stop_timeout_s: 20,
+        }
+    }
+}
+
+impl Default for MediaSection {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([0, 0, 0, 0], 8189)), advertise: Vec::new() }
+    }
+}
+
+impl Default for Commerce {
+    fn default() -> Self {
+        Self { hold_ttl_s: 180, payment: PaymentKind::Sandbox, delivery_days: 5 }
+    }
+}
+
+impl Commerce {
+    /// As a duration.
+    #[must_use]
+    pub fn hold_ttl(&self) -> Duration {
+        Duration::from_secs(self.hold_ttl_s)
+    }
+}
+
+/// A configuration that cannot be used, in words for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A key is unknown, has the wrong type, or the file cannot be read.
+    #[error("configuration: {0}")]
+    Read(Box<figment::Error>),
+    /// The values do not go together.
+    #[error("configuration: {0}")]
+    Contradiction(String),
+}
+
+impl Config {
+    /// Defaults, then the file (when given), then the environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key at fault.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(path) = file {
+            figment = figment.merge(Toml::file_exact(path));
+        }
+        // HANAMICHI_CONFIG and the makefile's HANAMICHI_PORT are read by the command line.
+        let environment = Env::prefixed("HANAMICHI_").ignore(&["config", "port", "data_dir"]).split("__");
+        let config: Self =
+            figment.merge(environment).extract().map_err(|error| ConfigError::Read(Box::new(error)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let contradiction = |text: &str| Err(ConfigError::Contradiction(text.to_owned()));
+        if !(10..=3600).contains(&self.commerce.hold_ttl_s) {
+            return contradiction("commerce.hold_ttl_s must be between 10 and 3600");
+        }
+        if let Some(tls) = &self.tls {
+            for file in [&tls.cert_file, &tls.key_file] {
+                if !file.is_file() {
+                    return Err(ConfigError::Contradiction(format!("tls: there is no file {}", file.display())));
+                }
+            }
+        }
+        if !self.public_url.is_empty() && !self.public_url.starts_with("http://") && !self.public_url.starts_with("https://") {
+            return contradiction("public_url must begin with http:// or https://");
+        }
+        if let Some(operator) = &self.operator
+            && (operator.password.chars().count() < 8 || !operator.email.contains('@'))
+        {
+            return contradiction("operator: give an email address and a password of at least 8 characters");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_toml(text: &str) -> Result<Config, figment::Error> {
+        Figment::from(Serialized::defaults(Config::default())).merge(Toml::string(text)).extract()
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_and_named() {
+        let error = from_toml("lissten = '127.0.0.1:1'").expect_err("the key is misspelt");
+        assert!(error.to_string().contains("lissten"), "{error}");
+        assert!(from_toml("[commerce]\nhold = 3").is_err());
+    }
+
+    #[test]
+    fn the_example_file_is_the_defaults() {
+        let example = from_toml(include_str!("../config.example.toml")).expect("the example is valid");
+        assert_eq!(format!("{example:?}"), format!("{:?}", Config::default()));
+    }
+}

@@ -1,0 +1,212 @@
+//! Edge: who is calling. The extractor in a handler's signature is the permission.
+//!
+//! A call carries a session cookie or `Authorization: Bearer hk_…`. Writes by cookie must come from our own pages:
+//! their `Origin` has to be this host (or `public_url`), besides the cookie's `SameSite=Lax`.
+
+use axum::{
+    extract::{FromRef, FromRequestParts, OptionalFromRequestParts},
+    http::{HeaderMap, HeaderValue, Method, header, request::Parts},
+};
+
+use super::problem::{Kind, Problem};
+use crate::{
+    app::App,
+    ids::{AccountId, BrandId, CustomerId, LiverId},
+    people::{Person, SESSION_TTL},
+};
+
+/// The session's cookie.
+pub(super) const COOKIE: &str = "hanamichi_session";
+
+/// Anybody signed in.
+#[derive(Debug, Clone)]
+pub struct Signed(pub Person);
+
+/// Anybody, signed in or not.
+#[derive(Debug, Clone)]
+pub struct Guest(pub Option<Person>);
+
+/// Who buys, asks and chats.
+#[derive(Debug, Clone)]
+pub struct Customer {
+    /// The sign-in.
+    pub account_id: AccountId,
+    /// The person.
+    pub customer_id: CustomerId,
+    /// What others see.
+    pub display_name: String,
+    /// Also a liver?
+    pub liver_id: Option<LiverId>,
+    /// Made by `hanamichi demo`.
+    pub demo: bool,
+}
+
+/// Who hosts lives.
+#[derive(Debug, Clone)]
+pub struct Liver {
+    /// The liver.
+    pub liver_id: LiverId,
+    /// Made by `hanamichi demo`.
+    pub demo: bool,
+}
+
+/// Who reads and runs at least one brand. Ask [`BrandMember::of`] for the brand at hand.
+#[derive(Debug, Clone)]
+pub struct BrandMember(Person);
+
+/// Who runs the house.
+#[derive(Debug, Clone)]
+pub struct Operator(pub Person);
+
+impl BrandMember {
+    /// The proof that this person may see and run `brand`.
+    ///
+    /// # Errors
+    /// 404 when it is another's: a brand's existence is not told to strangers.
+    pub fn of(&self, brand: &BrandId) -> Result<(), Problem> {
+        if self.0.operator || self.0.brands.iter().any(|(id, _)| id == brand) {
+            Ok(())
+        } else {
+            Err(Problem::not_found("brand"))
+        }
+    }
+
+    /// The person.
+    #[must_use]
+    pub fn person(&self) -> &Person {
+        &self.0
+    }
+}
+
+/// The token of a call: API key first, then cookie.
+fn token(headers: &HeaderMap) -> Option<(String, Carrier)> {
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let key = value.to_str().ok()?.strip_prefix("Bearer ")?.trim();
+        // Stream keys are for WHIP alone, which reads them itself.
+        return key.starts_with("hk_").then(|| (key.to_owned(), Carrier::Key));
+    }
+    cookie(headers).map(|token| (token, Carrier::Cookie))
+}
+
+/// The session cookie's value.
+pub(super) fn cookie(headers: &HeaderMap) -> Option<String> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('=').map(str::to_owned))
+}
+
+enum Carrier {
+    Key,
+    Cookie,
+}
+
+/// Whether a page of ours sent this write. Clients other than browsers send no Origin, and no cookie by accident.
+fn from_our_pages(parts: &Parts, public_url: &str) -> bool {
+    if matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) && !parts.headers.contains_key(header::UPGRADE) {
+        return true;
+    }
+    let Some(origin) = parts.headers.get(header::ORIGIN).and_then(|value| value.to_str().ok()) else { return true };
+    if !public_url.is_empty() && origin.eq_ignore_ascii_case(public_url.trim_end_matches('/')) {
+        return true;
+    }
+    let host = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let origin_host = origin.split_once("://").map_or("", |(_, host)| host);
+    !host.is_empty() && origin_host.eq_ignore_ascii_case(host)
+}
+
+async fn find_person(parts: &Parts, app: &App) -> Result<Option<Person>, Problem> {
+    let Some((token, carrier)) = token(&parts.headers) else { return Ok(None) };
+    if matches!(carrier, Carrier::Cookie) && !from_our_pages(parts, &app.config.public_url) {
+        return Err(Problem::new(Kind::Forbidden, "this request comes from a page of another site"));
+    }
+    Ok(app.people.find_by_token(&token).await?)
+}
+
+async fn load_person(parts: &Parts, app: &App) -> Result<Person, Problem> {
+    let found = find_person(parts, app).await?;
+    found.ok_or_else(|| Problem::new(Kind::NotSignedIn, "send the session cookie or an API key"))
+}
+
+/// Sets or clears the session cookie.
+pub(super) fn set_cookie(token: Option<&str>, secure: bool) -> HeaderValue {
+    let (value, age) = token.map_or(("", 0), |token| (token, SESSION_TTL.as_secs()));
+    let secure = if secure { "; Secure" } else { "" };
+    HeaderValue::from_str(&format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{secure}"))
+        .expect("tokens are base32 text")
+}
+
+macro_rules! extractor {
+    ($name:ident, |$person:ident| $body:expr) => {
+        impl<S> FromRequestParts<S> for $name
+        where
+            S: Send + Sync,
+            App: FromRef<S>,
+        {
+            type Rejection = Problem;
+            async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+                let $person = load_person(parts, &App::from_ref(state)).await?;
+                $body
+            }
+        }
+    };
+}
+
+extractor!(Signed, |person| Ok(Self(person)));
+extractor!(Customer, |person| Ok(Self {
+    account_id: person.account.id,
+    customer_id: person.customer_id,
+    display_name: person.account.display_name,
+    liver_id: person.liver_id,
+    demo: person.account.demo,
+}));
+extractor!(Liver, |person| match person.liver_id {
+    Some(liver_id) => Ok(Self { liver_id, demo: person.account.demo }),
+    None => Err(Problem::new(Kind::Forbidden, "only a liver may do this")),
+});
+extractor!(BrandMember, |person| if person.operator || !person.brands.is_empty() {
+    Ok(Self(person))
+} else {
+    Err(Problem::new(Kind::Forbidden, "only a member of a brand may do this"))
+});
+extractor!(Operator, |person| if person.operator {
+    Ok(Self(person))
+} else {
+    Err(Problem::new(Kind::Forbidden, "only an operator may do this"))
+});
+
+impl<S> FromRequestParts<S> for Guest
+where
+    S: Send + Sync,
+    App: FromRef<S>,
+{
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Ok(Self(find_person(parts, &App::from_ref(state)).await?))
+    }
+}
+
+impl<S> OptionalFromRequestParts<S> for Liver
+where
+    S: Send + Sync,
+    App: FromRef<S>,
+{
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Problem> {
+        let found = find_person(parts, &App::from_ref(state)).await?;
+        Ok(found.and_then(|person| Some(Self { liver_id: person.liver_id?, demo: person.account.demo })))
+    }
+}
+
+impl<S> OptionalFromRequestParts<S> for Signed
+where
+    S: Send + Sync,
+    App: FromRef<S>,
+{
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Problem> {
+        Ok(find_person(parts, &App::from_ref(state)).await?.map(Self))
+    }
+}

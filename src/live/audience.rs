@@ -1,0 +1,179 @@
+//! Shell: what viewers do: join, chat, ask, vote, react, look at a product.
+
+use super::{
+    Codec, LiveError, Lives, Phase, Question, Seat, TouchKind, Visitor, archive, inquiries,
+    questions::{self, QuestionRefusal, State},
+    talk::Entry,
+};
+use crate::{
+    bus::{self, Fact},
+    ids::{LiveId, ProductId, QuestionId},
+    store::Tx,
+    wire,
+};
+
+/// Whether there is a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Picture {
+    /// The publisher sends.
+    Up,
+    /// The publisher was lost; it may come back.
+    Away,
+}
+
+impl Lives {
+    /// Takes a seat in the room. Opening the room is the only thing here that waits for the database.
+    ///
+    /// # Errors
+    /// [`LiveError::NotFound`], or [`LiveError::Busy`] when too many rooms are open.
+    pub async fn join(&self, live: &LiveId, visitor: Option<Visitor>, codec: Codec) -> Result<Seat, LiveError> {
+        self.0.hub.join(live, visitor, codec).await
+    }
+
+    /// Says something in the chat: told at once, archived a moment later.
+    ///
+    /// # Errors
+    /// [`LiveError::Chat`] when it is too fast or cannot be used, [`LiveError::Ended`].
+    pub async fn chat(&self, live: &LiveId, author: &Visitor, text: &str) -> Result<wire::ChatMessage, LiveError> {
+        let message = loop {
+            // A room that was dropped meanwhile is opened again.
+            if let Ok(said) = self.0.hub.open(live).await?.say(author, text) {
+                break said?;
+            }
+        };
+        let account = author.account_id.clone();
+        self.0.scribe.note(Entry::Chat { live: live.clone(), author: account, message: message.clone() });
+        self.0.bus.offer(Fact::Chat { live: live.clone(), message: message.clone() });
+        Ok(message)
+    }
+
+    /// The newest messages that the room was shown, oldest first.
+    ///
+    /// # Errors
+    /// [`LiveError::NotFound`].
+    pub async fn newest_chat(&self, live: &LiveId) -> Result<Vec<wire::ChatMessage>, LiveError> {
+        let stage = self.0.hub.open(live).await?;
+        Ok(stage.look(|state| state.chat().cloned().collect()))
+    }
+
+    /// Counts a reaction.
+    ///
+    /// # Errors
+    /// [`LiveError::UnknownReaction`], or [`LiveError::Ended`].
+    pub fn react(&self, seat: &Seat, kind: &str) -> Result<(), LiveError> {
+        seat.stage.react(kind)
+    }
+
+    /// Remembers that a customer opened the card of a pinned product.
+    ///
+    /// # Errors
+    /// [`LiveError::NotFound`] when it is not pinned here.
+    pub fn click(&self, seat: &Seat, pin_id: &str) -> Result<(), LiveError> {
+        let product = seat.stage.look(|state| {
+            let pin = state.pin(pin_id)?;
+            ProductId::parse(&pin.product.as_ref()?.id).ok()
+        });
+        let product = product.ok_or(LiveError::NotFound("pin"))?;
+        if let Some(visitor) = &seat.visitor {
+            self.0.hub.touch(&seat.stage.live, &visitor.customer_id, TouchKind::Click, Some(product));
+        }
+        Ok(())
+    }
+
+    /// Asks a question.
+    ///
+    /// # Errors
+    /// [`LiveError::Question`] when it cannot be used or too many wait, [`LiveError::Ended`].
+    pub async fn ask(&self, live: &LiveId, author: &Visitor, text: &str) -> Result<Question, LiveError> {
+        let now = self.0.clock.now();
+        let mut tx = self.0.db.write("ask question").await?;
+        let found = archive::find(&mut tx, live).await?.ok_or(LiveError::NotFound("live"))?;
+        if matches!(found.session.phase, Phase::Ended { .. }) {
+            return Err(LiveError::Ended);
+        }
+        let asked = inquiries::asked(&mut tx, live, &author.customer_id).await?;
+        let question = Question {
+            id: QuestionId::fresh(),
+            live_id: live.clone(),
+            customer_id: author.customer_id.clone(),
+            author_name: author.display_name.clone(),
+            text: questions::ask(text, asked, now)?,
+            votes: 0,
+            state: State::Open,
+            asked_at: now,
+            version: 1,
+            demo: author.demo,
+        };
+        inquiries::insert(&mut tx, &question).await?;
+        self.commit_with(tx, &question).await?;
+        Ok(question)
+    }
+
+    /// Votes for a question; a second vote of the same customer changes nothing.
+    ///
+    /// # Errors
+    /// [`LiveError::Question`] for one's own, or one that does not wait any more.
+    pub async fn upvote(&self, question: &QuestionId, voter: &Visitor) -> Result<Question, LiveError> {
+        let mut tx = self.0.db.write("upvote question").await?;
+        let found = inquiries::find(&mut tx, question).await?.ok_or(LiveError::NotFound("question"))?;
+        match questions::vote(found.state, &found.customer_id, &voter.customer_id) {
+            // A vote that comes when the answer has begun and ended is no mistake of the voter's.
+            Err(QuestionRefusal::Answered) => return Ok(found),
+            decided => decided?,
+        }
+        match inquiries::vote(&mut tx, question, &voter.customer_id, self.0.clock.now()).await? {
+            None => Ok(found),
+            Some(question) => {
+                self.commit_with(tx, &question).await?;
+                Ok(question)
+            }
+        }
+    }
+
+    async fn commit_with(&self, mut tx: Tx, question: &Question) -> Result<(), LiveError> {
+        let fact = Fact::Question { live: question.live_id.clone(), question: question.to_wire() };
+        bus::append(&mut tx, &fact, self.0.clock.now()).await?;
+        tx.commit().await?;
+        self.0.relay.ring();
+        Ok(())
+    }
+
+    /// Questions, newest first; of one state, or all that are not hidden.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn questions(
+        &self,
+        live: &LiveId,
+        state: Option<&'static str>,
+        before: Option<&QuestionId>,
+        limit: i64,
+    ) -> Result<Vec<Question>, LiveError> {
+        let mut tx = self.0.db.read("list questions").await?;
+        Ok(inquiries::list(&mut tx, live, state, before, limit).await?)
+    }
+
+    /// The picture came or went.
+    pub async fn media_changed(&self, live: &LiveId, picture: Picture) {
+        let media = match picture {
+            Picture::Up => "up",
+            Picture::Away => "away",
+        };
+        let fact = Fact::Media { live: live.clone(), media: media.to_owned() };
+        if self.0.bus.publish(fact).await.is_err() {
+            tracing::warn!(live.id = %live, live.media = media, "the bus is away; viewers are not told of the picture");
+        }
+    }
+
+    /// Whether there is a picture: `none`, `up` or `away`.
+    #[must_use]
+    pub fn media(&self, live: &LiveId) -> String {
+        self.0.hub.media(live)
+    }
+
+    /// How many watch, and the most there were since the room was opened.
+    #[must_use]
+    pub fn audience(&self, live: &LiveId) -> (u32, u32) {
+        self.0.hub.find(live).map_or((0, 0), |stage| stage.audience())
+    }
+}

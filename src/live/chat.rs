@@ -1,0 +1,141 @@
+//! Pure: who may say what in the chat, and what a busy room lets through.
+//!
+//! Invariant: a viewer says at most [`ALLOWED`] lines per [`PER`]; of viewers' lines at most [`BUDGET_PER_S`] per
+//! second are shown to the room, the rest are thinned; the liver's and the moderators' lines always pass.
+
+use std::time::Duration;
+
+use super::{
+    rate::{Bucket, Window},
+    words::{LineRefusal, line},
+};
+use crate::{clock::Millis, ids::AccountId};
+
+/// Longest message, in characters.
+pub const MAX_CHARS: usize = 200;
+/// Messages of one viewer per [`PER`].
+pub const ALLOWED: usize = 5;
+/// The window of [`ALLOWED`].
+pub const PER: Duration = Duration::from_secs(10);
+/// Viewers' messages that one room shows per second; a person cannot read more.
+pub const BUDGET_PER_S: u32 = 40;
+
+/// Whose word it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Anybody who is signed in.
+    Viewer,
+    /// The liver of this live.
+    Liver,
+    /// Who moderates for the liver.
+    Moderator,
+}
+
+impl Role {
+    /// The word of the contract.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Liver => "liver",
+            Self::Moderator => "moderator",
+        }
+    }
+}
+
+/// Why a message is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ChatRefusal {
+    /// The text cannot be used.
+    #[error("{0}")]
+    Text(#[from] LineRefusal),
+    /// Too many in a short time.
+    #[error("too many messages in a short time")]
+    TooFast {
+        /// When the next one will be taken.
+        retry_after_ms: i64,
+    },
+}
+
+/// The rates of one room's chat.
+#[derive(Debug)]
+pub(crate) struct Floor {
+    authors: Window<AccountId>,
+}
+
+impl Floor {
+    pub(crate) fn new() -> Self {
+        Self { authors: Window::new(ALLOWED, PER) }
+    }
+
+    /// The text to be said, or why not.
+    pub(crate) fn admit(
+        &mut self,
+        author: &AccountId,
+        role: Role,
+        text: &str,
+        now: Millis,
+    ) -> Result<String, ChatRefusal> {
+        let text = line(text, MAX_CHARS)?;
+        if role == Role::Viewer {
+            self.authors.admit(author, now).map_err(|retry_after_ms| ChatRefusal::TooFast { retry_after_ms })?;
+        }
+        Ok(text)
+    }
+}
+
+/// Thins what viewers say to what a person can read.
+#[derive(Debug)]
+pub(crate) struct Thinner {
+    budget: Bucket,
+}
+
+impl Thinner {
+    pub(crate) fn new(now: Millis) -> Self {
+        Self { budget: Bucket::new(BUDGET_PER_S, BUDGET_PER_S, now) }
+    }
+
+    /// Whether the room sees it.
+    pub(crate) fn passes(&mut self, author_role: &str, now: Millis) -> bool {
+        author_role != Role::Viewer.word() || self.budget.take(now).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_viewer_is_slowed_down_and_a_liver_is_not() {
+        let mut floor = Floor::new();
+        let (viewer, liver) = (AccountId::fresh(), AccountId::fresh());
+        for _ in 0..ALLOWED {
+            assert!(floor.admit(&viewer, Role::Viewer, "hi", Millis(0)).is_ok());
+            assert!(floor.admit(&liver, Role::Liver, "hi", Millis(0)).is_ok());
+        }
+        assert_eq!(
+            floor.admit(&viewer, Role::Viewer, "hi", Millis(4_000)),
+            Err(ChatRefusal::TooFast { retry_after_ms: 6_000 })
+        );
+        assert!(floor.admit(&liver, Role::Liver, "hi", Millis(0)).is_ok());
+        assert!(floor.admit(&viewer, Role::Viewer, "hi", Millis(10_000)).is_ok());
+    }
+
+    #[test]
+    fn a_refused_text_costs_nothing() {
+        let mut floor = Floor::new();
+        let viewer = AccountId::fresh();
+        for _ in 0..100 {
+            assert_eq!(floor.admit(&viewer, Role::Viewer, " ", Millis(0)), Err(LineRefusal::Empty.into()));
+        }
+        assert!(floor.admit(&viewer, Role::Viewer, "hi", Millis(0)).is_ok());
+    }
+
+    #[test]
+    fn a_busy_room_is_thinned_but_the_liver_passes() {
+        let mut thinner = Thinner::new(Millis(0));
+        let passed = (0..1_000).filter(|at| thinner.passes("viewer", Millis(*at))).count();
+        assert!((79..=80).contains(&passed), "burst and one second's refill, got {passed}");
+        assert!(thinner.passes("liver", Millis(1_000)) && thinner.passes("moderator", Millis(1_000)));
+    }
+}

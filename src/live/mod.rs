@@ -1,0 +1,276 @@
+//! Door: the live room: sessions, the hub, chat, questions, pins and presence.
+//!
+//! [`Lives`] is what the house calls. Facts that people pay by are stored with their outbox row and told by the relay;
+//! chat is told first and archived in batches.
+//! Not here: products and prices (`commerce`; `showcase` joins the two), packets (`media`), HTTP (`http`).
+
+mod archive;
+mod audience;
+mod chat;
+mod codec;
+mod host;
+mod hub;
+mod inquiries;
+mod log;
+mod mirror;
+mod pins;
+mod questions;
+mod rate;
+mod room;
+mod seat;
+mod secret;
+mod session;
+mod stage;
+mod talk;
+mod words;
+
+pub use archive::{Live, Which};
+pub use audience::Picture;
+pub use chat::ChatRefusal;
+pub use codec::{Codec, CodecError};
+pub use inquiries::Question;
+pub use mirror::Mirror;
+pub use pins::{Pin, end as end_pin, put as put_pin, shown as shown_pins};
+pub use questions::{Move, QuestionRefusal, State as QuestionState};
+pub use rate::Bucket;
+pub use room::StockEdge;
+pub use seat::Seat;
+pub use session::{Announcement, Edit, Phase, Session, SessionRefusal};
+pub use words::LineRefusal;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use crate::{
+    bus::{Bus, Relay},
+    clock::{Clock, Millis},
+    ids::{AccountId, CustomerId, LiveId, LiverId, ProductId},
+    store::{Db, StoreError, Tx},
+    tasks::Tasks,
+    wire,
+};
+
+/// What can be refused here.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// There is no such thing, or not for this caller.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// It is another liver's live.
+    #[error("this live is another liver's")]
+    NotYours,
+    /// Of the session.
+    #[error(transparent)]
+    Session(#[from] SessionRefusal),
+    /// Of the chat.
+    #[error(transparent)]
+    Chat(#[from] ChatRefusal),
+    /// Of a question.
+    #[error(transparent)]
+    Question(#[from] QuestionRefusal),
+    /// The live is over.
+    #[error("the live has ended")]
+    Ended,
+    /// No such reaction.
+    #[error("a reaction is one of heart, clap, laugh, wow, flower")]
+    UnknownReaction,
+    /// The rail is full.
+    #[error("at most {max} products can be pinned at once; unpin one first")]
+    TooManyPins {
+        /// What is allowed.
+        max: usize,
+    },
+    /// A product that this live may not show.
+    #[error("a tie-up live shows its brand's products only")]
+    ForeignProduct,
+    /// Terms of an offer that cannot be.
+    #[error("{0}")]
+    Terms(&'static str),
+    /// Too many lives are on.
+    #[error("too many rooms are open")]
+    Busy,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Who is signed in at a connection or call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visitor {
+    /// The sign-in.
+    pub account_id: AccountId,
+    /// The person.
+    pub customer_id: CustomerId,
+    /// What others see.
+    pub display_name: String,
+    /// Also a liver?
+    pub liver_id: Option<LiverId>,
+    /// Made by `hanamichi demo`.
+    pub demo: bool,
+}
+
+/// Why a customer came, for the attribution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTouch {
+    /// Who.
+    pub customer: CustomerId,
+    /// Through which live.
+    pub live: LiveId,
+    /// How.
+    pub kind: TouchKind,
+    /// To which product, when there is one.
+    pub product: Option<ProductId>,
+    /// When.
+    pub at: Millis,
+}
+
+/// How a customer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TouchKind {
+    /// Watched.
+    View,
+    /// Opened the card of a pinned product.
+    Click,
+}
+
+/// What is shown in a live: the pins, and the stock of their SKUs.
+#[derive(Debug, Clone, Default)]
+pub struct Shown {
+    /// Oldest pin first.
+    pub pins: Vec<wire::Pin>,
+    /// Of every SKU under a pin.
+    pub stock: Vec<wire::Stock>,
+}
+
+/// What was sold in a live.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Paid orders.
+    pub orders: i64,
+    /// Units in them.
+    pub units: i64,
+    /// Their sum, tax included.
+    pub gross_minor: i64,
+    /// The same by product.
+    pub products: Vec<ProductFigures>,
+}
+
+/// What was sold of one product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProductFigures {
+    /// Which.
+    pub product_id: ProductId,
+    /// What it is called.
+    pub title: String,
+    /// Units.
+    pub units: i64,
+    /// Their sum, tax included.
+    pub gross_minor: i64,
+}
+
+/// Loads what a live shows; given by the house, because products are another room's.
+pub type ShownLoader =
+    Arc<dyn for<'a> Fn(&'a mut Tx, &'a LiveId) -> BoxFuture<'a, Result<Shown, StoreError>> + Send + Sync>;
+/// Takes a touch without waiting; given by the house.
+pub type TouchSink = Arc<dyn Fn(NewTouch) + Send + Sync>;
+/// What else becomes true in the transaction that ends a live; given by the house.
+pub type EndHook =
+    Arc<dyn for<'a> Fn(&'a mut Tx, &'a LiveId, Millis) -> BoxFuture<'a, Result<(), StoreError>> + Send + Sync>;
+/// Loads what was sold in a live; given by the house.
+pub type SalesLoader = Arc<dyn Fn(LiveId) -> BoxFuture<'static, Result<Figures, StoreError>> + Send + Sync>;
+
+/// What the room is given.
+pub struct Wiring {
+    /// Where everything is stored.
+    pub db: Db,
+    /// The one clock.
+    pub clock: Clock,
+    /// How news travels.
+    pub bus: Bus,
+    /// Who tells what was stored.
+    pub relay: Relay,
+    /// Where tasks start.
+    pub tasks: Tasks,
+    /// What a live shows.
+    pub shown: ShownLoader,
+    /// What else happens when a live ends.
+    pub end: EndHook,
+    /// What was sold in a live.
+    pub sales: SalesLoader,
+    /// Where touches go; it takes them at once, or drops them.
+    pub touches: TouchSink,
+}
+
+struct Inner {
+    db: Db,
+    clock: Clock,
+    bus: Bus,
+    relay: Relay,
+    tasks: Tasks,
+    end: EndHook,
+    sales: SalesLoader,
+    scribe: talk::Scribe,
+    hub: hub::Hub,
+}
+
+/// The live room. Cheap to clone.
+#[derive(Clone)]
+pub struct Lives(Arc<Inner>);
+
+impl std::fmt::Debug for Lives {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Lives").field(&self.0.hub).finish()
+    }
+}
+
+impl Lives {
+    /// Opens the room: from here on it hears the bus.
+    #[must_use]
+    pub fn start(wiring: Wiring) -> Self {
+        let scribe = talk::Scribe::start(wiring.db.clone(), &wiring.tasks);
+        let hub = hub::Hub::start(hub::HubParts {
+            db: wiring.db.clone(),
+            clock: wiring.clock.clone(),
+            bus: wiring.bus.clone(),
+            tasks: wiring.tasks.clone(),
+            scribe: scribe.clone(),
+            shown: wiring.shown,
+            sales: Arc::clone(&wiring.sales),
+            touches: wiring.touches,
+        });
+        Self(Arc::new(Inner {
+            db: wiring.db,
+            clock: wiring.clock,
+            bus: wiring.bus,
+            relay: wiring.relay,
+            tasks: wiring.tasks,
+            end: wiring.end,
+            sales: wiring.sales,
+            scribe,
+            hub,
+        }))
+    }
+
+    /// Where this room's tasks start; connections run among them.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        &self.0.tasks
+    }
+
+    /// The one clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+}
+
+/// Locks a live until the transaction ends and reads it, for whoever joins this room with another.
+///
+/// # Errors
+/// The database's.
+pub async fn find_locked(tx: &mut Tx, live: &LiveId) -> Result<Option<Live>, StoreError> {
+    archive::find_locked(tx, live).await
+}
+
+#[cfg(test)]
+mod tests;

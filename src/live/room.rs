@@ -1,0 +1,336 @@
+//! Pure: the state of a room, folded from facts.
+//!
+//! Owns what a snapshot shows: live, pins, questions, stock, chat ring, reactions, viewers. A fact goes in by
+//! [`State::apply`]; what viewers must be told comes out as [`Change`]s.
+//! Invariant: per object the newest version wins, so facts may come in any order and more than once; a snapshot
+//! followed by the changes since equals the next snapshot. No seq, no clock, no sockets here: see `hub`.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+use crate::wire::{self, ordered::Event, state::Value};
+
+/// Questions a snapshot shows: newest first choice, the one on air always.
+pub const QUESTIONS_SHOWN: usize = 200;
+/// Questions remembered, hidden ones included, so that a late fact cannot bring one back.
+const QUESTIONS_KEPT: usize = 2 * QUESTIONS_SHOWN;
+/// Chat messages a snapshot shows.
+pub const CHAT_SHOWN: usize = 100;
+/// Deleted messages remembered, in case the message comes after its deletion.
+const DELETED_KEPT: usize = 500;
+/// Stock numbers remembered of SKUs that are not shown (yet); when full, those are forgotten.
+const STOCK_KEPT: usize = 2_048;
+
+/// The edge a stock number crossed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StockEdge {
+    /// Neither.
+    None,
+    /// It became 0.
+    SoldOut,
+    /// It rose from 0.
+    Restocked,
+}
+
+/// What can happen to a room.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    /// An ordered event that was stored.
+    Ordered(Event),
+    /// A question was asked or voted for.
+    Question(wire::Question),
+    /// A stock number, of a SKU that may be shown here.
+    Stock(wire::Stock, StockEdge),
+    /// The picture came or went: `up` or `away`.
+    Media(String),
+    /// Somebody said something.
+    Chat(wire::ChatMessage),
+    /// So many more reactions of a kind.
+    Reactions(String, i64),
+    /// So many watch.
+    Viewers(wire::ViewerCount),
+}
+
+/// What viewers must be told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// In order, without loss.
+    Ordered(Event),
+    /// The newest value.
+    State(Value),
+    /// May be thinned.
+    Chat(wire::ChatMessage),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct PinSlot {
+    version: i64,
+    /// `None`: unpinned; the version keeps a late fact from pinning it again.
+    pin: Option<wire::Pin>,
+}
+
+/// What a room starts from.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// The live.
+    pub live: wire::Live,
+    /// What is pinned.
+    pub pins: Vec<wire::Pin>,
+    /// The stock of what is pinned.
+    pub stock: Vec<wire::Stock>,
+    /// Newest questions that are not hidden.
+    pub questions: Vec<wire::Question>,
+    /// Newest messages, oldest first.
+    pub chat: Vec<wire::ChatMessage>,
+    /// Totals.
+    pub reactions: Vec<wire::ReactionCount>,
+}
+
+/// A room's folded state.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    live: wire::Live,
+    pins: HashMap<String, PinSlot>,
+    questions: BTreeMap<String, wire::Question>,
+    stock: HashMap<String, wire::Stock>,
+    shown_skus: HashSet<String>,
+    chat: VecDeque<wire::ChatMessage>,
+    deleted: VecDeque<String>,
+    reactions: BTreeMap<String, i64>,
+    viewers: wire::ViewerCount,
+}
+
+impl State {
+    /// Folds what was loaded.
+    #[must_use]
+    pub fn new(loaded: Loaded) -> Self {
+        let mut state = Self { live: loaded.live, ..Self::default() };
+        if state.live.media.is_empty() {
+            "none".clone_into(&mut state.live.media);
+        }
+        for stock in loaded.stock {
+            state.stock.insert(stock.sku_id.clone(), stock);
+        }
+        for pin in loaded.pins {
+            state.pins.insert(pin.id.clone(), PinSlot { version: pin.version, pin: Some(pin) });
+        }
+        for question in loaded.questions {
+            state.questions.insert(question.id.clone(), question);
+        }
+        state.chat = loaded.chat.into();
+        state.reactions = loaded.reactions.into_iter().map(|count| (count.kind, count.total)).collect();
+        state.note_shown();
+        state
+    }
+
+    /// The live as it is shown.
+    #[must_use]
+    pub fn live(&self) -> &wire::Live {
+        &self.live
+    }
+
+    /// How many watch.
+    #[must_use]
+    pub fn viewers(&self) -> u32 {
+        self.viewers.viewers
+    }
+
+    /// The newest messages, oldest first.
+    pub fn chat(&self) -> impl Iterator<Item = &wire::ChatMessage> {
+        self.chat.iter()
+    }
+
+    /// Whether any question is shown.
+    #[must_use]
+    pub fn has_questions(&self) -> bool {
+        !self.questions.is_empty()
+    }
+
+    /// A pin that is shown.
+    #[must_use]
+    pub fn pin(&self, pin_id: &str) -> Option<&wire::Pin> {
+        self.pins.get(pin_id)?.pin.as_ref()
+    }
+
+    /// Folds one piece of news; what is not newer than what is known changes nothing.
+    pub fn apply(&mut self, news: News) -> Vec<Change> {
+        match news {
+            News::Ordered(event) => self.apply_event(event),
+            News::Question(question) => match self.put_question(&question) {
+                true if question.state == "hidden" => Vec::new(),
+                true => vec![Change::State(Value::Question(question))],
+                false => Vec::new(),
+            },
+            News::Stock(stock, edge) => self.put_stock(stock, edge),
+            News::Media(media) => {
+                if self.live.media == media {
+                    return Vec::new();
+                }
+                self.live.media = media;
+                vec![Change::Ordered(Event::LiveChanged(self.live.clone()))]
+            }
+            News::Chat(message) => self.put_chat(message),
+            News::Reactions(kind, more) => {
+                let total = self.reactions.entry(kind.clone()).or_default();
+                *total = total.saturating_add(more);
+                vec![Change::State(Value::Reactions(wire::ReactionCount { kind, total: *total }))]
+            }
+            News::Viewers(count) => {
+                if count.version <= self.viewers.version {
+                    return Vec::new();
+                }
+                let told = count.viewers == self.viewers.viewers;
+                self.viewers = count;
+                if told { Vec::new() } else { vec![Change::State(Value::Viewers(count))] }
+            }
+        }
+    }
+
+    fn apply_event(&mut self, event: Event) -> Vec<Change> {
+        match event {
+            Event::LiveChanged(live) => {
+                if live.version <= self.live.version {
+                    return Vec::new();
+                }
+                // Whether there is a picture is not stored: the room knows it better than the row.
+                let media = std::mem::take(&mut self.live.media);
+                self.live = wire::Live { media, ..live };
+                vec![Change::Ordered(Event::LiveChanged(self.live.clone()))]
+            }
+            Event::Pinned(pin) => self.put_pin(pin),
+            Event::Unpinned(unpinned) => {
+                let slot = self.pins.entry(unpinned.pin_id.clone()).or_insert(PinSlot { version: 0, pin: None });
+                if unpinned.version <= slot.version {
+                    return Vec::new();
+                }
+                *slot = PinSlot { version: unpinned.version, pin: None };
+                self.note_shown();
+                vec![Change::Ordered(Event::Unpinned(unpinned))]
+            }
+            Event::QuestionChanged(question) => {
+                if self.put_question(&question) {
+                    vec![Change::Ordered(Event::QuestionChanged(question))]
+                } else {
+                    Vec::new()
+                }
+            }
+            Event::SoldOut(stock) => self.put_stock(stock, StockEdge::SoldOut),
+            Event::Restocked(stock) => self.put_stock(stock, StockEdge::Restocked),
+            Event::ChatDeleted(deleted) => {
+                if self.deleted.contains(&deleted.chat_id) {
+                    return Vec::new();
+                }
+                self.chat.retain(|message| message.id != deleted.chat_id);
+                if self.deleted.len() == DELETED_KEPT {
+                    self.deleted.pop_front();
+                }
+                self.deleted.push_back(deleted.chat_id.clone());
+                vec![Change::Ordered(Event::ChatDeleted(deleted))]
+            }
+        }
+    }
+
+    fn put_pin(&mut self, pin: wire::Pin) -> Vec<Change> {
+        let known = self.pins.get(&pin.id).map_or(0, |slot| slot.version);
+        if pin.version <= known {
+            return Vec::new();
+        }
+        self.pins.insert(pin.id.clone(), PinSlot { version: pin.version, pin: Some(pin.clone()) });
+        let before = std::mem::take(&mut self.shown_skus);
+        self.note_shown();
+        // What was learned of these SKUs before they were shown has not been told to anybody.
+        let stock = pin.offers.iter().filter(|offer| !before.contains(&offer.sku_id));
+        let stock = stock.filter_map(|offer| self.stock.get(&offer.sku_id));
+        let stock: Vec<_> = stock.map(|stock| Change::State(Value::Stock(stock.clone()))).collect();
+        let mut changes = vec![Change::Ordered(Event::Pinned(pin))];
+        changes.extend(stock);
+        changes
+    }
+
+    fn note_shown(&mut self) {
+        let pins = self.pins.values().filter_map(|slot| slot.pin.as_ref());
+        self.shown_skus = pins.flat_map(|pin| pin.offers.iter().map(|offer| offer.sku_id.clone())).collect();
+    }
+
+    fn put_stock(&mut self, stock: wire::Stock, edge: StockEdge) -> Vec<Change> {
+        let known = self.stock.get(&stock.sku_id);
+        if known.is_some_and(|known| stock.version <= known.version) {
+            return Vec::new();
+        }
+        // From what was known here, if anything was: a version may have been skipped, or come late.
+        let edge = match known.map(|known| known.available > 0) {
+            Some(true) if stock.available <= 0 => StockEdge::SoldOut,
+            Some(false) if stock.available > 0 => StockEdge::Restocked,
+            Some(_) => StockEdge::None,
+            None => edge,
+        };
+        if self.stock.len() >= STOCK_KEPT && known.is_none() {
+            self.stock.retain(|sku_id, _| self.shown_skus.contains(sku_id));
+        }
+        self.stock.insert(stock.sku_id.clone(), stock.clone());
+        if !self.shown_skus.contains(&stock.sku_id) {
+            return Vec::new();
+        }
+        let event = match edge {
+            StockEdge::None => None,
+            StockEdge::SoldOut => Some(Event::SoldOut(stock.clone())),
+            StockEdge::Restocked => Some(Event::Restocked(stock.clone())),
+        };
+        event.map(Change::Ordered).into_iter().chain([Change::State(Value::Stock(stock))]).collect()
+    }
+
+    /// Whether the question was news.
+    fn put_question(&mut self, question: &wire::Question) -> bool {
+        if self.questions.get(&question.id).is_some_and(|known| question.version <= known.version) {
+            return false;
+        }
+        self.questions.insert(question.id.clone(), question.clone());
+        while self.questions.len() > QUESTIONS_KEPT {
+            // Ids sort by time: the oldest goes, but never the one on air.
+            let oldest = self.questions.values().find(|q| q.state != "answering").map(|q| q.id.clone());
+            let Some(oldest) = oldest else { break };
+            self.questions.remove(&oldest);
+        }
+        self.questions.contains_key(&question.id)
+    }
+
+    fn put_chat(&mut self, message: wire::ChatMessage) -> Vec<Change> {
+        let known = self.deleted.contains(&message.id) || self.chat.iter().rev().any(|m| m.id == message.id);
+        if known {
+            return Vec::new();
+        }
+        if self.chat.len() == CHAT_SHOWN {
+            self.chat.pop_front();
+        }
+        self.chat.push_back(message.clone());
+        vec![Change::Chat(message)]
+    }
+
+    /// The state as a client gets it; epoch, seq and time are the room's to fill in.
+    #[must_use]
+    pub fn snapshot(&self) -> wire::Snapshot {
+        let mut pins: Vec<_> = self.pins.values().filter_map(|slot| slot.pin.clone()).collect();
+        pins.sort_by(|a, b| (a.pinned_at_ms, &a.id).cmp(&(b.pinned_at_ms, &b.id)));
+        let shown = self.questions.values().rev().filter(|q| q.state != "hidden");
+        let mut questions: Vec<_> =
+            shown.enumerate().filter(|(n, q)| *n < QUESTIONS_SHOWN || q.state == "answering").map(|(_, q)| q.clone()).collect();
+        questions.reverse();
+        let mut stock: Vec<_> = self.shown_skus.iter().filter_map(|sku_id| self.stock.get(sku_id).cloned()).collect();
+        stock.sort_by(|a, b| a.sku_id.cmp(&b.sku_id));
+        let reactions = self.reactions.iter().map(|(kind, total)| wire::ReactionCount { kind: kind.clone(), total: *total });
+        wire::Snapshot {
+            live: Some(self.live.clone()),
+            pins,
+            questions,
+            stock,
+            viewers: self.viewers.viewers,
+            chat: self.chat.iter().cloned().collect(),
+            reactions: reactions.collect(),
+            ..wire::Snapshot::default()
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "room_tests.rs"]
+mod tests;

@@ -1,0 +1,241 @@
+//! Table: `chat` and `reactions`, and the peak of viewers: what is told first and stored in batches.
+//!
+//! A room never waits for these rows. The writer takes what has queued up, at most [`LINGER`] old, and writes it in one
+//! transaction; at stop it writes what is left.
+//! Invariant: the queue is bounded; when it is full (the database has been away for long) the newest lines are not
+//! archived, and that is logged. Nothing people pay by goes this way.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Millis,
+    ids::{AccountId, LiveId},
+    on,
+    store::{Db, StoreError, Tx},
+    tasks::Tasks,
+    wire,
+};
+
+/// Entries that may wait: a minute of ten busy rooms.
+const QUEUE: usize = 24_000;
+/// Entries of one transaction.
+const BATCH: usize = 1_000;
+/// How long the first entry of a batch waits for company.
+const LINGER: Duration = Duration::from_millis(250);
+/// Pause after a failure; the batch is kept.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// Tries at stop, so that a database that is away does not hold the stop for ever.
+const TRIES_AT_STOP: u32 = 3;
+
+/// One thing to be stored.
+#[derive(Debug, Clone)]
+pub(super) enum Entry {
+    /// Somebody said this.
+    Chat { live: LiveId, author: AccountId, message: wire::ChatMessage },
+    /// So many more reactions.
+    Reactions { live: LiveId, kind: String, more: i64 },
+    /// So many watched at once.
+    Peak { live: LiveId, viewers: i64 },
+}
+
+/// Where entries go in. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Scribe {
+    queue: mpsc::Sender<Entry>,
+}
+
+impl Scribe {
+    pub(super) fn start(db: Db, tasks: &Tasks) -> Self {
+        let (queue, entries) = mpsc::channel(QUEUE);
+        let stopping = tasks.stopping();
+        tasks.spawn("chat archive", async move { write_all(db, entries, stopping).await });
+        Self { queue }
+    }
+
+    pub(super) fn note(&self, entry: Entry) {
+        if self.queue.try_send(entry).is_err() {
+            tracing::error!("chat archive is full or stopped; an entry is not stored");
+        }
+    }
+}
+
+async fn write_all(db: Db, mut entries: mpsc::Receiver<Entry>, stopping: CancellationToken) {
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        tokio::select! {
+            got = entries.recv_many(&mut batch, BATCH) => if got == 0 { return },
+            () = stopping.cancelled() => break,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LINGER) => {}
+            () = stopping.cancelled() => {}
+        }
+        while batch.len() < BATCH {
+            let Ok(entry) = entries.try_recv() else { break };
+            batch.push(entry);
+        }
+        while !batch.is_empty() && !stopping.is_cancelled() {
+            match write(&db, &batch).await {
+                Ok(()) => batch.clear(),
+                Err(error) => {
+                    tracing::warn!(%error, entries = batch.len(), "chat archive cannot write; trying again");
+                    tokio::select! {
+                        () = tokio::time::sleep(RETRY_EVERY) => {}
+                        () = stopping.cancelled() => {}
+                    }
+                }
+            }
+        }
+        if stopping.is_cancelled() {
+            break;
+        }
+    }
+    finish(&db, batch, entries).await;
+}
+
+/// Rooms may still close and leave their last words, so the end of the queue is awaited for a moment.
+async fn finish(db: &Db, mut batch: Vec<Entry>, mut entries: mpsc::Receiver<Entry>) {
+    while let Ok(Some(entry)) = tokio::time::timeout(LINGER, entries.recv()).await {
+        batch.push(entry);
+    }
+    if batch.is_empty() {
+        return;
+    }
+    for _ in 0..TRIES_AT_STOP {
+        match write(db, &batch).await {
+            Ok(()) => return,
+            Err(error) => tracing::warn!(%error, "chat archive cannot write its last entries"),
+        }
+        tokio::time::sleep(RETRY_EVERY).await;
+    }
+    tracing::error!(entries = batch.len(), "chat archive gives up its last entries");
+}
+
+async fn write(db: &Db, batch: &[Entry]) -> Result<(), StoreError> {
+    let mut lines = Vec::new();
+    let mut reactions: BTreeMap<(&LiveId, &str), i64> = BTreeMap::new();
+    let mut peaks: BTreeMap<&LiveId, i64> = BTreeMap::new();
+    for entry in batch {
+        match entry {
+            Entry::Chat { live, author, message } => lines.push(serde_json::json!({
+                "id": message.id, "live_id": live, "account_id": author, "author_name": message.author_name,
+                "author_role": message.author_role, "text": message.text, "at_ms": message.at_ms, "demo": message.demo,
+            })),
+            Entry::Reactions { live, kind, more } => *reactions.entry((live, kind)).or_default() += more,
+            Entry::Peak { live, viewers } => {
+                let peak = peaks.entry(live).or_default();
+                *peak = (*peak).max(*viewers);
+            }
+        }
+    }
+    let mut tx = db.write("chat archive").await?;
+    if !lines.is_empty() {
+        insert_chat(&mut tx, &serde_json::Value::Array(lines).to_string()).await?;
+    }
+    for ((live, kind), more) in reactions {
+        add_reactions(&mut tx, live, kind, more).await?;
+    }
+    for (live, viewers) in peaks {
+        raise_peak(&mut tx, live, viewers).await?;
+    }
+    tx.commit().await
+}
+
+async fn insert_chat(tx: &mut Tx, lines: &str) -> Result<(), StoreError> {
+    // Each engine has its own way to make rows from one JSON text; by either the batch costs one round trip.
+    let text = if tx.is_sqlite() {
+        "INSERT INTO chat (id, live_id, account_id, author_name, author_role, text, at_ms, demo)
+         SELECT value ->> 'id', value ->> 'live_id', value ->> 'account_id', value ->> 'author_name',
+                value ->> 'author_role', value ->> 'text', value ->> 'at_ms', value ->> 'demo'
+         FROM json_each($1)
+         WHERE true
+         ON CONFLICT (id) DO NOTHING"
+    } else {
+        "INSERT INTO chat (id, live_id, account_id, author_name, author_role, text, at_ms, demo)
+         SELECT id, live_id, account_id, author_name, author_role, text, at_ms, demo
+         FROM json_to_recordset(CAST($1 AS json)) AS r (id TEXT, live_id TEXT, account_id TEXT, author_name TEXT,
+              author_role TEXT, text TEXT, at_ms BIGINT, demo BOOLEAN)
+         ON CONFLICT (id) DO NOTHING"
+    };
+    on!(tx, |conn| {
+        sqlx::query(text).bind(lines).execute(conn).await?;
+    });
+    Ok(())
+}
+
+async fn add_reactions(tx: &mut Tx, live: &LiveId, kind: &str, more: i64) -> Result<(), StoreError> {
+    on!(tx, |conn| {
+        sqlx::query(
+            "INSERT INTO reactions (live_id, kind, total)
+             VALUES ($1, $2, $3)
+             ON CONFLICT (live_id, kind) DO UPDATE SET total = reactions.total + excluded.total",
+        )
+        .bind(live)
+        .bind(kind)
+        .bind(more)
+        .execute(conn)
+        .await?;
+    });
+    Ok(())
+}
+
+async fn raise_peak(tx: &mut Tx, live: &LiveId, viewers: i64) -> Result<(), StoreError> {
+    on!(tx, |conn| {
+        sqlx::query("UPDATE lives SET peak_viewers = $2 WHERE id = $1 AND peak_viewers < $2")
+            .bind(live)
+            .bind(viewers)
+            .execute(conn)
+            .await?;
+    });
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+struct ChatRow {
+    id: String,
+    author_name: String,
+    author_role: String,
+    text: String,
+    at_ms: Millis,
+    demo: bool,
+}
+
+/// The newest messages that were not deleted, oldest first.
+pub(super) async fn newest(tx: &mut Tx, live: &LiveId, limit: i64) -> Result<Vec<wire::ChatMessage>, StoreError> {
+    let rows = on!(tx, |conn| {
+        sqlx::query_as::<_, ChatRow>(
+            "SELECT id, author_name, author_role, text, at_ms, demo
+             FROM chat
+             WHERE live_id = $1 AND deleted_at_ms IS NULL
+             ORDER BY id DESC
+             LIMIT $2",
+        )
+        .bind(live)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?
+    });
+    let message = |row: ChatRow| wire::ChatMessage {
+        id: row.id,
+        author_name: row.author_name,
+        author_role: row.author_role,
+        text: row.text,
+        at_ms: row.at_ms.0,
+        demo: row.demo,
+    };
+    Ok(rows.into_iter().rev().map(message).collect())
+}
+
+/// The totals of a live.
+pub(super) async fn reactions(tx: &mut Tx, live: &LiveId) -> Result<Vec<wire::ReactionCount>, StoreError> {
+    let rows = on!(tx, |conn| {
+        sqlx::query_as::<_, (String, i64)>("SELECT kind, total FROM reactions WHERE live_id = $1 ORDER BY kind")
+            .bind(live)
+            .fetch_all(conn)
+            .await?
+    });
+    Ok(rows.into_iter().map(|(kind, total)| wire::ReactionCount { kind, total }).collect())
+}

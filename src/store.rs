@@ -1,0 +1,276 @@
+//! Engine: the two databases behind one SQL.
+//!
+//! Owns connections, transactions and migrations; knows no room. [`Db`] is SQLite or PostgreSQL; every query takes
+//! [`Tx`] and is written once inside [`on!`]. On SQLite one connection writes (a write is `BEGIN IMMEDIATE` on it, so
+//! `SQLITE_BUSY` cannot happen between our own writers) and several read from the WAL.
+//! Invariant: no network await other than the database's own while a [`Tx`] is open.
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    Postgres, Sqlite, Transaction,
+    pool::PoolOptions,
+    postgres::PgConnectOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+
+/// Readers of the SQLite file. Reads are short; more would only queue on two cores.
+const SQLITE_READERS: u32 = 8;
+/// Connections of one node to PostgreSQL, the sequencer's included.
+const POSTGRES_CONNECTIONS: u32 = 24;
+/// How long a caller waits for a connection before the answer is "unavailable".
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What went wrong below the rooms.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database said no, or is away.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("migration: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// The address names no engine we speak.
+    #[error("unknown database address; expected sqlite:… or postgres://…")]
+    UnknownEngine,
+}
+
+impl StoreError {
+    /// The name of the unique or check constraint that refused, if one did.
+    #[must_use]
+    pub fn is_unique_violation(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(e)) if e.is_unique_violation())
+    }
+
+    /// Whether the same transaction may well succeed when run again (serialization failure, deadlock).
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        // PostgreSQL: 40001 serialization_failure, 40P01 deadlock_detected; 57P01..57P03: the server is going or coming.
+        const AGAIN: [&str; 5] = ["40001", "40P01", "57P01", "57P02", "57P03"];
+        matches!(self, Self::Database(sqlx::Error::Database(e)) if e.code().is_some_and(|code| AGAIN.contains(&code.as_ref())))
+    }
+
+    /// Whether the database itself is away (as opposed to: it answered, and refused).
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Database(e) => !matches!(
+                e,
+                sqlx::Error::Database(_) | sqlx::Error::RowNotFound | sqlx::Error::ColumnDecode { .. }
+            ),
+            Self::Migration(_) | Self::UnknownEngine => false,
+        }
+    }
+}
+
+/// One of the two engines.
+#[derive(Debug, Clone)]
+pub enum Db {
+    /// A file, or memory in tests.
+    Sqlite {
+        /// The one writing connection.
+        writer: sqlx::Pool<Sqlite>,
+        /// Reading connections.
+        readers: sqlx::Pool<Sqlite>,
+    },
+    /// A server.
+    Postgres(sqlx::Pool<Postgres>),
+}
+
+/// An open transaction; rolled back when dropped without [`Tx::commit`].
+#[derive(Debug)]
+pub enum Tx {
+    /// On SQLite.
+    Sqlite(Transaction<'static, Sqlite>),
+    /// On PostgreSQL.
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// Runs the same sqlx expression on whichever engine `$tx` is.
+///
+/// `on!(tx, |conn| sqlx::query(HOLD).bind(sku).execute(conn).await?.rows_affected())`
+#[macro_export]
+macro_rules! on {
+    ($tx:expr, |$conn:ident| $body:expr) => {
+        match $tx {
+            $crate::store::Tx::Sqlite(inner) => {
+                let $conn = &mut **inner;
+                $body
+            }
+            $crate::store::Tx::Postgres(inner) => {
+                let $conn = &mut **inner;
+                $body
+            }
+        }
+    };
+}
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+impl Db {
+    /// Connects by address: `sqlite:path/to/file` or `postgres://…`.
+    ///
+    /// # Errors
+    /// When the address is unknown or the engine cannot be reached.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        if url.starts_with("sqlite:") {
+            Self::connect_sqlite(url).await
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            let options = PgConnectOptions::from_str(url)?.application_name("hanamichi");
+            let pool = PoolOptions::new()
+                .max_connections(POSTGRES_CONNECTIONS)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .connect_with(options)
+                .await?;
+            Ok(Self::Postgres(pool))
+        } else {
+            Err(StoreError::UnknownEngine)
+        }
+    }
+
+    async fn connect_sqlite(url: &str) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::from_str(url)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // FULL: a commit that was acknowledged survives the loss of power.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(ACQUIRE_TIMEOUT)
+            .pragma("cache_size", "-16000")
+            .pragma("temp_store", "memory");
+        let writer = PoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.clone())
+            .await?;
+        let readers = PoolOptions::new()
+            .max_connections(SQLITE_READERS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options.pragma("query_only", "true"))
+            .await?;
+        Ok(Self::Sqlite { writer, readers })
+    }
+
+    /// Which engine this is, for logs.
+    #[must_use]
+    pub fn engine(&self) -> &'static str {
+        match self {
+            Self::Sqlite { .. } => "sqlite",
+            Self::Postgres(_) => "postgres",
+        }
+    }
+
+    /// Brings the schema up to date; nodes that start together take turns (advisory lock on PostgreSQL).
+    ///
+    /// # Errors
+    /// When a migration fails, or the database holds one this binary does not know.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite { writer, .. } => MIGRATIONS.run(writer).await?,
+            Self::Postgres(pool) => MIGRATIONS.run(pool).await?,
+        }
+        Ok(())
+    }
+
+    /// A transaction that only reads: one consistent picture.
+    ///
+    /// # Errors
+    /// When no connection can be had.
+    pub async fn read(&self, name: &'static str) -> Result<Tx, StoreError> {
+        tracing::trace!(tx.name = name, "read");
+        Ok(match self {
+            Self::Sqlite { readers, .. } => Tx::Sqlite(readers.begin().await?),
+            Self::Postgres(pool) => {
+                Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+        })
+    }
+
+    /// A transaction that writes.
+    ///
+    /// # Errors
+    /// When no connection can be had.
+    pub async fn write(&self, name: &'static str) -> Result<Tx, StoreError> {
+        tracing::trace!(tx.name = name, "write");
+        Ok(match self {
+            // IMMEDIATE: a deferred transaction that turns into a write is refused at once, whatever the timeout.
+            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Closes every connection; on SQLite this also folds the WAL into the file.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Tx {
+    /// Makes it durable.
+    ///
+    /// # Errors
+    /// When the answer is no, or is lost: then whether it happened is unknown.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// Whether rows are bound for SQLite: for the handful of statements whose text must differ.
+    #[must_use]
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+}
+
+/// Stores a closed choice as `TEXT` on both engines. The type brings `fn as_str(self) -> &'static str` and
+/// `const ALL: &[Self]`; a text that is none of them is a decode error.
+#[macro_export]
+macro_rules! stored_as_text {
+    ($name:ty) => {
+        impl<DB: sqlx::Database> sqlx::Type<DB> for $name
+        where
+            str: sqlx::Type<DB>,
+        {
+            fn type_info() -> DB::TypeInfo {
+                <str as sqlx::Type<DB>>::type_info()
+            }
+            fn compatible(ty: &DB::TypeInfo) -> bool {
+                <str as sqlx::Type<DB>>::compatible(ty)
+            }
+        }
+
+        impl<'q, DB: sqlx::Database> sqlx::Encode<'q, DB> for $name
+        where
+            &'static str: sqlx::Encode<'q, DB>,
+        {
+            fn encode_by_ref(
+                &self,
+                buf: &mut <DB as sqlx::Database>::ArgumentBuffer,
+            ) -> Result<sqlx::encode::IsNull, sqlx::error::BoxDynError> {
+                <&'static str as sqlx::Encode<'q, DB>>::encode_by_ref(&self.as_str(), buf)
+            }
+        }
+
+        impl<'r, DB: sqlx::Database> sqlx::Decode<'r, DB> for $name
+        where
+            &'r str: sqlx::Decode<'r, DB>,
+        {
+            fn decode(value: <DB as sqlx::Database>::ValueRef<'r>) -> Result<Self, sqlx::error::BoxDynError> {
+                let text = <&'r str as sqlx::Decode<'r, DB>>::decode(value)?;
+                let known = Self::ALL.iter().copied().find(|one| one.as_str() == text);
+                known.ok_or_else(|| format!("`{text}` is not a {}", stringify!($name)).into())
+            }
+        }
+    };
+}
