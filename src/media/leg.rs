@@ -43,7 +43,10 @@ pub(super) enum Role {
 
 /// What a leg wants from its engine.
 pub(super) enum Step {
-    Send { to: SocketAddr, datagram: Vec<u8> },
+    Send {
+        to: SocketAddr,
+        datagram: Vec<u8>,
+    },
     Connected,
     Packet(Packet),
     KeyframeRequested,
@@ -91,7 +94,13 @@ impl LegMaker {
     }
 
     /// Answers an offer; the answer holds our candidates.
-    pub(super) fn answer(&self, role: Role, codec: VideoCodec, offer: &Offer, now: Instant) -> Result<Answered, Refused> {
+    pub(super) fn answer(
+        &self,
+        role: Role,
+        codec: VideoCodec,
+        offer: &Offer,
+        now: Instant,
+    ) -> Result<Answered, Refused> {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.try_answer(role, codec, offer, now)));
         outcome.unwrap_or_else(|_| Err(Refused("the offer cannot be answered".into())))
     }
