@@ -66,10 +66,8 @@ fn read_sounds(ogg: &[u8]) -> Vec<Bytes> {
     let mut reader = OggReader::new_with_options(Cursor::new(ogg), true);
     let mut sounds = Vec::new();
     while let Ok((page, header)) = reader.parse_next_page() {
-        let is_sound = !matches!(
-            header.opus_header_type(&page),
-            Some(OggHeaderType::OpusHead | OggHeaderType::OpusTags)
-        );
+        let is_sound =
+            !matches!(header.opus_header_type(&page), Some(OggHeaderType::OpusHead | OggHeaderType::OpusTags));
         if is_sound && !page.is_empty() {
             sounds.push(page.freeze());
         }

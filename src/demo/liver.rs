@@ -80,7 +80,8 @@ pub async fn publish_clip(
     let mut back_off = MIN_BACK_OFF;
     while !stop.is_cancelled() {
         let since = Instant::now();
-        let shown = show(&http, &whip_url, &stream_key, &clip, &stop).await;
+        // Boxed: the WebRTC stack's futures are large.
+        let shown = Box::pin(show(&http, &whip_url, &stream_key, &clip, &stop)).await;
         match shown {
             Ok(()) => break,
             Err(LiverError::Refused(status)) if is_final(status) => return Err(LiverError::Refused(status)),
@@ -102,7 +103,7 @@ async fn show(
     clip: &Clip,
     stop: &CancellationToken,
 ) -> Result<(), LiverError> {
-    let start = Broadcast::start(http.clone(), whip_url, stream_key);
+    let start = Box::pin(Broadcast::start(http.clone(), whip_url, stream_key));
     let Some(broadcast) = stop.run_until_cancelled(start).await else {
         return Ok(());
     };
@@ -134,7 +135,7 @@ pub struct Broadcast {
 /// One track and how its packets are labelled.
 struct Sender {
     track: Arc<TrackLocalStaticSample>,
-    sender: Arc<dyn RtpSender>,
+    rtp: Arc<dyn RtpSender>,
     ssrc: u32,
 }
 
@@ -165,12 +166,13 @@ impl Broadcast {
             .with_handler(Arc::new(StateWatch(states)))
             .with_runtime(Arc::new(TokioRuntime))
             .with_udp_addrs(vec![SocketAddr::new(own_address(&url).await, 0)])
-            .build()
-            .await?;
+            .build();
+        // Boxed: the WebRTC stack's futures are large.
+        let peer = Box::pin(peer).await?;
         let peer: Arc<dyn PeerConnection> = Arc::new(peer);
         let picture = Sender::add(&*peer, RtpCodecKind::Video, h264()).await?;
         let sound = Sender::add(&*peer, RtpCodecKind::Audio, opus()).await?;
-        let resource = match offer(&http, &url, stream_key, &*peer).await {
+        let resource = match Box::pin(offer(&http, &url, stream_key, &*peer)).await {
             Ok(resource) => resource,
             Err(error) => {
                 close(&*peer).await;
@@ -236,13 +238,13 @@ impl Sender {
         let sends = RTCRtpTransceiverInit { direction: RTCRtpTransceiverDirection::Sendonly, ..Default::default() };
         let local = Arc::clone(&track) as Arc<dyn TrackLocal>;
         let transceiver = peer.add_transceiver_from_track(local, Some(sends)).await?;
-        let sender = transceiver.sender().await?.ok_or(LiverError::Incomplete("sender"))?;
-        Ok(Self { track, sender, ssrc })
+        let rtp = transceiver.sender().await?.ok_or(LiverError::Incomplete("sender"))?;
+        Ok(Self { track, rtp, ssrc })
     }
 
     /// Sends the samples in a loop, one each `duration`; returns only when it fails.
     async fn play(&self, samples: &[Bytes], duration: Duration) -> Result<(), LiverError> {
-        let parameters = self.sender.get_parameters().await?;
+        let parameters = self.rtp.get_parameters().await?;
         let codec = parameters.rtp_parameters.codecs.first().ok_or(LiverError::Incomplete("codec"))?;
         let mut ticks = tokio::time::interval(duration);
         for data in samples.iter().cycle() {
@@ -332,5 +334,5 @@ fn codec(mime: &str, clock_rate: u32, channels: u16, fmtp: &str, payload_type: u
         sdp_fmtp_line: fmtp.to_owned(),
         rtcp_feedback: vec![],
     };
-    RTCRtpCodecParameters { rtp_codec, payload_type, ..Default::default() }
+    RTCRtpCodecParameters { rtp_codec, payload_type }
 }

@@ -69,7 +69,8 @@ async fn publisher(app: &App, live: &LiveId, headers: &HeaderMap, guest: Guest) 
         }
         return Err(Problem::new(Kind::NotSignedIn, "this is not the live's stream key; make a new one in the studio"));
     }
-    let person = guest.0.ok_or_else(|| Problem::new(Kind::NotSignedIn, "send the live's stream key as a bearer token"))?;
+    let person =
+        guest.0.ok_or_else(|| Problem::new(Kind::NotSignedIn, "send the live's stream key as a bearer token"))?;
     match person.liver_id {
         Some(liver) if liver == found.liver_id => Ok(liver.to_string()),
         _ => Err(Problem::new(Kind::Forbidden, "this live is another liver's")),
@@ -117,6 +118,8 @@ async fn whep(
     Ok(whep_post(&app.media, live, &headers, offer).await?)
 }
 
+// Formatted by hand: rustfmt moves the attributes inside the macro further right each time.
+#[rustfmt::skip]
 macro_rules! session_routes {
     ($path:literal, $trickle:ident, $end:ident) => {
         /// Trickle ICE candidates.

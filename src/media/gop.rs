@@ -93,15 +93,7 @@ pub(super) mod tests {
 
     pub(crate) fn video(seq: u64, ts: u64, starts_keyframe: bool) -> Arc<Packet> {
         let payload = vec![0u8; 1_000].into();
-        Arc::new(Packet {
-            kind: Kind::Video,
-            ssrc: 7,
-            seq,
-            ts,
-            marker: true,
-            starts_keyframe,
-            payload,
-        })
+        Arc::new(Packet { kind: Kind::Video, ssrc: 7, seq, ts, marker: true, starts_keyframe, payload })
     }
 
     fn seqs(gop: &Gop) -> Vec<u64> {

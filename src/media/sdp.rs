@@ -10,8 +10,8 @@ use super::packet::VideoCodec;
 pub(super) struct Offer {
     /// The offer for the library: CRLF lines, no simulcast.
     pub(super) text: String,
-    pub(super) h264: bool,
-    pub(super) vp8: bool,
+    /// Ours, in the order of our preference.
+    pub(super) codecs: Vec<VideoCodec>,
     pub(super) sends: bool,
     pub(super) receives: bool,
     /// The media ids in their order, and whether they are video.
@@ -40,7 +40,8 @@ impl Offer {
         }
         let kept: Vec<&str> = sdp.lines().map(str::trim_end).filter(|line| !is_simulcast(line)).collect();
         let text = kept.join("\r\n") + "\r\n";
-        let mut offer = Self { text, h264: false, vp8: false, sends: false, receives: false, mids: Vec::new() };
+        let mut offer = Self { text, codecs: Vec::new(), sends: false, receives: false, mids: Vec::new() };
+        let (mut h264, mut vp8) = (false, false);
         let mut session_direction = None;
         let mut sections: Vec<Section<'_>> = Vec::new();
         for line in &kept {
@@ -57,12 +58,13 @@ impl Offer {
             }
         }
         for section in sections.iter().filter(|section| section.is_video) {
-            offer.h264 |= section.has_h264();
-            offer.vp8 |= section.has("VP8/90000");
+            h264 |= section.has_h264();
+            vp8 |= section.has("VP8/90000");
             let direction = section.direction.or(session_direction).unwrap_or("sendrecv");
             offer.sends |= matches!(direction, "sendrecv" | "sendonly");
             offer.receives |= matches!(direction, "sendrecv" | "recvonly");
         }
+        offer.codecs.extend(h264.then_some(VideoCodec::H264).into_iter().chain(vp8.then_some(VideoCodec::Vp8)));
         for section in sections.iter().filter(|section| section.is_video || section.is_audio) {
             offer.mids.extend(section.mid.map(|mid| (section.is_video, mid.to_owned())));
         }
@@ -74,11 +76,7 @@ impl Offer {
 
     /// The codec to use: the one that the live has, else H.264 before VP8.
     pub(super) fn choose(&self, fixed: Option<VideoCodec>) -> Option<VideoCodec> {
-        match fixed {
-            Some(VideoCodec::H264) | None if self.h264 => Some(VideoCodec::H264),
-            Some(VideoCodec::Vp8) | None if self.vp8 => Some(VideoCodec::Vp8),
-            _ => None,
-        }
+        self.codecs.iter().copied().find(|codec| fixed.is_none_or(|fixed| fixed == *codec))
     }
 }
 
@@ -135,7 +133,7 @@ mod tests {
     use super::*;
 
     const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n\
-        a=sendonly\r\na=rtpmap:111 opus/48000/2\r\nm=video 9 UDP/TLS/RTP/SAVPF 96 97 98\r\na=sendonly\r\n\
+        a=mid:0\r\na=sendonly\r\na=rtpmap:111 opus/48000/2\r\nm=video 9 UDP/TLS/RTP/SAVPF 96 97 98\r\na=mid:1\r\na=sendonly\r\n\
         a=rtpmap:96 VP8/90000\r\na=rtpmap:97 h264/90000\r\n\
         a=fmtp:97 level-asymmetry-allowed=1; packetization-mode=1;profile-level-id=42E01F\r\n\
         a=rid:h send\r\na=simulcast:send h;l\r\n";
@@ -143,7 +141,8 @@ mod tests {
     #[test]
     fn h264_is_preferred_and_simulcast_is_taken_out() {
         let offer = Offer::parse(OFFER).expect("an offer");
-        assert!(offer.h264 && offer.vp8 && offer.sends && !offer.receives);
+        assert!(offer.sends && !offer.receives);
+        assert_eq!(offer.mids, [(false, "0".into()), (true, "1".into())]);
         assert_eq!(offer.choose(None), Some(VideoCodec::H264));
         assert_eq!(offer.choose(Some(VideoCodec::Vp8)), Some(VideoCodec::Vp8));
         assert!(!offer.text.contains("simulcast") && !offer.text.contains("a=rid"));
@@ -151,11 +150,9 @@ mod tests {
 
     #[test]
     fn other_profiles_and_modes_are_not_ours() {
-        for other in [
-            ("packetization-mode=1", "packetization-mode=0"),
-            ("42E01F", "64001f"),
-            ("h264/90000", "H265/90000"),
-        ] {
+        for other in
+            [("packetization-mode=1", "packetization-mode=0"), ("42E01F", "64001f"), ("h264/90000", "H265/90000")]
+        {
             let offer = Offer::parse(&OFFER.replace(other.0, other.1)).expect("an offer");
             assert_eq!(offer.choose(None), Some(VideoCodec::Vp8), "{other:?}");
             assert_eq!(offer.choose(Some(VideoCodec::H264)), None);

@@ -2,6 +2,8 @@
 //!
 //! Owns the publisher on air, the one that is about to take over, the viewers and the keyframe cache. It touches no
 //! socket and no clock: events go in with the time, effects come out.
+//! Who joins, and who lost its way, is served from the cache first: that disturbs nobody else, and works with
+//! publishers that ignore requests.
 //! Invariants: a viewer sees one unbroken numbering whoever publishes; the publisher on air stays until its
 //! successor's first keyframe; a publisher is asked for a keyframe at most once per [`KEYFRAME_REQUEST_INTERVAL`].
 
@@ -18,6 +20,15 @@ use super::{
 
 /// Keyframe requests of all viewers are merged to one in this time; none is sent while a keyframe is younger.
 pub(super) const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(500);
+
+/// A viewer's keys may stand a moment after ours: its last handshake message and the first media travel together.
+const SETTLE: Duration = Duration::from_millis(10);
+/// A cached keyframe that is older is shown, but the publisher is asked for a new one too.
+const FRESH_LIMIT: Duration = Duration::from_secs(1);
+/// A publisher whose last picture is older is stuck or away.
+const FLOW_LIMIT: Duration = Duration::from_millis(500);
+/// A viewer that asks again within this time is not served from the cache again.
+const SERVE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A session's place in the engine.
 pub(super) type Slot = u64;
@@ -60,6 +71,7 @@ struct Viewer {
     video: Numbering,
     audio: Numbering,
     audio_ssrc: Option<u32>,
+    last_served: Option<Instant>,
 }
 
 /// One live's stage.
@@ -75,6 +87,7 @@ pub(super) struct Stage {
     had_picture: bool,
     keyframe_wanted: bool,
     last_keyframe: Option<Instant>,
+    last_video: Option<Instant>,
 }
 
 impl Stage {
@@ -125,16 +138,12 @@ impl Stage {
             video: Numbering::new(VIDEO_CLOCK_HZ, seed),
             audio: Numbering::new(AUDIO_CLOCK_HZ, seed ^ 0x5555),
             audio_ssrc: None,
+            last_served: None,
         };
-        if let Some(first) = self.gop.first() {
-            viewer.video.rebase(first.seq, first.ts, now);
-            viewer.video.speed_up();
-            viewer.phase = Phase::CatchingUp { next_seq: first.seq, since: now };
-            self.catching_up += 1;
-        } else {
-            self.keyframe_wanted = true;
-        }
+        serve(&mut viewer, &self.gop, now + SETTLE);
         self.viewers.push(viewer);
+        self.count_catching_up();
+        self.keyframe_wanted |= !self.has_fresh_keyframe(now);
         self.poll(now, effects);
     }
 
@@ -160,9 +169,21 @@ impl Stage {
     }
 
     /// A viewer cannot go on without a keyframe.
-    pub(super) fn keyframe_requested(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        self.keyframe_wanted = true;
+    pub(super) fn keyframe_requested(&mut self, by: Slot, now: Instant, effects: &mut Vec<Effect>) {
+        let Some(viewer) = self.viewers.iter_mut().find(|viewer| viewer.slot == by) else {
+            return;
+        };
+        // When nothing arrives the viewer misses nothing; old pictures once more would not help it.
+        let is_flowing = self.last_video.is_some_and(|at| now < at + FLOW_LIMIT);
+        let may_serve = is_flowing && viewer.last_served.is_none_or(|at| at + SERVE_INTERVAL <= now);
+        let is_served = may_serve && serve(viewer, &self.gop, now);
+        self.count_catching_up();
+        self.keyframe_wanted |= !is_served || !self.has_fresh_keyframe(now);
         self.poll(now, effects);
+    }
+
+    fn has_fresh_keyframe(&self, now: Instant) -> bool {
+        self.gop.first().is_some() && self.last_keyframe.is_some_and(|at| now < at + FRESH_LIMIT)
     }
 
     /// A packet of a publisher.
@@ -212,6 +233,7 @@ impl Stage {
             self.begin_stream(Some(packet.ssrc));
         }
         self.gop.push(packet);
+        self.last_video = Some(now);
         if packet.starts_keyframe {
             self.keyframe_wanted = false;
             self.last_keyframe = Some(now);
@@ -298,6 +320,18 @@ impl Stage {
         let catching_up = |viewer: &&Viewer| matches!(viewer.phase, Phase::CatchingUp { .. });
         self.catching_up = self.viewers.iter().filter(catching_up).count();
     }
+}
+
+/// Lets a viewer begin at the cached keyframe; whether there is one.
+fn serve(viewer: &mut Viewer, gop: &Gop, since: Instant) -> bool {
+    let Some(first) = gop.first() else {
+        return false;
+    };
+    viewer.video.rebase(first.seq, first.ts, since);
+    viewer.video.speed_up();
+    viewer.phase = Phase::CatchingUp { next_seq: first.seq, since };
+    viewer.last_served = Some(since);
+    true
 }
 
 /// When the cached packet is due for a viewer that joined at `since`.

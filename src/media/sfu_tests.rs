@@ -35,6 +35,11 @@ impl Scene {
         self.stage.join(VIEWER, 0, self.now, &mut self.effects);
     }
 
+    fn join_and_settle(&mut self) {
+        self.join();
+        self.after(10);
+    }
+
     /// What the viewer got since the last call, as (publisher's, viewer's) sequence numbers.
     fn delivered(&mut self) -> Vec<(u64, u64)> {
         let delivered = self.effects.iter().filter_map(|effect| match effect {
@@ -62,6 +67,8 @@ fn who_joins_mid_group_sees_the_keyframe_at_once_and_the_rest_four_times_as_fast
         scene.frame(1, 100 + n, n * 3_600, false);
     }
     scene.join();
+    assert_eq!(scene.delivered(), [], "a moment for its keys");
+    scene.after(10);
     assert_eq!(scene.delivered(), [(100, 0)]);
     scene.after(10);
     assert_eq!(scene.delivered(), [(101, 1)]);
@@ -81,7 +88,7 @@ fn a_keyframe_takes_those_who_catch_up_to_the_present() {
     let mut scene = Scene::with_publisher(1);
     scene.frame(1, 100, 0, true);
     scene.frame(1, 101, 90_000, false);
-    scene.join();
+    scene.join_and_settle();
     scene.delivered();
     scene.frame(1, 102, 93_000, true);
     assert_eq!(scene.delivered(), [(102, 1)], "the numbering has no hole where the group was left");
@@ -93,7 +100,7 @@ fn a_keyframe_takes_those_who_catch_up_to_the_present() {
 fn the_old_publisher_stays_until_the_successors_keyframe() {
     let mut scene = Scene::with_publisher(1);
     scene.frame(1, 100, 0, true);
-    scene.join();
+    scene.join_and_settle();
     scene.publish(2);
     assert_eq!(scene.stage.admit("another"), Err(Occupied));
     scene.frame(2, 7, 5, false);
@@ -113,7 +120,7 @@ fn a_lost_publisher_leaves_its_viewers_and_its_picture() {
     scene.stage.leave(1, &mut scene.effects);
     assert!(matches!(scene.effects.last(), Some(Effect::Away)));
     assert_eq!(scene.stage.admit("another"), Ok(()));
-    scene.join();
+    scene.join_and_settle();
     assert_eq!(scene.delivered(), [(100, 0)]);
     scene.publish(2);
     scene.frame(2, 5_000, 77, true);
@@ -122,15 +129,46 @@ fn a_lost_publisher_leaves_its_viewers_and_its_picture() {
 }
 
 #[test]
+fn who_lost_its_way_is_served_from_the_cache_before_the_publisher_is_asked() {
+    let mut scene = Scene::with_publisher(1);
+    scene.frame(1, 100, 0, true);
+    scene.join_and_settle();
+    scene.frame(1, 101, 3_600, false);
+    assert_eq!(scene.delivered(), [(100, 0), (101, 1)]);
+    scene.after(300);
+    scene.stage.keyframe_requested(VIEWER, scene.now, &mut scene.effects);
+    assert_eq!(scene.delivered(), [(100, 2)], "again, as something new");
+    scene.after(10);
+    assert_eq!(scene.delivered(), [(101, 3)]);
+    scene.after(90);
+    scene.stage.keyframe_requested(VIEWER, scene.now, &mut scene.effects);
+    assert_eq!(scene.delivered(), [], "it was served just now");
+    scene.after(100);
+    assert_eq!(scene.asked(), 1, "the cache did not help");
+}
+
+#[test]
+fn while_nothing_arrives_nobody_is_shown_the_past_again() {
+    let mut scene = Scene::with_publisher(1);
+    scene.frame(1, 100, 0, true);
+    scene.join_and_settle();
+    scene.delivered();
+    scene.after(3_000);
+    scene.stage.keyframe_requested(VIEWER, scene.now, &mut scene.effects);
+    assert_eq!(scene.delivered(), []);
+}
+
+#[test]
 fn requests_of_all_viewers_are_merged() {
     let mut scene = Scene::with_publisher(1);
     scene.frame(1, 100, 0, true);
+    scene.join_and_settle();
     scene.effects.clear();
     for _ in 0..10 {
-        scene.stage.keyframe_requested(scene.now, &mut scene.effects);
+        scene.stage.keyframe_requested(VIEWER, scene.now, &mut scene.effects);
     }
     assert_eq!(scene.asked(), 0, "the keyframe is young");
-    scene.after(500);
+    scene.after(490);
     assert_eq!(scene.asked(), 1);
     scene.after(499);
     assert_eq!(scene.asked(), 0);
@@ -144,10 +182,22 @@ fn requests_of_all_viewers_are_merged() {
 }
 
 #[test]
+fn an_old_cached_keyframe_is_shown_and_a_new_one_asked_for() {
+    let mut scene = Scene::with_publisher(1);
+    scene.frame(1, 100, 0, true);
+    scene.after(1_500);
+    scene.effects.clear();
+    scene.join();
+    assert_eq!(scene.asked(), 1);
+    scene.after(10);
+    assert_eq!(scene.delivered(), [(100, 0)]);
+}
+
+#[test]
 fn another_ssrc_of_the_same_publisher_begins_at_its_keyframe() {
     let mut scene = Scene::with_publisher(1);
     scene.frame(1, 100, 0, true);
-    scene.join();
+    scene.join_and_settle();
     scene.delivered();
     let mut other = Arc::into_inner(video(9, 1, false)).expect("the only owner");
     other.ssrc = 8;

@@ -31,7 +31,7 @@ use webrtc::{
 };
 
 /// Shows the demo clip in a loop. It has a thread and a runtime of its own, so it can vanish without a word.
-pub struct Publisher {
+pub(crate) struct Publisher {
     runtime: Option<tokio::runtime::Runtime>,
     stop: CancellationToken,
     ended: oneshot::Receiver<Result<(), LiverError>>,
@@ -39,7 +39,22 @@ pub struct Publisher {
 
 impl Publisher {
     /// Opens the session; returns when its transport stands.
-    pub async fn start(whip_url: &str, stream_key: &str) -> Result<Self, LiverError> {
+    pub(crate) async fn start(whip_url: &str, stream_key: &str) -> Result<Self, LiverError> {
+        Self::show(whip_url, stream_key, Clip::embedded()).await
+    }
+
+    /// The same with a clip whose keyframes are four seconds apart; asking it for one is of no use.
+    pub(crate) async fn start_with_rare_keyframes(whip_url: &str, stream_key: &str) -> Result<Self, LiverError> {
+        let mut clip = Clip::embedded();
+        let key = clip.frames[0].clone();
+        let mut deltas: Vec<_> =
+            clip.frames.iter().enumerate().filter(|(n, _)| n % 24 != 0).map(|(_, d)| d.clone()).collect();
+        deltas.truncate(95);
+        clip.frames = std::iter::once(key).chain(deltas).collect();
+        Self::show(whip_url, stream_key, clip).await
+    }
+
+    async fn show(whip_url: &str, stream_key: &str, clip: Clip) -> Result<Self, LiverError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let (started, start) = oneshot::channel();
@@ -53,7 +68,7 @@ impl Publisher {
                 Err(error) => return drop(started.send(Err(error))),
             };
             drop(started.send(Ok(())));
-            let played = broadcast.play(&Clip::embedded(), &token).await;
+            let played = broadcast.play(&clip, &token).await;
             broadcast.end().await;
             drop(end.send(played));
         });
@@ -62,19 +77,21 @@ impl Publisher {
     }
 
     /// Takes the session down by DELETE.
-    pub async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         self.stop.cancel();
         (&mut self.ended).await.expect("the publisher's task lives").expect("it was on air until now");
     }
 
     /// Waits until the server has taken the session down.
-    pub async fn dismissed(mut self) {
+    pub(crate) async fn dismissed(mut self) {
         let ended = tokio::time::timeout(Duration::from_secs(10), &mut self.ended).await;
         ended.expect("in time").expect("the publisher's task lives").expect_err("the server ended it");
     }
 
     /// Is gone from one moment to the next: no DELETE, no goodbye.
-    pub fn vanish(self) {}
+    pub(crate) fn vanish(self) {
+        drop(self);
+    }
 }
 
 impl Drop for Publisher {
@@ -87,32 +104,35 @@ impl Drop for Publisher {
 
 /// One video packet as it arrived.
 #[derive(Debug, Clone, Copy)]
-pub struct Seen {
-    pub seq: u16,
-    pub ts: u32,
-    pub marker: bool,
+pub(crate) struct Seen {
+    pub(crate) seq: u16,
+    pub(crate) ts: u32,
+    pub(crate) marker: bool,
     /// The packet begins a keyframe: parameter sets or the start of an IDR slice.
-    pub is_key: bool,
+    pub(crate) is_key: bool,
     /// Since the offer was posted.
-    pub after: Duration,
+    pub(crate) after: Duration,
 }
 
 #[derive(Default)]
 struct Log {
+    /// From the first keyframe on, as a decoder sees it.
     video: Vec<Seen>,
+    /// Video packets before the first keyframe.
+    undecodable: usize,
     audio_packets: usize,
     state: Option<RTCPeerConnectionState>,
 }
 
 /// Watches a live by WHEP and writes down what arrives.
-pub struct Watcher {
+pub(crate) struct Watcher {
     http: reqwest::Client,
     peer: Arc<dyn PeerConnection>,
     log: Arc<Mutex<Log>>,
     track: Arc<Mutex<Option<Arc<dyn TrackRemote>>>>,
     /// The session's address and tag.
-    pub resource: Url,
-    pub etag: String,
+    pub(crate) resource: Url,
+    pub(crate) etag: String,
     posted: Instant,
 }
 
@@ -138,22 +158,43 @@ impl PeerConnectionEventHandler for Ear {
         let listen = async move {
             while let Some(event) = track.poll().await {
                 let TrackRemoteEvent::OnRtpPacket(packet) = event else { continue };
-                let mut log = log.lock();
                 if !is_video {
-                    log.audio_packets += 1;
+                    log.lock().audio_packets += 1;
                     continue;
                 }
-                log.video.push(Seen {
+                let seen = Seen {
                     seq: packet.header.sequence_number,
                     ts: packet.header.timestamp,
                     marker: packet.header.marker,
                     is_key: begins_keyframe(&packet.payload),
                     after: posted.elapsed(),
-                });
+                };
+                if log.lock().take(seen) {
+                    ask_keyframe(&*track).await;
+                }
             }
         };
         drop(self.runtime.spawn(Box::pin(listen)));
     }
+}
+
+impl Log {
+    /// Whether the watcher must ask for a keyframe: it sees pictures, and none that it can begin with.
+    fn take(&mut self, seen: Seen) -> bool {
+        if self.video.is_empty() && !seen.is_key {
+            self.undecodable += 1;
+            return seen.marker;
+        }
+        self.video.push(seen);
+        false
+    }
+}
+
+async fn ask_keyframe(track: &dyn TrackRemote) {
+    let media_ssrc = track.ssrcs().await[0];
+    let request = PictureLossIndication { sender_ssrc: 0, media_ssrc };
+    // A watcher that is being closed has nobody to ask.
+    let _ = track.write_rtcp(vec![Box::new(request)]).await;
 }
 
 /// A second reading of RFC 6184, independent of the server's.
@@ -168,7 +209,7 @@ fn begins_keyframe(payload: &[u8]) -> bool {
 
 impl Watcher {
     /// Posts an offer; the status when the server refuses it.
-    pub async fn start(whep_url: &str) -> Result<Self, StatusCode> {
+    pub(crate) async fn start(whep_url: &str) -> Result<Self, StatusCode> {
         let (log, track) = (Arc::new(Mutex::new(Log::default())), Arc::new(Mutex::new(None)));
         let posted = Instant::now();
         let ear = Ear { runtime: TokioRuntime, log: Arc::clone(&log), track: Arc::clone(&track), posted };
@@ -181,15 +222,13 @@ impl Watcher {
             .with_handler(Arc::new(ear))
             .with_runtime(Arc::new(TokioRuntime))
             .with_udp_addrs(vec!["127.0.0.1:0"])
-            .build()
-            .await
-            .expect("a peer");
+            .build();
+        // Boxed: the WebRTC stack's futures are large.
+        let peer = Box::pin(peer).await.expect("a peer");
         let peer: Arc<dyn PeerConnection> = Arc::new(peer);
         for kind in [RtpCodecKind::Video, RtpCodecKind::Audio] {
-            let receive = RTCRtpTransceiverInit {
-                direction: RTCRtpTransceiverDirection::Recvonly,
-                ..Default::default()
-            };
+            let receive =
+                RTCRtpTransceiverInit { direction: RTCRtpTransceiverDirection::Recvonly, ..Default::default() };
             peer.add_transceiver_from_kind(kind, Some(receive)).await.expect("a transceiver");
         }
         let offer = peer.create_offer(None).await.expect("an offer");
@@ -209,29 +248,35 @@ impl Watcher {
         Ok(Self { http, peer, log, track, resource, etag, posted })
     }
 
-    /// The video packets so far, in the order of their arrival.
-    pub fn video(&self) -> Vec<Seen> {
+    /// The video packets so far, from the first keyframe on, in the order of their arrival.
+    pub(crate) fn video(&self) -> Vec<Seen> {
         self.log.lock().video.clone()
     }
 
-    pub fn audio_packets(&self) -> usize {
+    /// Video packets that came before the first keyframe.
+    pub(crate) fn undecodable(&self) -> usize {
+        self.log.lock().undecodable
+    }
+
+    pub(crate) fn audio_packets(&self) -> usize {
         self.log.lock().audio_packets
     }
 
-    pub fn state(&self) -> Option<RTCPeerConnectionState> {
+    pub(crate) fn state(&self) -> Option<RTCPeerConnectionState> {
         self.log.lock().state
     }
 
     /// Whole frames so far.
-    pub fn frames(&self) -> usize {
+    pub(crate) fn frames(&self) -> usize {
         self.log.lock().video.iter().filter(|seen| seen.marker).count()
     }
 
     /// Sequence numbers that never came, and those that came twice.
-    pub fn gaps_and_repeats(&self) -> (usize, usize) {
+    pub(crate) fn gaps_and_repeats(&self) -> (usize, usize) {
         let log = self.log.lock();
         let Some(first) = log.video.first() else { return (0, 0) };
-        let mut seqs: Vec<i32> = log.video.iter().map(|seen| i32::from(seen.seq.wrapping_sub(first.seq).cast_signed())).collect();
+        let mut seqs: Vec<i32> =
+            log.video.iter().map(|seen| i32::from(seen.seq.wrapping_sub(first.seq).cast_signed())).collect();
         seqs.sort_unstable();
         let span = usize::try_from(seqs[seqs.len() - 1] - seqs[0] + 1).expect("sorted");
         let total = seqs.len();
@@ -240,7 +285,7 @@ impl Watcher {
     }
 
     /// Waits until the watcher has seen something; fails after ten seconds.
-    pub async fn until(&self, what: &str, is_seen: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&self, what: &str, is_seen: impl Fn(&Self) -> bool) {
         let since = Instant::now();
         while !is_seen(self) {
             assert!(since.elapsed() < Duration::from_secs(10), "never seen: {what}; {} packets", self.video().len());
@@ -249,20 +294,18 @@ impl Watcher {
     }
 
     /// Time since the offer was posted.
-    pub fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.posted.elapsed()
     }
 
     /// Sends a picture loss indication.
-    pub async fn ask_keyframe(&self) {
+    pub(crate) async fn ask_keyframe(&self) {
         let track = self.track.lock().clone().expect("a video track");
-        let media_ssrc = track.ssrcs().await[0];
-        let request = PictureLossIndication { sender_ssrc: 0, media_ssrc };
-        track.write_rtcp(vec![Box::new(request)]).await.expect("sent");
+        ask_keyframe(&*track).await;
     }
 
     /// Takes the session down by DELETE.
-    pub async fn end(self) -> StatusCode {
+    pub(crate) async fn end(self) -> StatusCode {
         let status = self.http.delete(self.resource.clone()).send().await.expect("the server answers").status();
         let _ = self.peer.close().await;
         status
