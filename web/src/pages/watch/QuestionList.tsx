@@ -1,0 +1,58 @@
+import type { JSX } from "preact";
+import { explain } from "../../api/problem-texts";
+import type { Question } from "../../hub/model";
+import { count } from "../../i18n/format";
+import { fill } from "../../i18n/phrases";
+import { Icon } from "../../ui/icons";
+import { Empty } from "../../ui/states";
+import { toast } from "../../ui/toast";
+import { words } from "../../ui/words";
+import type { Visit } from "./store";
+import { text } from "./texts";
+
+const ORDER: Record<string, number> = { answering: 0, open: 1, answered: 2 };
+
+/** The one on air first, then by votes, then the oldest; answered ones last. */
+export function inOrder(questions: Iterable<Question>): Question[] {
+  return [...questions]
+    .filter((question) => question.state in ORDER)
+    .sort((a, b) => (ORDER[a.state] ?? 9) - (ORDER[b.state] ?? 9) || b.votes - a.votes || a.askedAtMs - b.askedAtMs);
+}
+
+interface QuestionListProps {
+  here: Visit;
+  asMember: (write: () => void) => void;
+}
+
+export function QuestionList({ here, asMember }: QuestionListProps): JSX.Element {
+  const room = here.room.value;
+  const questions = inOrder(room.questions.values());
+  const upvote = (question: Question): void => asMember(() => {
+    here.hub.upvote(question.id).catch((thrown: unknown) => toast(explain(thrown), true));
+  });
+  if (questions.length === 0) return <Empty icon="question">{text.no_questions}</Empty>;
+  return (
+    <ul class="questions" data-testid="questions">
+      {questions.map((question) => {
+        const mine = room.upvoted.has(question.id);
+        return (
+          <li key={question.id} class={`question ${question.state}`} data-testid="question" data-question={question.id} data-state={question.state}>
+            <div class="grow">
+              <p>{question.text}</p>
+              <p class="small muted row wrap">
+                <span>{question.authorName}</span>
+                {question.demo && <span class="tag demo">{words.demo}</span>}
+                {question.state === "answering" && <span class="tag live">{text.answering}</span>}
+                {question.state === "answered" && <span class="tag ok">{text.answered}</span>}
+              </p>
+            </div>
+            <button type="button" class="vote" aria-pressed={mine} disabled={mine || question.state !== "open"} data-testid="upvote"
+              aria-label={fill(text.upvote, { n: question.votes })} onClick={() => upvote(question)}>
+              <Icon name="up" /><span class="num" aria-hidden="true">{count(question.votes)}</span>
+            </button>
+          </li>
+        );
+      })}
+    </ul>
+  );
+}
