@@ -4,11 +4,11 @@ import { explain } from "../../api/problem-texts";
 import { Icon } from "../../ui/icons";
 import { toast } from "../../ui/toast";
 import { Hearts } from "./Hearts";
-import type { Visit } from "./store";
+import type { Connected } from "./store";
 import { text } from "./texts";
 
 interface ComposerProps {
-  here: Visit;
+  here: Connected;
   asMember: (write: () => void) => void;
   onQuestions?: () => void;
   /** In the side panel the tab decides; above the picture a button does. */

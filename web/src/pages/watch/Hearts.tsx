@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { count } from "../../i18n/format";
 import { Icon } from "../../ui/icons";
-import type { Visit } from "./store";
+import type { Connected } from "./store";
 import { text } from "./texts";
 
 const KIND = "heart";
@@ -12,7 +12,7 @@ const FLIGHT_MS = 1_900;
 const TELL_EVERY_MS = 180;
 
 interface HeartsProps {
-  here: Visit;
+  here: Connected;
   asMember: (write: () => void) => void;
 }
 

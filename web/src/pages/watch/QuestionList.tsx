@@ -7,17 +7,9 @@ import { Icon } from "../../ui/icons";
 import { Empty } from "../../ui/states";
 import { toast } from "../../ui/toast";
 import { words } from "../../ui/words";
+import { inOrder } from "./question-order";
 import type { Visit } from "./store";
 import { text } from "./texts";
-
-const ORDER: Record<string, number> = { answering: 0, open: 1, answered: 2 };
-
-/** The one on air first, then by votes, then the oldest; answered ones last. */
-export function inOrder(questions: Iterable<Question>): Question[] {
-  return [...questions]
-    .filter((question) => question.state in ORDER)
-    .sort((a, b) => (ORDER[a.state] ?? 9) - (ORDER[b.state] ?? 9) || b.votes - a.votes || a.askedAtMs - b.askedAtMs);
-}
 
 interface QuestionListProps {
   here: Visit;

@@ -16,6 +16,9 @@ export interface Visit {
   leave: () => void;
 }
 
+/** The part of it that talk needs; the studio has one too. */
+export type Connected = Pick<Visit, "hub" | "room">;
+
 export function visit(liveId: string): Visit {
   const room = signal<Room>(EMPTY_ROOM);
   const status = signal<HubStatus>("connecting");
