@@ -56,7 +56,7 @@ export function ReportView({ brandId, name }: { brandId: string; name: string })
           <section class="card panel definitions" aria-label={text.definitions}>
             <h2>{text.definitions}</h2>
             <dl>{value.definitions.map((definition) => (
-              <div key={definition.name} data-testid="definition"><dt>{definition.name}</dt><dd>{language.value === "ja" ? definition.ja : definition.en}</dd></div>
+              <div key={definition.name} data-testid="definition"><dt>{nameOf(definition.name)}</dt><dd>{language.value === "ja" ? definition.ja : definition.en}</dd></div>
             ))}</dl>
             <p class="small muted">{text.zone}</p>
           </section>
@@ -66,4 +66,17 @@ export function ReportView({ brandId, name }: { brandId: string; name: string })
       {row !== null && <LinesSheet brandId={brandId} row={row} onClose={() => setRow(null)} />}
     </main>
   );
+}
+
+/** The server's name of a figure, as this page calls it. */
+function nameOf(name: string): string {
+  switch (name.replace(/_minor$/, "")) {
+    case "orders": return text.orders;
+    case "units": return text.units;
+    case "gross": return text.gross;
+    case "cancelled": return text.cancelled;
+    case "net": return text.net;
+    case "commission": return text.commission;
+    default: return name;
+  }
 }

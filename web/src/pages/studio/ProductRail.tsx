@@ -48,7 +48,7 @@ export function ProductRail({ at }: { at: Desk }): JSX.Element {
             <ProductPicture path={product.image_path} size={48} />
             <div class="grow">
               <p class="clip"><strong>{product.title}</strong></p>
-              <p class="small muted num clip">{product.brand_name} ・ {priceOf(product)} ・ {stockOf(product, at)}</p>
+              <p class="small muted num clip">{stockOf(product, at)} ・ {priceOf(product)} ・ {product.brand_name}</p>
             </div>
             <button type="button" class="btn small ink" data-testid="choose-product" disabled={room.live?.state === "ended"} onClick={() => setChosen(product)}>
               {pinned.has(product.id) ? text.repin : text.pin}

@@ -8,9 +8,9 @@ export function AnsweringBanner({ room }: { room: ReadonlySignal<Room> }): JSX.E
     .filter((candidate) => candidate.state === "answering")
     .sort((a, b) => b.answeringAtMs - a.answeringAtMs)[0];
   return (
-    <div aria-live="polite" class="answering-place">
+    <div aria-live="polite" class="banner-place">
       {question !== undefined && (
-        <div class="answering" data-testid="answering" data-question={question.id}>
+        <div class="banner" data-testid="answering" data-question={question.id}>
           <span class="mark">{text.answering}</span>
           <p>{question.text}</p>
           <p class="by">{question.authorName}</p>

@@ -46,7 +46,7 @@ export function Hearts({ here }: HeartsProps): JSX.Element {
   return (
     <span class="hearts">
       <button type="button" class="icon-btn heart" aria-label={text.react} data-testid="react" data-total={total} onClick={tap}><Icon name="heart" fill /></button>
-      {total > 0 && <span class="dot num" aria-hidden="true">{count(total)}</span>}
+      {total > 0 && <span class="sum num" aria-hidden="true">{count(total)}</span>}
       <span class="sky" aria-hidden="true">
         {flying.map((id) => <span key={id} class="flying" style={{ "--drift": `${((id * 37) % 50) - 25}px` }}><Icon name="heart" fill /></span>)}
       </span>

@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import type { RoomPin } from "../../hub/model";
+import { percentOff } from "../../i18n/format";
 import { fill } from "../../i18n/phrases";
 import { words } from "../../ui/words";
 import { pinState } from "./offers";
@@ -26,14 +27,18 @@ export function PinCard({ here, pin, onBuy, others = 0, onOthers }: PinCardProps
   const now = useClock(here.hub.clock, ticking);
   const state = pinState(pin, room.stock, now);
   if (state === null) return null;
+  const off = percentOff(state.priceMinor, state.regularMinor);
   const closed = room.live?.state === "ended";
   return (
     <section class="pin" aria-label={text.pinned} data-testid="pin-card" data-product={pin.product.id} data-state={state.state}>
-      <ProductPicture path={pin.product.imagePath} size={68} />
+      <div class="shot">
+        <ProductPicture path={pin.product.imagePath} size={72} />
+        {off > 0 && <span class="off num" data-testid="off">{fill(text.off, { n: off })}</span>}
+      </div>
       <div class="about">
         <p class="brand clip">{pin.product.brandName}</p>
         <h2 class="clip" data-testid="pin-title">{pin.product.title}</h2>
-        <Price priceMinor={state.priceMinor} regularMinor={state.regularMinor} currency={state.currency} from={state.from} />
+        <Price priceMinor={state.priceMinor} regularMinor={state.regularMinor} currency={state.currency} from={state.from} bare />
         <StockLine pin={state} nowMs={now} />
       </div>
       <div class="act">

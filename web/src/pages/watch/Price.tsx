@@ -8,9 +8,11 @@ interface PriceProps {
   regularMinor: number;
   currency: string;
   from?: boolean;
+  /** The discount is shown elsewhere. */
+  bare?: boolean;
 }
 
-export function Price({ priceMinor, regularMinor, currency, from = false }: PriceProps): JSX.Element {
+export function Price({ priceMinor, regularMinor, currency, from = false, bare = false }: PriceProps): JSX.Element {
   const off = percentOff(priceMinor, regularMinor);
   return (
     <span class="price num">
@@ -20,7 +22,7 @@ export function Price({ priceMinor, regularMinor, currency, from = false }: Pric
         <>
           <span class="sr"> {text.regular} </span>
           <s data-testid="regular-price">{money(regularMinor, currency)}</s>
-          <span class="off">{fill(text.off, { n: off })}</span>
+          {!bare && <span class="off">{fill(text.off, { n: off })}</span>}
         </>
       )}
     </span>

@@ -12,7 +12,7 @@ export const buy = phrases({
   unit_price: ["販売価格（税込）", "Price (tax included)"],
   shipping: ["送料", "Shipping"],
   free: ["無料", "Free"],
-  total: ["お支払い総額（税込）", "Total (tax included)"],
+  total: ["総額（税込）", "Total (tax included)"],
   tax: ["うち消費税（{rate}対象 {base}）", "Including tax ({rate} on {base})"],
   reduced: ["軽減税率", "reduced rate"],
   payment: ["お支払い方法", "Payment method"],
