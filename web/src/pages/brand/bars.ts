@@ -10,10 +10,12 @@ export interface Bars {
   format: (value: number) => string;
 }
 
-const LABEL_LETTERS = 16;
+const WIDE_PX = 520;
 
 export function drawBars(canvas: HTMLCanvasElement, bars: Bars): Chart {
   const style = getComputedStyle(document.documentElement);
+  const wide = canvas.clientWidth >= WIDE_PX;
+  const lettersMax = wide ? 16 : 8;
   const colour = (name: string): string => style.getPropertyValue(name).trim();
   return new Chart(canvas, {
     type: "bar",
@@ -33,7 +35,7 @@ export function drawBars(canvas: HTMLCanvasElement, bars: Bars): Chart {
         x: {
           stacked: true, beginAtZero: true, border: { display: false },
           grid: { color: colour("--line") },
-          ticks: { color: colour("--ink-2"), maxTicksLimit: 6, callback: (value) => bars.format(Number(value)) },
+          ticks: { color: colour("--ink-2"), maxTicksLimit: wide ? 6 : 3, maxRotation: 0, callback: (value) => bars.format(Number(value)) },
         },
         y: {
           stacked: true, grid: { display: false }, border: { display: false },
@@ -41,7 +43,7 @@ export function drawBars(canvas: HTMLCanvasElement, bars: Bars): Chart {
             color: colour("--ink"),
             callback: (_, index) => {
               const letters = [...(bars.labels[index] ?? "")];
-              return letters.length > LABEL_LETTERS ? `${letters.slice(0, LABEL_LETTERS).join("")}…` : letters.join("");
+              return letters.length > lettersMax ? `${letters.slice(0, lettersMax).join("")}…` : letters.join("");
             },
           },
         },
