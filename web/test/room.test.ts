@@ -17,6 +17,14 @@ describe("the order of a room", () => {
     expect(room.position).toEqual({ epoch: "e1", seq: 2 });
   });
 
+  it("takes from a batch that overlaps only what is new, without asking again", () => {
+    const before = play([aSnapshot(), ordered(1, { kind: "pinned", pin: aPin() })]);
+    const step = applyFrame(before, aBatch({
+      ordered: [{ seq: 1, event: { kind: "pinned", pin: aPin() } }, { seq: 2, event: { kind: "unpinned", pinId: "pin_1", version: 2 } }],
+    }));
+    expect(step).toMatchObject({ resync: false, room: { pins: [], position: { seq: 2 } } });
+  });
+
   it("does not jump over a hole but asks to resync, keeping what came before it", () => {
     const step = applyFrame(play([aSnapshot()]), aBatch({
       ordered: [{ seq: 1, event: { kind: "pinned", pin: aPin() } }, { seq: 3, event: { kind: "unpinned", pinId: "pin_1", version: 2 } }],

@@ -1,6 +1,6 @@
 import { useComputed } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { api, seg } from "../../api/client";
 import { Problem } from "../../api/problem";
 import { loadSession, me } from "../../api/session";
@@ -33,7 +33,6 @@ type Open = { sheet: "buy"; pinId: string } | { sheet: "questions" | "products" 
 export function WatchPage({ id }: PageProps): JSX.Element {
   const here = useMemo(() => visit(id), [id]);
   useEffect(() => () => here.leave(), [here]);
-  useRejoinOnSignIn(here.hub);
   const [open, setOpen] = useState<Open | null>(null);
   const close = (): void => setOpen(null);
   // The REST view shows title and state before the hub's snapshot is there, and tells a wrong address from a slow one.
@@ -84,17 +83,6 @@ export function WatchPage({ id }: PageProps): JSX.Element {
       {open?.sheet === "sign-in" && <SignInSheet onClose={close} onDone={() => { close(); open.then(); }} />}
     </main>
   );
-}
-
-/** The hub knows a connection's person from its cookie, so a change of person needs a new connection. */
-function useRejoinOnSignIn(hub: { rejoin: () => void }): void {
-  const known = useRef<string | null | undefined>(undefined);
-  const person = me.value === undefined ? undefined : (me.value?.account_id ?? null);
-  useEffect(() => {
-    if (person === undefined) return;
-    if (known.current !== undefined && known.current !== person) hub.rejoin();
-    known.current = person;
-  }, [person, hub]);
 }
 
 function Missing({ problem, onRetry }: { problem: unknown; onRetry: () => void }): JSX.Element {

@@ -1,4 +1,5 @@
-import { signal, type ReadonlySignal, type Signal } from "@preact/signals";
+import { effect, signal, type ReadonlySignal, type Signal } from "@preact/signals";
+import { me } from "../../api/session";
 import { HubClient, hubUrl, type HubStatus } from "../../hub/client";
 import { EMPTY_ROOM, type Room } from "../../hub/room";
 import { takePlayer } from "../../media/early";
@@ -36,12 +37,21 @@ export function visit(liveId: string): Visit {
     onStatus: (next) => { status.value = next; },
   });
   hub.start();
+  // The hub knows a connection's person from its cookie, so a change of person needs a new connection. Done as the
+  // session changes, before whoever waits for the sign-in goes on: what is sent next goes by the new connection.
+  let known: string | null | undefined;
+  const stopFollowing = effect(() => {
+    const person = me.value === undefined ? undefined : (me.value?.account_id ?? null);
+    if (person !== undefined && known !== undefined && known !== person) hub.rejoin();
+    if (person !== undefined) known = person;
+  });
   // A page that goes away tells the server, so that the viewer count is true at once.
   const goodbye = (): void => player.stop();
   addEventListener("pagehide", goodbye);
   return {
     liveId, hub, player, room, status, picture, stream,
     leave: () => {
+      stopFollowing();
       removeEventListener("pagehide", goodbye);
       player.stop();
       hub.stop();
