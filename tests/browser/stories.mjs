@@ -254,6 +254,7 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     }
     await guest.page.keyboard.press("Escape");
     await guest.page.locator(at("sign-in-sheet")).waitFor({ state: "detached" });
+    assert.equal(await guest.page.evaluate(() => document.activeElement?.getAttribute("data-testid")), "buy", "the focus is given back");
 
     await guest.page.goto("/watch/live_does_not_exist");
     await guest.page.locator("h1").waitFor();

@@ -10,6 +10,9 @@ import "./styles/parts.css";
 const first = matchPage(location.pathname);
 // The picture first: its request leaves before anything else on the watch page.
 if (first?.name === "watch") startEarly(first.id);
+document.documentElement.dataset["page"] = first?.name ?? "";
+// Its code next: rendering would ask for it only after the first paint.
+void first?.load().catch(() => undefined);
 void loadSession();
 listen((pathname) => matchPage(pathname) !== null);
 const root = document.getElementById("app");

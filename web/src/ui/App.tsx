@@ -15,6 +15,7 @@ export function App(): JSX.Element {
   const name = page?.name ?? null;
 
   useEffect(() => {
+    document.documentElement.dataset["page"] = name ?? "";
     if (page === null) return undefined;
     let current = true;
     setProblem(null);

@@ -10,14 +10,29 @@ interface SheetProps {
   testId?: string;
 }
 
-/** A modal sheet. The native dialog keeps the focus inside, closes on Escape and gives the focus back. */
+/** Who opened the sheet, or the first of a row of sheets. */
+let opener: HTMLElement | null = null;
+
+/** A modal sheet: the native dialog keeps the focus inside and closes on Escape; the focus goes back to the opener. */
 export function Sheet({ title, onClose, children, testId }: SheetProps): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   const titleId = useId();
   useEffect(() => {
     const element = dialog.current;
-    if (element !== null && !element.open) element.showModal();
-    return () => element?.close();
+    if (element !== null && !element.open) {
+      const active = document.activeElement;
+      if (active instanceof HTMLElement && active !== document.body) opener = active;
+      element.showModal();
+    }
+    return () => {
+      element?.close();
+      // The element is about to leave the page and takes the browser's own memory of the focus with it. A sheet that
+      // follows another one (sign in, then buy) inherits its opener.
+      const back = opener;
+      setTimeout(() => {
+        if (document.querySelector("dialog[open]") === null && back?.isConnected === true) back.focus();
+      }, 0);
+    };
   }, []);
   return (
     <dialog class="sheet" ref={dialog} aria-labelledby={titleId} data-testid={testId}

@@ -10,21 +10,22 @@ import { words } from "../../ui/words";
 import { PrLabelField } from "./PrLabelField";
 import type { Desk } from "./store";
 import { text } from "./texts";
+import type { SalesView } from "./useSales";
 
 interface LiveHeadProps {
   at: Desk;
   live: Live;
+  sales: SalesView;
   onChanged: () => void;
 }
 
 /** What the liver needs at a glance: on air or not, who watches, what was sold. */
-export function LiveHead({ at, live, onChanged }: LiveHeadProps): JSX.Element {
+export function LiveHead({ at, live, sales, onChanged }: LiveHeadProps): JSX.Element {
   const [editing, setEditing] = useState(false);
   const room = at.room.value;
   const state = room.live?.state ?? live.state;
   const title = room.live?.title ?? live.title;
   const prLabel = room.live?.prLabel ?? live.pr_label ?? "";
-  const sales = room.sales;
   const figure = (label: string, value: string, testId: string): JSX.Element => (
     <div class="figure"><span class="small muted">{label}</span><strong class="num" data-testid={testId}>{value}</strong></div>
   );
@@ -44,10 +45,10 @@ export function LiveHead({ at, live, onChanged }: LiveHeadProps): JSX.Element {
         <a class="small" href={live.watch_path} target="_blank" rel="noopener" data-testid="watch-link">{text.watch} ↗</a>
       </div>
       <div class="figures">
-        {figure(text.viewers, count(sales?.viewers ?? room.viewers), "studio-viewers")}
-        {figure(text.peak, count(sales?.peakViewers ?? room.viewers), "studio-peak")}
-        {figure(text.orders, count(sales?.orders ?? 0), "studio-orders")}
-        {figure(text.gross, money(sales?.grossMinor ?? 0, sales?.currency || "JPY"), "studio-gross")}
+        {figure(text.viewers, count(sales.viewers), "studio-viewers")}
+        {figure(text.peak, count(sales.peak_viewers), "studio-peak")}
+        {figure(text.orders, count(sales.orders), "studio-orders")}
+        {figure(text.gross, money(sales.gross_minor, sales.currency), "studio-gross")}
       </div>
       {editing && <EditPr live={live} label={prLabel} onClose={() => { setEditing(false); onChanged(); }} />}
     </header>

@@ -4,6 +4,7 @@ import { api, seg } from "../../api/client";
 import { explain } from "../../api/problem-texts";
 import type { Live } from "../../api/types";
 import { listDevices, openCamera, openScreen, stopAll, type Devices } from "../../media/camera";
+import { useWakeLock } from "../../media/useWakeLock";
 import { Icon } from "../../ui/icons";
 import { toast } from "../../ui/toast";
 import { DeviceChoice } from "./DeviceChoice";
@@ -96,6 +97,15 @@ export function Preview({ at, live, onChanged }: PreviewProps): JSX.Element {
     setScreen(null);
     if (at.camera.value !== null) await at.publisher.replace(at.camera.value);
   };
+
+  useWakeLock(sending.state === "live");
+  useEffect(() => {
+    if (sending.state !== "live") return undefined;
+    // Closing this page takes the picture away from everybody: the browser asks first.
+    const ask = (event: BeforeUnloadEvent): void => event.preventDefault();
+    addEventListener("beforeunload", ask);
+    return () => removeEventListener("beforeunload", ask);
+  }, [sending.state]);
 
   const sends = sending.state === "live" || sending.state === "reconnecting" || sending.state === "connecting";
   return (

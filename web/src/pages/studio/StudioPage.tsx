@@ -18,6 +18,7 @@ import { QuestionQueue } from "./QuestionQueue";
 import { SalesPanel } from "./SalesPanel";
 import { desk, type Desk } from "./store";
 import { text } from "./texts";
+import { useSales } from "./useSales";
 import "./studio.css";
 import "../watch/talk.css";
 import "../watch/product.css";
@@ -34,6 +35,7 @@ function Studio({ id }: PageProps): JSX.Element {
   const at = useMemo(() => desk(id), [id]);
   useEffect(() => () => at.leave(), [at]);
   const rest = useLoad(() => api.get<Live>(`/v1/lives/${seg(id)}`), [id]);
+  const sales = useSales(at);
   const [tab, setTab] = useState("questions");
   if (rest.value === null) {
     return <main id="main" class="page">{rest.problem === null ? <Loading /> : <Failed problem={rest.problem} onRetry={rest.reload} />}</main>;
@@ -44,11 +46,11 @@ function Studio({ id }: PageProps): JSX.Element {
     questions: <QuestionQueue at={at} />,
     chat: <Talk at={at} />,
     products: <ProductRail at={at} />,
-    sales: <SalesPanel at={at} />,
+    sales: <SalesPanel sales={sales} />,
   };
   return (
     <main id="main" class="studio" data-testid="studio">
-      <LiveHead at={at} live={live} onChanged={rest.reload} />
+      <LiveHead at={at} live={live} sales={sales} onChanged={rest.reload} />
       <div class="desk">
         <div class="left stack"><Preview at={at} live={live} onChanged={rest.reload} /><ObsPanel at={at} live={live} onChanged={rest.reload} /></div>
         {wide.value ? (

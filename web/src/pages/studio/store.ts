@@ -32,9 +32,13 @@ export function desk(liveId: string): Desk {
     onStatus: (next) => { status.value = next; },
   });
   hub.start();
+  // Said at once, so that viewers see the card and not a frozen picture.
+  const goodbye = (): void => publisher.stop();
+  addEventListener("pagehide", goodbye);
   return {
     liveId, hub, room, status, publisher, sending, camera,
     leave: () => {
+      removeEventListener("pagehide", goodbye);
       publisher.stop();
       stopAll(camera.value);
       hub.stop();

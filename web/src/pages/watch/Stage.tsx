@@ -1,6 +1,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Live } from "../../api/types";
+import { useWakeLock } from "../../media/useWakeLock";
 import { Icon } from "../../ui/icons";
 import type { Visit } from "./store";
 import { MediaCard } from "./MediaCard";
@@ -63,6 +64,8 @@ export function Stage({ here, rest, children }: StageProps): JSX.Element {
     }, 1_000);
     return () => clearInterval(timer);
   }, [media, here]);
+
+  useWakeLock(moving);
 
   const toggle = (): void => {
     const element = video.current;

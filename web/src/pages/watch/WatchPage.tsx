@@ -88,9 +88,9 @@ export function WatchPage({ id }: PageProps): JSX.Element {
 function Missing({ problem, onRetry }: { problem: unknown; onRetry: () => void }): JSX.Element {
   const gone = problem instanceof Problem && problem.kind === "not-found";
   return (
-    <main id="main" class="page">
+    <div class="missing"><main id="main" class="page">
       {gone ? <Empty><h1>{words.not_found_title}</h1></Empty> : <Failed problem={problem} onRetry={onRetry} />}
       <p><a class="btn" href="/">{words.to_lives}</a></p>
-    </main>
+    </main></div>
   );
 }
