@@ -3,7 +3,7 @@
  * Everything a story needs to know about start-up is in this file.
  */
 import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -11,7 +11,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const { chromium } = createRequire(join(root, "web/package.json"))("playwright-core");
+const require = createRequire(join(root, "web/package.json"));
+const { chromium } = require("playwright-core");
 const OUTPUT = join(root, "test-output");
 const READY_WITHIN_MS = 30_000;
 
@@ -170,6 +171,19 @@ export async function movingPicture(page, what, withinMs = 20_000) {
     const seen = await picture(page);
     return seen.framesDecoded > first.framesDecoded + 5 && seen.currentTime > first.currentTime ? seen : null;
   }, withinMs);
+}
+
+/** What stands in the way of a keyboard or a screen reader on this page, in this colour scheme. */
+export async function obstacles(page, scheme) {
+  await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
+  // Through the debugger, because the page's own policy rightly refuses foreign scripts.
+  const session = await page.context().newCDPSession(page);
+  await session.send("Runtime.evaluate", { expression: await readFile(require.resolve("axe-core/axe.min.js"), "utf8") });
+  const found = await page.evaluate(async () => (await window.axe.run(document, { resultTypes: ["violations"] })).violations
+    .filter((violation) => violation.impact === "serious" || violation.impact === "critical")
+    .flatMap((violation) => violation.nodes.map((node) => `${violation.id}: ${node.html.slice(0, 160)}`)));
+  await session.detach();
+  return found;
 }
 
 /** A product of the story's own, so that nobody else moves its stock. */

@@ -1,7 +1,7 @@
 /** People meet in the running product: real server, real browser, fake camera. Run: npm --prefix web run stories */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { at, DESK, makeProduct, movingPicture, openBrowser, PHONE, Stage, startServer, waitFor } from "./harness.mjs";
+import { at, DESK, makeProduct, movingPicture, obstacles, openBrowser, PHONE, Stage, startServer, waitFor } from "./harness.mjs";
 
 const PRICE = 6_800;
 const LIVE_PRICE = 4_980;
@@ -158,6 +158,7 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     assert.match(await liver.page.locator(at("sales-gross")).innerText(), /4,980/);
     await liver.page.locator(at("product-sales"), { hasText: title }).waitFor();
     await stage.picture(liver, "studio-desk");
+    assert.deepEqual(await obstacles(liver.page, "light"), [], "the studio");
 
     // The neighbour takes the last two: sold out for everybody, at once, and no tap is left to take.
     await neighbour.page.click(at("buy"));
@@ -179,6 +180,7 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     const row = brand.page.locator(`${at("report-row")}[data-live="${liveId}"]`);
     await row.waitFor();
     await waitFor("the credit of all three units", async () => (await row.getAttribute("data-net")) === String(LIVE_PRICE * UNITS));
+    assert.deepEqual(await obstacles(brand.page, "light"), [], "the report");
     await row.locator(at("drill")).click();
     await brand.page.waitForSelector(at("credit-line"));
     const bases = await brand.page.locator(at("credit-line")).evaluateAll((lines) => lines.map((line) => Number(line.dataset.base)));
@@ -255,6 +257,14 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     await guest.page.keyboard.press("Escape");
     await guest.page.locator(at("sign-in-sheet")).waitFor({ state: "detached" });
     assert.equal(await guest.page.evaluate(() => document.activeElement?.getAttribute("data-testid")), "buy", "the focus is given back");
+
+    // Nothing serious stands in the way of who cannot see or point, in light or in dark.
+    const visits = [["/", at("live-card")], ["/sign-in", at("sign-in-form")], [`/watch/${liveId}`, at("pin-card")]];
+    for (const [path, shown] of visits) {
+      await guest.page.goto(path);
+      await guest.page.locator(shown).first().waitFor({ timeout: 60_000 });
+      for (const scheme of ["light", "dark"]) assert.deepEqual(await obstacles(guest.page, scheme), [], `${path} in ${scheme}`);
+    }
 
     await guest.page.goto("/watch/live_does_not_exist");
     await guest.page.locator("h1").waitFor();

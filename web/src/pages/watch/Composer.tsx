@@ -57,8 +57,8 @@ export function Composer({ here, asMember, onQuestions, mode }: ComposerProps): 
         <button type="submit" class="icon-btn go" aria-label={text.send} disabled={busy} data-testid="composer-send"><Icon name="send" /></button>
       )}
       {mode === undefined && onQuestions !== undefined && value === "" && (
-        <button type="button" class="icon-btn count" data-testid="open-questions" onClick={onQuestions} aria-label={`${text.questions} (${open})`}>
-          <Icon name="chat" />{open > 0 && <span class="dot num" aria-hidden="true">{open}</span>}
+        <button type="button" class="icon-btn count" data-testid="open-questions" onClick={onQuestions}>
+          <Icon name="chat" /><span class="sr">{text.questions}</span>{open > 0 && <span class="dot num">{open}</span>}
         </button>
       )}
       <Hearts here={here} asMember={asMember} />

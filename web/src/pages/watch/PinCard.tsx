@@ -30,7 +30,7 @@ export function PinCard({ here, pin, onBuy, others = 0, onOthers }: PinCardProps
   const off = percentOff(state.priceMinor, state.regularMinor);
   const closed = room.live?.state === "ended";
   return (
-    <section class="pin" aria-label={text.pinned} data-testid="pin-card" data-product={pin.product.id} data-state={state.state}>
+    <article class="pin" aria-label={`${text.pinned}: ${pin.product.title}`} data-testid="pin-card" data-product={pin.product.id} data-state={state.state}>
       <div class="shot">
         <ProductPicture path={pin.product.imagePath} size={72} />
         {off > 0 && <span class="off num" data-testid="off">{fill(text.off, { n: off })}</span>}
@@ -49,6 +49,6 @@ export function PinCard({ here, pin, onBuy, others = 0, onOthers }: PinCardProps
           <button type="button" class="more" data-testid="all-products" onClick={onOthers}>{fill(text.all_products, { n: others + 1 })}</button>
         )}
       </div>
-    </section>
+    </article>
   );
 }

@@ -2,7 +2,6 @@ import type { JSX } from "preact";
 import { explain } from "../../api/problem-texts";
 import type { Question } from "../../hub/model";
 import { count } from "../../i18n/format";
-import { fill } from "../../i18n/phrases";
 import { Icon } from "../../ui/icons";
 import { Empty } from "../../ui/states";
 import { toast } from "../../ui/toast";
@@ -39,8 +38,8 @@ export function QuestionList({ here, asMember }: QuestionListProps): JSX.Element
               </p>
             </div>
             <button type="button" class="vote" aria-pressed={mine} disabled={mine || question.state !== "open"} data-testid="upvote"
-              aria-label={fill(text.upvote, { n: question.votes })} onClick={() => upvote(question)}>
-              <Icon name="up" /><span class="num" aria-hidden="true">{count(question.votes)}</span>
+              onClick={() => upvote(question)}>
+              <Icon name="up" /><span class="sr">{text.upvote}</span><span class="num">{count(question.votes)}</span>
             </button>
           </li>
         );

@@ -28,7 +28,7 @@ export function TopBar({ here, rest, onOrders }: TopBarProps): JSX.Element {
       <div class="row">
         <a class="icon-btn on-video" href="/" aria-label={text.back} data-testid="back"><Icon name="back" /></a>
         <div class="grow who">
-          <h1 class="clip" data-testid="live-title">{title}</h1>
+          <h1 class="clip" data-testid="live-title">{title === "" ? "…" : title}</h1>
           <p class="clip">{liver}</p>
         </div>
         <LanguageSwitch />

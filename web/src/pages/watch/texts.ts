@@ -25,7 +25,7 @@ export const text = phrases({
   asked: ["質問を送りました。", "Your question is in the queue."],
   answering: ["回答中", "Answering now"],
   answered: ["回答済み", "Answered"],
-  upvote: ["この質問に投票（{n}票）", "Upvote this question ({n})"],
+  upvote: ["この質問に投票する。現在の票数：", "Upvote this question. Votes so far:"],
   no_questions: ["最初の質問をどうぞ。", "Ask the first question."],
   no_chat: ["最初のコメントをどうぞ。", "Say the first word."],
   react: ["ハートを送る", "Send a heart"],
