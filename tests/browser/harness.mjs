@@ -179,6 +179,11 @@ export async function obstacles(page, scheme) {
   // Through the debugger, because the page's own policy rightly refuses foreign scripts.
   const session = await page.context().newCDPSession(page);
   await session.send("Runtime.evaluate", { expression: await readFile(require.resolve("axe-core/axe.min.js"), "utf8") });
+  // Colours are judged when they have arrived, not on their way from the other scheme.
+  await page.evaluate(async () => {
+    for (let frame = 0; frame < 2; frame += 1) await new Promise((resolve) => requestAnimationFrame(resolve));
+    await Promise.allSettled(document.getAnimations().map((animation) => animation.finished));
+  });
   const found = await page.evaluate(async () => (await window.axe.run(document, { resultTypes: ["violations"] })).violations
     .filter((violation) => violation.impact === "serious" || violation.impact === "critical")
     .flatMap((violation) => violation.nodes.map((node) => `${violation.id}: ${node.html.slice(0, 160)}`)));
