@@ -31,7 +31,7 @@ export function SidePanel({ here, asMember, onBuy }: SidePanelProps): JSX.Elemen
         {tab === "questions" && <div class="scroll"><QuestionList here={here} asMember={asMember} /></div>}
         {tab === "products" && <div class="scroll"><ProductList here={here} onBuy={onBuy} /></div>}
       </div>
-      {tab !== "products" && <Composer here={here} asMember={asMember} mode={tab === "questions" ? "ask" : "chat"} />}
+      {tab !== "products" && room.live?.state !== "ended" && <Composer here={here} asMember={asMember} mode={tab === "questions" ? "ask" : "chat"} />}
     </aside>
   );
 }

@@ -60,6 +60,7 @@ export function WatchPage({ id }: PageProps): JSX.Element {
 
   if (live === null && rest.value === null && rest.problem !== null) return <Missing problem={rest.problem} onRetry={rest.reload} />;
   const first = pins.value[0];
+  const over = (live?.state ?? rest.value?.state) === "ended";
   return (
     <main id="main" class={wide.value ? "watch wide" : "watch"} data-testid="watch">
       <Stage here={here} rest={rest.value}>
@@ -67,10 +68,10 @@ export function WatchPage({ id }: PageProps): JSX.Element {
         <AnsweringBanner room={here.room} />
         <div class="spring" />
         {!wide.value && <ChatList room={here.room} overlay />}
-        {first !== undefined && (
+        {first !== undefined && !over && (
           <PinCard here={here} pin={first} onBuy={() => buy(first)} others={pins.value.length - 1} onOthers={() => setOpen({ sheet: "products" })} />
         )}
-        {!wide.value && (
+        {!wide.value && !over && (
           <Composer here={here} asMember={asMember} onQuestions={() => setOpen({ sheet: "questions" })} />
         )}
       </Stage>
@@ -89,8 +90,11 @@ function Missing({ problem, onRetry }: { problem: unknown; onRetry: () => void }
   const gone = problem instanceof Problem && problem.kind === "not-found";
   return (
     <div class="missing"><main id="main" class="page">
-      {gone ? <Empty><h1>{words.not_found_title}</h1></Empty> : <Failed problem={problem} onRetry={onRetry} />}
-      <p><a class="btn" href="/">{words.to_lives}</a></p>
+      {!gone && <Failed problem={problem} onRetry={onRetry} />}
+      <Empty>
+        {gone && <h1>{words.not_found_title}</h1>}
+        <p><a class="btn" href="/">{words.to_lives}</a></p>
+      </Empty>
     </main></div>
   );
 }

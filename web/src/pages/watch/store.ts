@@ -32,7 +32,8 @@ export function visit(liveId: string): Visit {
     onChange: (next) => {
       const before = room.value.live?.media;
       room.value = next;
-      if (next.live?.media === "up" && before !== "up") player.nudge();
+      if (next.live?.state === "ended") player.stop();
+      else if (next.live?.media === "up" && before !== "up") player.nudge();
     },
     onStatus: (next) => { status.value = next; },
   });
