@@ -105,7 +105,7 @@ export function BuySheet({ here, pinId, onClose }: BuySheetProps): JSX.Element {
           <ProductPicture path={pin.product.imagePath} size={72} />
           <div class="grow">
             <p class="small muted">{pin.product.brandName}</p>
-            <h3>{pin.product.title}</h3>
+            <h3>{pin.product.title}{offer.variant !== "" && ` / ${offer.variant}`}</h3>
             <Price priceMinor={offer.priceMinor} regularMinor={offer.regularPriceMinor} currency={offer.currency} />
           </div>
         </div>

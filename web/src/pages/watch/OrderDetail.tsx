@@ -11,7 +11,7 @@ export function OrderDetail({ orderId }: { orderId: string }): JSX.Element {
     <div>
       {value.lines.map((line) => (
         <p key={line.id} class="row spread">
-          <span class="clip">{line.product_title}{line.variant !== null && ` / ${line.variant}`} × {line.qty}</span>
+          <span class="clip">{line.product_title}{line.variant !== null && line.variant !== "" && ` / ${line.variant}`} × {line.qty}</span>
           <strong class="num">{money(line.amount_minor, value.currency)}</strong>
         </p>
       ))}
