@@ -14,7 +14,7 @@ let stage;
 before(async () => {
   server = await startServer();
   browser = await openBrowser();
-}, { timeout: 60_000 });
+}, { timeout: 90_000 });
 
 after(async () => {
   await browser?.close();

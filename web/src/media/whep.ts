@@ -78,10 +78,12 @@ export class WhepPlayer {
     this.#pc = pc;
     pc.addTransceiver("video", { direction: "recvonly" });
     pc.addTransceiver("audio", { direction: "recvonly" });
+    // One stream of our own: a server may put picture and sound into two, and an element plays only one.
+    const stream = new MediaStream();
     pc.ontrack = (event) => {
-      const stream = event.streams[0] ?? this.stream ?? new MediaStream();
-      if (!stream.getTracks().includes(event.track)) stream.addTrack(event.track);
-      if (stream === this.stream) return;
+      if (pc !== this.#pc) return;
+      stream.addTrack(event.track);
+      if (stream === this.stream || event.track.kind !== "video") return;
       this.stream = stream;
       this.#onStream?.(stream);
     };
@@ -153,10 +155,11 @@ export class WhepPlayer {
   }
 
   #hangUp(): void {
-    this.#pc?.close();
-    this.#pc = null;
+    // Asked to end before the transport says that it is gone: afterwards there may be no session left to end.
     if (this.#session !== null) leave(this.#session);
     this.#session = null;
+    this.#pc?.close();
+    this.#pc = null;
   }
 
   /** The answer of an attempt that nobody waits for any more still made a session on the server. */

@@ -156,10 +156,10 @@ export class WhipPublisher {
   }
 
   #hangUp(): void {
-    this.#pc?.close();
-    this.#pc = null;
     if (this.#session !== null) leave(this.#session);
     this.#session = null;
+    this.#pc?.close();
+    this.#pc = null;
   }
 
   #clearTimer(): void {

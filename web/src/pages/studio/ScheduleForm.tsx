@@ -54,14 +54,14 @@ export function ScheduleForm({ known }: { known: readonly Live[] }): JSX.Element
     <form class="card panel stack" data-testid="schedule-form" onSubmit={(event) => { event.preventDefault(); create(); }}>
       <h2>{text.schedule}</h2>
       <label class="field"><span>{text.live_title}</span>
-        <input class="input" required maxLength={100} value={title} placeholder={text.live_title_hint} data-testid="schedule-title"
+        <input class="input" required maxLength={80} value={title} placeholder={text.live_title_hint} data-testid="schedule-title"
           onInput={(event) => setTitle(event.currentTarget.value)} />
       </label>
       <label class="field"><span>{text.at}</span>
         <input class="input" type="datetime-local" required value={at} data-testid="schedule-at" onInput={(event) => setAt(event.currentTarget.value)} />
       </label>
       <label class="field"><span>{text.tie_up}</span>
-        <input class="input" list="brands" value={brandId} placeholder="brand_…" data-testid="schedule-brand" onInput={(event) => setBrandId(event.currentTarget.value)} />
+        <input class="input" list="brands" value={brandId} placeholder="brd_…" data-testid="schedule-brand" onInput={(event) => setBrandId(event.currentTarget.value)} />
         <datalist id="brands">{[...brands].map(([id, name]) => <option key={id} value={id}>{name}</option>)}</datalist>
       </label>
       <PrLabelField value={prLabel} onChange={setPrLabel} brandName={brands.get(brandId) ?? ""} required={brandId.trim() !== ""} />
