@@ -18,6 +18,7 @@ export interface WhepOptions {
 const DISCONNECTED_MS = 3_000;
 const RETRY_BASE_MS = 500;
 const RETRY_CAP_MS = 8_000;
+const NOT_LIVE_MS = 30_000;
 const CONNECT_WITHIN_MS = 10_000;
 
 export class WhepPlayer {
@@ -118,6 +119,8 @@ export class WhepPlayer {
 
   async #refused(response: Response): Promise<void> {
     const problem = await problemOf(response);
+    // Before the live the hub's word is waited for; asking is for when the hub is away, and must not be a crowd's.
+    if (problem.kind === "live-not-live") return this.#again(this.#backoff.next(NOT_LIVE_MS), "waiting");
     if (problem.kind === "no-publisher") return this.#again(this.#backoff.next(problem.retryAfterMs), "waiting");
     if (problem.retryable) return this.#again(this.#backoff.next(problem.retryAfterMs), "reconnecting");
     this.#hangUp();

@@ -1,9 +1,14 @@
 import { effect, signal, type ReadonlySignal, type Signal } from "@preact/signals";
 import { me } from "../../api/session";
 import { HubClient, hubUrl, type HubStatus } from "../../hub/client";
+import type { RoomLive } from "../../hub/model";
 import { EMPTY_ROOM, type Room } from "../../hub/room";
 import { takePlayer } from "../../media/early";
 import type { WhepPlayer, WhepState } from "../../media/whep";
+
+function hasPicture(live: RoomLive | null): boolean {
+  return live?.state === "live" && live.media === "up";
+}
 
 /** Everything one visit of a live holds: its room, its connection and its picture. */
 export interface Visit {
@@ -30,10 +35,10 @@ export function visit(liveId: string): Visit {
   const hub = new HubClient({
     url: hubUrl(liveId),
     onChange: (next) => {
-      const before = room.value.live?.media;
+      const before = room.value.live;
       room.value = next;
       if (next.live?.state === "ended") player.stop();
-      else if (next.live?.media === "up" && before !== "up") player.nudge();
+      else if (hasPicture(next.live) && !hasPicture(before)) player.nudge();
     },
     onStatus: (next) => { status.value = next; },
   });
