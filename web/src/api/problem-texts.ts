@@ -1,0 +1,49 @@
+import { phrases } from "../i18n/phrases";
+import { asProblem, type ProblemName } from "./problem";
+
+const TEXTS = phrases<ProblemName>({
+  "invalid-input": ["入力内容をご確認ください。", "Please check what you entered."],
+  "not-signed-in": ["続けるにはサインインしてください。", "Please sign in to continue."],
+  "wrong-credentials": ["メールアドレスまたはパスワードが違います。", "The e-mail address or password is not right."],
+  "forbidden": ["この操作を行う権限がありません。", "Your account is not allowed to do this."],
+  "not-found": ["見つかりませんでした。削除されたか、アドレスが違う可能性があります。", "Not found. It may have been removed, or the address is wrong."],
+  "conflict": ["ほかの操作と重なりました。画面を更新してやり直してください。", "This clashed with another change. Refresh and try again."],
+  "idempotency-key-missing": ["送信を完了できませんでした。もう一度お試しください。", "The request was incomplete. Please try again."],
+  "idempotency-key-reused": ["内容が変わったため、注文をやり直してください。", "The details changed in between. Please start the order again."],
+  "rate-limited": ["少し間をおいてからお試しください。", "That was a little fast. Please wait a moment."],
+  "too-large": ["長すぎるか、大きすぎます。短くしてお試しください。", "That is too long or too large. Please shorten it."],
+  "unavailable": ["ただいま混み合っています。少々お待ちください。", "The service is busy. One moment, please."],
+  "internal": ["こちら側で問題が起きました。時間をおいてお試しください。", "Something went wrong on our side. Please try again later."],
+  "live-not-scheduled": ["このライブはすでに開始または終了しています。", "This live has already started or ended."],
+  "live-not-live": ["このライブはまだ始まっていません。", "This live has not started yet."],
+  "live-ended": ["このライブは終了しました。", "This live has ended."],
+  "pr-label-missing": ["タイアップ配信にはPR表記が必要です。設定してから開始してください。", "A tie-up live needs a PR label. Please set one before you start."],
+  "sold-out": ["売り切れました。入荷するとここに表示されます。", "Sold out. If it comes back you will see it here."],
+  "limit-reached": ["お一人様の購入上限に達しています。", "You have reached the purchase limit per customer."],
+  "offer-not-started": ["この商品の販売はまだ始まっていません。", "This offer has not started yet."],
+  "offer-ended": ["この価格での販売は終了しました。", "This offer has ended."],
+  "price-changed": ["価格または条件が変わりました。新しい内容をご確認ください。", "The price or terms changed. Please check the new details."],
+  "purchase-not-payable": ["この注文はお支払いいただけない状態です。", "This purchase can no longer be paid."],
+  "payment-declined": ["お支払いが承認されませんでした。請求はされていません。", "The payment was declined. You have not been charged."],
+  "hold-expired": ["お取り置きの時間が過ぎました。もう一度ご注文ください。", "The reservation ran out. Please order again."],
+  "queue-full": ["注文が集中しています。自動的にもう一度お送りします。", "Many people are ordering. We will send yours again by itself."],
+  "publisher-exists": ["別の機器から配信中です。先にそちらを止めてください。", "Another device is already streaming. Please stop that one first."],
+  "no-publisher": ["映像を待っています。", "Waiting for the picture."],
+  "unsupported-media": ["この映像・音声の形式には対応していません（H.264 / Opus）。", "This media format is not supported (use H.264 and Opus)."],
+  "stale-etag": ["接続情報が古くなりました。つなぎ直します。", "The connection is out of date. Reconnecting."],
+  "email-taken": ["このメールアドレスは登録済みです。サインインしてください。", "This e-mail address is already registered. Please sign in."],
+  "unknown-sku": ["この商品は現在お取り扱いがありません。", "This item is not available."],
+  "network": ["サーバーにつながりません。通信環境をご確認ください。", "The server cannot be reached. Please check your connection."],
+  "unknown": ["うまくいきませんでした。もう一度お試しください。", "That did not work. Please try again."],
+});
+
+export function problemText(name: ProblemName): string {
+  return TEXTS[name];
+}
+
+/** What to tell a person about anything that was thrown. Invalid input names its cause: the detail says which field. */
+export function explain(thrown: unknown): string {
+  const problem = asProblem(thrown);
+  const text = TEXTS[problem.kind];
+  return problem.kind === "invalid-input" && problem.detail !== "" ? `${text} (${problem.detail})` : text;
+}

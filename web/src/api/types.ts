@@ -1,0 +1,253 @@
+/** The REST contract's shapes, as the server sends them (snake_case, money in minor units, times in Unix ms). */
+
+export interface Page<T> {
+  items: T[];
+  next_cursor: string | null;
+}
+
+export interface BrandRef {
+  id: string;
+  name: string;
+}
+
+export interface Me {
+  account_id: string;
+  display_name: string;
+  email: string;
+  customer_id: string;
+  liver_id: string | null;
+  brands: BrandRef[];
+  staff_location_ids: string[];
+  operator: boolean;
+  demo: boolean;
+}
+
+export type DemoRole = "viewer" | "liver" | "brand" | "operator";
+
+export interface Demo {
+  accounts: { role: DemoRole; email: string; password: string; display_name: string }[];
+  live_id: string | null;
+  brand_id: string | null;
+}
+
+export type LiveState = "scheduled" | "live" | "ended";
+export type MediaState = "none" | "up" | "away";
+
+export interface Live {
+  id: string;
+  title: string;
+  state: LiveState;
+  liver_id: string;
+  liver_name: string;
+  tie_up_brand_id: string | null;
+  tie_up_brand_name: string | null;
+  pr_label: string | null;
+  media: MediaState;
+  scheduled_at_ms: number;
+  started_at_ms: number | null;
+  ended_at_ms: number | null;
+  version: number;
+  demo: boolean;
+  watch_path: string;
+  viewers: number;
+}
+
+export interface Sku {
+  id: string;
+  variant: string | null;
+  jan: string | null;
+  price_minor: number;
+  currency: string;
+  tax_rate_bp: number;
+  available: number;
+  stock_version: number;
+}
+
+export interface ProductRef {
+  id: string;
+  brand_id: string;
+  brand_name: string;
+  title: string;
+  description: string | null;
+  image_path: string | null;
+}
+
+export interface Product extends ProductRef {
+  skus: Sku[];
+}
+
+export interface Offer {
+  id: string;
+  sku_id: string;
+  variant: string | null;
+  price_minor: number;
+  regular_price_minor: number;
+  currency: string;
+  tax_rate_bp: number;
+  limit_per_customer: number | null;
+  ends_at_ms: number | null;
+  version: number;
+  available: number;
+  stock_version: number;
+}
+
+export interface Pin {
+  id: string;
+  product: ProductRef;
+  offers: Offer[];
+  pinned_at_ms: number;
+  version: number;
+}
+
+export interface PinRequest {
+  product_id: string;
+  live_price_minor?: number;
+  limit_per_customer?: number;
+  ends_in_s?: number;
+}
+
+export interface LiveSales {
+  orders: number;
+  units: number;
+  gross_minor: number;
+  currency: string;
+  viewers: number;
+  peak_viewers: number;
+  products: { product_id: string; title: string; units: number; gross_minor: number }[];
+}
+
+export interface StreamKey {
+  whip_url: string;
+  stream_key: string;
+}
+
+export interface TaxLine {
+  rate_bp: number;
+  base_minor: number;
+  tax_minor: number;
+}
+
+export interface Confirmation {
+  hash: string;
+  offer_id: string;
+  sku_id: string;
+  product_title: string;
+  variant: string | null;
+  brand_name: string;
+  qty: number;
+  unit_price_minor: number;
+  total_minor: number;
+  tax: TaxLine[];
+  currency: string;
+  shipping_minor: number;
+  payment: { method: string; label_ja: string; label_en: string; timing_ja: string; timing_en: string };
+  delivery_ja: string;
+  delivery_en: string;
+  cancellation_ja: string;
+  cancellation_en: string;
+  application_period_ja: string;
+  application_period_en: string;
+  seller: { name: string; invoice_number: string | null };
+}
+
+export type PurchaseState =
+  | "held" | "paying" | "requires_action" | "authorized" | "captured" | "fulfilled"
+  | "refused" | "expired" | "failed" | "cancelled" | "refunded";
+
+export interface Purchase {
+  id: string;
+  state: PurchaseState;
+  reason: string | null;
+  offer_id: string;
+  live_id: string;
+  sku_id: string;
+  qty: number;
+  unit_price_minor: number;
+  total_minor: number;
+  currency: string;
+  hold_expires_at_ms: number;
+  order_id: string | null;
+  placed_at_ms: number;
+  version: number;
+}
+
+export interface PurchaseRequest {
+  offer_id: string;
+  qty: number;
+  confirmation_hash: string;
+  payment_method: string;
+}
+
+export interface OrderLine {
+  id: string;
+  product_title: string;
+  variant: string | null;
+  sku_id: string;
+  qty: number;
+  unit_price_minor: number;
+  tax_rate_bp: number;
+  amount_minor: number;
+}
+
+export interface Order {
+  id: string;
+  number: string;
+  purchase_id: string;
+  live_id: string;
+  state: string;
+  placed_at_ms: number;
+  lines: OrderLine[];
+  total_minor: number;
+  tax: TaxLine[];
+  currency: string;
+}
+
+export interface ReportFigures {
+  orders: number;
+  units: number;
+  gross_minor: number;
+  cancelled_minor: number;
+  net_minor: number;
+  commission_minor: number;
+}
+
+export interface ReportRow extends ReportFigures {
+  live_id: string;
+  live_title: string;
+  live_demo: boolean;
+  liver_id: string;
+  liver_name: string;
+}
+
+export interface Report {
+  brand_id: string;
+  currency: string;
+  from_ms: number | null;
+  to_ms: number | null;
+  totals: ReportFigures;
+  rows: ReportRow[];
+  definitions: { name: string; ja: string; en: string }[];
+  as_of_ms: number;
+}
+
+export interface CreditLine {
+  credit_id: string;
+  at_ms: number;
+  kind: "sale" | "reversal";
+  order_id: string;
+  order_number: string;
+  order_line_id: string;
+  live_id: string;
+  liver_id: string;
+  liver_name: string;
+  product_title: string;
+  variant: string | null;
+  sku_id: string;
+  qty: number;
+  base_minor: number;
+  share_bp: number;
+  commission_bp: number;
+  commission_minor: number;
+  rule_version: number | string;
+  state: "estimated" | "confirmed";
+}

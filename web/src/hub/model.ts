@@ -1,0 +1,170 @@
+/**
+ * The hub's messages as plain values: what codec.ts makes of the wire and what room.ts decides about. Numbers are
+ * numbers (milliseconds, yen and versions are far below 2^53), so nothing beyond the codec meets a bigint.
+ */
+
+export type LiveState = "scheduled" | "live" | "ended";
+export type MediaState = "none" | "up" | "away";
+export type QuestionState = "open" | "answering" | "answered" | "hidden";
+
+export interface RoomLive {
+  id: string;
+  title: string;
+  state: LiveState;
+  liverId: string;
+  liverName: string;
+  tieUpBrandName: string;
+  prLabel: string;
+  media: MediaState;
+  scheduledAtMs: number;
+  startedAtMs: number;
+  endedAtMs: number;
+  version: number;
+  demo: boolean;
+}
+
+export interface RoomOffer {
+  id: string;
+  skuId: string;
+  variant: string;
+  priceMinor: number;
+  regularPriceMinor: number;
+  currency: string;
+  taxRateBp: number;
+  /** 0 = no limit. */
+  limitPerCustomer: number;
+  /** 0 = until the pin or the live ends. */
+  endsAtMs: number;
+  version: number;
+}
+
+export interface RoomPin {
+  id: string;
+  product: { id: string; brandId: string; brandName: string; title: string; description: string; imagePath: string };
+  offers: RoomOffer[];
+  pinnedAtMs: number;
+  version: number;
+}
+
+export interface Stock {
+  skuId: string;
+  available: number;
+  version: number;
+}
+
+export interface Question {
+  id: string;
+  authorName: string;
+  text: string;
+  votes: number;
+  state: QuestionState;
+  askedAtMs: number;
+  answeringAtMs: number;
+  answeredAtMs: number;
+  version: number;
+  demo: boolean;
+}
+
+export interface ChatMessage {
+  id: string;
+  authorName: string;
+  authorRole: string;
+  text: string;
+  atMs: number;
+  demo: boolean;
+}
+
+export interface PurchaseStatus {
+  id: string;
+  state: string;
+  orderId: string;
+  reason: string;
+  totalMinor: number;
+  version: number;
+}
+
+export interface Sales {
+  orders: number;
+  units: number;
+  grossMinor: number;
+  currency: string;
+  viewers: number;
+  peakViewers: number;
+}
+
+export interface HubProblem {
+  type: string;
+  status: number;
+  detail: string;
+  retryAfterMs: number;
+}
+
+export interface Position {
+  epoch: string;
+  seq: number;
+}
+
+export interface Snapshot extends Position {
+  serverAtMs: number;
+  live: RoomLive | null;
+  pins: RoomPin[];
+  questions: Question[];
+  stock: Stock[];
+  viewers: number;
+  chat: ChatMessage[];
+  reactions: Reaction[];
+  upvotedQuestionIds: string[];
+}
+
+export interface Reaction {
+  kind: string;
+  total: number;
+}
+
+export type OrderedEvent =
+  | { kind: "live"; live: RoomLive }
+  | { kind: "pinned"; pin: RoomPin }
+  | { kind: "unpinned"; pinId: string; version: number }
+  | { kind: "question"; question: Question }
+  | { kind: "stock"; stock: Stock }
+  | { kind: "chat-deleted"; chatId: string }
+  /** Of a later contract: its place in the order counts, its content is skipped. */
+  | { kind: "unheard-of" };
+
+export type StateChange =
+  | { kind: "stock"; stock: Stock }
+  | { kind: "question"; question: Question }
+  | { kind: "viewers"; viewers: number; version: number }
+  | { kind: "reaction"; reaction: Reaction };
+
+export interface Batch {
+  epoch: string;
+  ordered: { seq: number; event: OrderedEvent }[];
+  state: StateChange[];
+  chat: ChatMessage[];
+}
+
+export type ReplyResult =
+  | { kind: "problem"; problem: HubProblem }
+  | { kind: "chat"; chat: ChatMessage }
+  | { kind: "question"; question: Question }
+  | { kind: "done" };
+
+export type Frame =
+  | { kind: "snapshot"; snapshot: Snapshot }
+  | ({ kind: "resumed"; serverAtMs: number } & Position)
+  | { kind: "batch"; batch: Batch }
+  | { kind: "reply"; id: number; result: ReplyResult }
+  | { kind: "purchase"; purchase: PurchaseStatus }
+  | { kind: "sales"; sales: Sales }
+  | { kind: "pong"; clientAtMs: number; serverAtMs: number }
+  | { kind: "goodbye"; reason: string; reconnectAfterMs: number };
+
+export type Command =
+  | ({ kind: "resume" } & Position)
+  | { kind: "send-chat"; text: string }
+  | { kind: "ask"; text: string }
+  | { kind: "upvote"; questionId: string }
+  | { kind: "react"; reaction: string }
+  | { kind: "click"; pinId: string }
+  | { kind: "ping"; clientAtMs: number };

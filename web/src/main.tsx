@@ -1,0 +1,19 @@
+import { render } from "preact";
+import { loadSession } from "./api/session";
+import { startEarly } from "./media/early";
+import { App } from "./ui/App";
+import { matchPage } from "./ui/pages";
+import { listen } from "./ui/router";
+import "./styles/base.css";
+import "./styles/parts.css";
+
+const first = matchPage(location.pathname);
+// The picture first: its request leaves before anything else on the watch page.
+if (first?.name === "watch") startEarly(first.id);
+document.documentElement.dataset["page"] = first?.name ?? "";
+// Its code next: rendering would ask for it only after the first paint.
+void first?.load().catch(() => undefined);
+void loadSession();
+listen((pathname) => matchPage(pathname) !== null);
+const root = document.getElementById("app");
+if (root !== null) render(<App />, root);

@@ -1,0 +1,29 @@
+import type { JSX } from "preact";
+import { count, money } from "../../i18n/format";
+import { Failed } from "../../ui/states";
+import { text } from "./texts";
+import type { SalesView } from "./useSales";
+
+export function SalesPanel({ sales }: { sales: SalesView }): JSX.Element {
+  return (
+    <section class="panel sales" aria-label={text.sales}>
+      <h2>{text.sales}</h2>
+      <div class="figures wide">
+        <div class="figure"><span class="small muted">{text.gross}</span><strong class="num big" data-testid="sales-gross">{money(sales.gross_minor, sales.currency)}</strong></div>
+        <div class="figure"><span class="small muted">{text.orders}</span><strong class="num" data-testid="sales-orders">{count(sales.orders)}</strong></div>
+        <div class="figure"><span class="small muted">{text.units}</span><strong class="num" data-testid="sales-units">{count(sales.units)}</strong></div>
+      </div>
+      {sales.problem !== null && <Failed problem={sales.problem} onRetry={sales.reload} />}
+      {sales.problem === null && sales.products.length === 0 && <p class="small muted">{text.no_sales}</p>}
+      {sales.products.length > 0 && (
+        <table class="num by-product"><caption class="sr">{text.by_product}</caption>
+          <tbody>{sales.products.map((product) => (
+            <tr key={product.product_id} data-testid="product-sales">
+              <th scope="row">{product.title}</th><td>{count(product.units)}</td><td>{money(product.gross_minor, sales.currency)}</td>
+            </tr>
+          ))}</tbody>
+        </table>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,83 @@
+import type { JSX } from "preact";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { api, seg } from "../../api/client";
+import type { Live } from "../../api/types";
+import type { PageProps } from "../../ui/pages";
+import { RoleGate } from "../../ui/RoleGate";
+import { Failed, Loading } from "../../ui/states";
+import { Tabs } from "../../ui/Tabs";
+import { useLoad } from "../../ui/useLoad";
+import { wide } from "../../ui/wide";
+import { ChatList } from "../watch/ChatList";
+import { Composer } from "../watch/Composer";
+import { LiveHead } from "./LiveHead";
+import { ObsPanel } from "./ObsPanel";
+import { Preview } from "./Preview";
+import { ProductRail } from "./ProductRail";
+import { QuestionQueue } from "./QuestionQueue";
+import { SalesPanel } from "./SalesPanel";
+import { desk, type Desk } from "./store";
+import { text } from "./texts";
+import { useSales } from "./useSales";
+import "./studio.css";
+import "../watch/talk.css";
+import "../watch/product.css";
+
+export function StudioPage({ id }: PageProps): JSX.Element {
+  return (
+    <RoleGate title={text.gate_title} lead={text.gate_lead} wrongRole={text.gate_wrong} role="liver" allows={(me) => me.liver_id !== null}>
+      <Studio id={id} />
+    </RoleGate>
+  );
+}
+
+function Studio({ id }: PageProps): JSX.Element {
+  const at = useMemo(() => desk(id), [id]);
+  useEffect(() => () => at.leave(), [at]);
+  const rest = useLoad(() => api.get<Live>(`/v1/lives/${seg(id)}`), [id]);
+  const sales = useSales(at);
+  const [tab, setTab] = useState("questions");
+  if (rest.value === null) {
+    return <main id="main" class="page">{rest.problem === null ? <Loading /> : <Failed problem={rest.problem} onRetry={rest.reload} />}</main>;
+  }
+  const live = rest.value;
+  const open = [...at.room.value.questions.values()].filter((question) => question.state === "open").length;
+  const parts: Record<string, JSX.Element> = {
+    questions: <QuestionQueue at={at} />,
+    chat: <Talk at={at} />,
+    products: <ProductRail at={at} />,
+    sales: <SalesPanel sales={sales} />,
+  };
+  return (
+    <main id="main" class="studio" data-testid="studio">
+      <LiveHead at={at} live={live} sales={sales} onChanged={rest.reload} />
+      <div class="desk">
+        <div class="left stack"><Preview at={at} live={live} onChanged={rest.reload} /><ObsPanel at={at} live={live} onChanged={rest.reload} /></div>
+        {wide.value ? (
+          <>
+            <div class="middle"><div class="card">{parts["questions"]}</div><div class="card">{parts["chat"]}</div></div>
+            <div class="right"><div class="card">{parts["sales"]}</div><div class="card">{parts["products"]}</div></div>
+          </>
+        ) : (
+          <div class="card tabbed">
+            <Tabs value={tab} onChange={setTab} tabs={[
+              { id: "questions", label: text.queue, badge: open }, { id: "products", label: text.products },
+              { id: "sales", label: text.sales }, { id: "chat", label: text.chat },
+            ]} />
+            <div role="tabpanel" id={`panel-${tab}`} aria-labelledby={`tab-${tab}`}>{parts[tab]}</div>
+          </div>
+        )}
+      </div>
+    </main>
+  );
+}
+
+function Talk({ at }: { at: Desk }): JSX.Element {
+  return (
+    <section class="panel talk" aria-label={text.chat}>
+      <h2>{text.chat}</h2>
+      <ChatList room={at.room} />
+      <div class="side-composer"><Composer here={at} asMember={(write) => write()} mode="chat" /></div>
+    </section>
+  );
+}

@@ -1,0 +1,19 @@
+import type { JSX } from "preact";
+import { Sheet } from "../../ui/Sheet";
+import { QuestionList } from "./QuestionList";
+import type { Visit } from "./store";
+import { text } from "./texts";
+
+interface QuestionsSheetProps {
+  here: Visit;
+  asMember: (write: () => void) => void;
+  onClose: () => void;
+}
+
+export function QuestionsSheet({ here, asMember, onClose }: QuestionsSheetProps): JSX.Element {
+  return (
+    <Sheet title={text.questions} onClose={onClose} testId="questions-sheet">
+      <QuestionList here={here} asMember={asMember} />
+    </Sheet>
+  );
+}

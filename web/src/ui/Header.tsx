@@ -1,0 +1,39 @@
+import type { JSX } from "preact";
+import { me, signOut } from "../api/session";
+import { explain } from "../api/problem-texts";
+import mon from "../assets/mon.svg";
+import { LanguageSwitch } from "./LanguageSwitch";
+import { path, signInPath } from "./router";
+import { toast } from "./toast";
+import { words } from "./words";
+
+export function Header(): JSX.Element {
+  const here = path.value;
+  const link = (href: string, label: string, current: boolean): JSX.Element => (
+    <a href={href} aria-current={current ? "page" : undefined}>{label}</a>
+  );
+  const person = me.value;
+  return (
+    <header class="site">
+      <a class="sr" href="#main">{words.skip}</a>
+      <div class="bar">
+        <a class="brandmark" href="/" aria-label="花道 Hanamichi"><img src={mon} alt="" width="30" height="30" /><span class="latin">{words.app}</span></a>
+        <nav aria-label={words.main_nav}>
+          {link("/", words.lives, here === "/")}
+          {link("/studio", words.studio, here.startsWith("/studio"))}
+          {link("/brand", words.brand, here.startsWith("/brand"))}
+        </nav>
+        <span class="grow" />
+        <LanguageSwitch />
+        {person === null && <a class="btn small" href={here === "/sign-in" ? "/sign-in" : signInPath()} data-testid="sign-in-link">{words.sign_in}</a>}
+        {person !== null && person !== undefined && (
+          <>
+            <span class="small muted clip who" data-testid="who">{person.display_name}</span>
+            <button type="button" class="btn small" data-testid="sign-out"
+              onClick={() => signOut().catch((thrown: unknown) => toast(explain(thrown), true))}>{words.sign_out}</button>
+          </>
+        )}
+      </div>
+    </header>
+  );
+}

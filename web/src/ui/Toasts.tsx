@@ -1,0 +1,21 @@
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { toasts } from "./toast";
+
+/** A popover, so that it stands above an open sheet too. */
+export function Toasts(): JSX.Element {
+  const box = useRef<HTMLDivElement>(null);
+  const shown = toasts.value;
+  useEffect(() => {
+    const element = box.current;
+    if (element === null || !("showPopover" in element)) return;
+    // Shown anew for each message: the top layer is ordered by who came last.
+    if (element.matches(":popover-open")) element.hidePopover();
+    if (shown.length > 0) element.showPopover();
+  }, [shown]);
+  return (
+    <div ref={box} class="toasts" popover="manual" role="status" aria-live="polite" data-testid="toasts">
+      {shown.map((toast) => <div key={toast.id} class={toast.bad ? "toast bad" : "toast"}>{toast.text}</div>)}
+    </div>
+  );
+}

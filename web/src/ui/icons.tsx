@@ -1,0 +1,34 @@
+import type { JSX } from "preact";
+
+const PATHS = {
+  close: "M6 6l12 12M18 6L6 18",
+  heart: "M12 20s-7.5-4.6-7.5-10A4.2 4.2 0 0 1 12 7.4 4.2 4.2 0 0 1 19.5 10c0 5.4-7.5 10-7.5 10z",
+  send: "M4.5 12L20 4.5 15.5 20l-3.4-6.3zM12.1 13.7L20 4.5",
+  question: "M9.2 9.2a2.9 2.9 0 1 1 4.3 2.5c-.9.5-1.5 1.1-1.5 2.1v.4M12 17.3v.1M12 21a9 9 0 1 1 0-18 9 9 0 0 1 0 18z",
+  muted: "M4 9.5v5h3.5L12 18.5v-13L7.5 9.5zM16 9.5l5 5M21 9.5l-5 5",
+  sound: "M4 9.5v5h3.5L12 18.5v-13L7.5 9.5zM15.5 9a4.2 4.2 0 0 1 0 6M18 6.5a8 8 0 0 1 0 11",
+  eye: "M2.5 12S6 5.5 12 5.5 21.5 12 21.5 12 18 18.5 12 18.5 2.5 12 2.5 12zM12 14.8a2.8 2.8 0 1 0 0-5.6 2.8 2.8 0 0 0 0 5.6z",
+  bag: "M5.5 8.5h13l1 11.5h-15zM9 8.5V7a3 3 0 0 1 6 0v1.5",
+  back: "M14.5 5.5L8 12l6.5 6.5",
+  up: "M12 19V5.5M6 11.5l6-6 6 6",
+  check: "M5 12.5l4.5 4.5L19 7.5",
+  camera: "M3.5 7.5h11v9h-11zM14.5 11l6-3.5v9l-6-3.5",
+  screen: "M3.5 5h17v11.5h-17zM9 20h6M12 16.5V20",
+  chart: "M4 20V4M4 20h16M8.5 16.5v-5M13 16.5v-9M17.5 16.5v-7",
+  plus: "M12 5v14M5 12h14",
+  minus: "M5 12h14",
+  lantern: "M8 4h8M9 20h6M12 2v2M12 20v2M8 4c-3 3-3 13 0 16M16 4c3 3 3 13 0 16M6.2 9h11.6M6.2 15h11.6",
+  chat: "M4 5h16v11H10l-4.5 4V16H4z",
+} as const;
+
+export type IconName = keyof typeof PATHS;
+
+/** Decoration only: whatever holds an icon says in words what it does. */
+export function Icon({ name, fill = false }: { name: IconName; fill?: boolean }): JSX.Element {
+  return (
+    <svg viewBox="0 0 24 24" width="22" height="22" fill={fill ? "currentColor" : "none"} stroke="currentColor" stroke-width="1.7"
+      stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">
+      <path d={PATHS[name]} />
+    </svg>
+  );
+}

@@ -1,0 +1,86 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { asProblem, Problem, problemName, problemOf, PROBLEM_NAMES } from "../src/api/problem";
+import { explain, problemText } from "../src/api/problem-texts";
+import { countdown, money, percentOff } from "../src/i18n/format";
+import { language, preferred, switchLanguage } from "../src/i18n/language";
+import { fill, phrases } from "../src/i18n/phrases";
+import { safeNext } from "../src/ui/router";
+
+beforeEach(() => switchLanguage("ja"));
+
+describe("languages", () => {
+  it("follow a switch and are remembered", () => {
+    const text = phrases({ hello: ["こんにちは", "Hello"] });
+    expect(text.hello).toBe("こんにちは");
+    switchLanguage("en");
+    expect(text.hello).toBe("Hello");
+    expect(document.documentElement.lang).toBe("en");
+    expect(localStorage.getItem("hanamichi.language")).toBe("en");
+  });
+
+  it("begin with Japanese for who reads it", () => {
+    expect([preferred(["ja"]), preferred(["ja-JP"]), preferred(["en-US"]), preferred(["fr"])]).toEqual(["ja", "ja", "en", "en"]);
+  });
+
+  it("fill in values and leave unknown places alone", () => {
+    expect(fill("残り {n} / {x}", { n: 12 })).toBe("残り 12 / {x}");
+  });
+});
+
+describe("problems", () => {
+  it("all have a text of their own in both languages", () => {
+    for (const tongue of ["ja", "en"] as const) {
+      language.value = tongue;
+      const texts = PROBLEM_NAMES.map(problemText);
+      for (const text of texts) expect(text.length).toBeGreaterThan(8);
+      expect(new Set(texts).size).toBe(PROBLEM_NAMES.length);
+    }
+  });
+
+  it("are read from problem+json, with the wait from the body or the header", async () => {
+    const body = { type: "/problems/sold-out", title: "Sold out", status: 409, detail: "gone", retry_after_ms: 1500 };
+    const problem = await problemOf(new Response(JSON.stringify(body), { status: 409 }));
+    expect(problem).toMatchObject({ kind: "sold-out", status: 409, retryAfterMs: 1500, retryable: false });
+    const queued = await problemOf(new Response(JSON.stringify({ type: "/problems/queue-full" }), { status: 503, headers: { "retry-after": "2" } }));
+    expect(queued).toMatchObject({ kind: "queue-full", retryAfterMs: 2000, retryable: true });
+  });
+
+  it("are understood without a body", async () => {
+    expect((await problemOf(new Response("<html>", { status: 502 }))).kind).toBe("unavailable");
+    expect((await problemOf(new Response("", { status: 401 }))).kind).toBe("not-signed-in");
+  });
+
+  it("of a later contract, and of any throw, still say something", () => {
+    expect(problemName("/problems/brand-new")).toBe("unknown");
+    expect(problemName("https://example.test/problems/sold-out")).toBe("sold-out");
+    expect(explain(new Error("x"))).toBe(problemText("unknown"));
+    expect(asProblem("x")).toBeInstanceOf(Problem);
+    expect(explain(new Problem("invalid-input", 400, "title", 0))).toContain("title");
+  });
+});
+
+describe("figures", () => {
+  it("show yen without decimals", () => {
+    expect(money(12_800)).toBe("￥12,800");
+    expect(money(-980)).toContain("980");
+    expect(money(0)).toBe("￥0");
+  });
+
+  it("round a discount down, so that it never promises more than it is", () => {
+    expect(percentOff(4_980, 6_800)).toBe(26);
+    expect(percentOff(1_000, 1_000)).toBe(0);
+    expect(percentOff(1_200, 1_000)).toBe(0);
+    expect(percentOff(1, 0)).toBe(0);
+  });
+
+  it("count down to zero and not below", () => {
+    expect([countdown(3_723_000), countdown(723_000), countdown(6_001), countdown(-5)]).toEqual(["1:02:03", "12:03", "0:07", "0:00"]);
+  });
+});
+
+describe("the way back after signing in", () => {
+  it("never leaves this site", () => {
+    expect(safeNext("/watch/live_1?x=1")).toBe("/watch/live_1?x=1");
+    for (const bad of [null, "", "https://evil.test", "//evil.test", "/\\evil.test", "javascript:alert(1)"]) expect(safeNext(bad)).toBe("/");
+  });
+});
