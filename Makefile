@@ -1,0 +1,80 @@
+# Two commands: `make demo` and `make test`. Everything they need and can install, they install.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+HANAMICHI_PORT ?= 8080
+DATA := demo-data
+BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/hanamichi
+WEB := web/dist/.built
+SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+
+.PHONY: help demo demo-reset test check rust-test browser-test web openapi setup-web setup-demo setup-test clean
+
+help:
+	@echo 'make demo         build and start the server with a Japanese demo   (HANAMICHI_PORT=8080)'
+	@echo 'make demo-reset   throw the demo data away'
+	@echo 'make test         install what the tests need, then run every test'
+	@echo 'make web          build the web app'
+	@echo 'make openapi      write proto/openapi.json anew'
+
+# --- the demo
+
+demo: setup-demo $(WEB)
+	@echo '→ building the server (the first time takes some minutes)'
+	@cargo build --locked
+	@echo '→ starting the demo on port $(HANAMICHI_PORT)'
+	@exec $(BINARY) demo --port $(HANAMICHI_PORT) --data-dir $(DATA)
+
+demo-reset:
+	rm -rf $(DATA)
+
+# --- the web app; built once, and again when a source changes
+
+web: $(WEB)
+
+WEB_SOURCES := $(shell find web/src web/public web/index.html web/package.json web/package-lock.json web/vite.config.ts web/tsconfig.json proto/hanamichi -type f 2>/dev/null | grep -v '^web/src/gen/')
+
+$(WEB): $(WEB_SOURCES)
+	@echo '→ building the web app'
+	@cd web && npm ci --no-audit --no-fund && npm run build
+	@touch $(WEB)
+
+openapi:
+	cargo run --locked --quiet -- openapi > proto/openapi.json
+
+# --- the tests
+
+test: setup-test $(WEB) check rust-test browser-test
+	@echo 'every test passed'
+
+check:
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cd web && npm run check
+
+# Under a throw-away PostgreSQL cluster; a test that cannot reach it fails.
+rust-test: $(WEB)
+	pg_virtualenv -o max_connections=300 -o shared_buffers=256MB cargo test --locked --workspace
+
+browser-test: $(WEB)
+	cargo test --locked --workspace --no-run --quiet
+	cd web && HANAMICHI_BINARY=$(abspath $(BINARY)) npm run stories
+
+# --- what a fresh Debian machine lacks
+
+setup-demo:
+	@command -v cargo >/dev/null || { echo 'install Rust first: https://rustup.rs'; exit 1; }
+	@command -v npm >/dev/null || { echo 'install Node.js 20 or newer first: https://nodejs.org'; exit 1; }
+	@command -v cc >/dev/null && command -v cmake >/dev/null || { echo '→ installing a C compiler and cmake'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq build-essential cmake; }
+
+setup-test: setup-demo
+	@command -v pg_virtualenv >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { echo '→ installing PostgreSQL'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq postgresql postgresql-common; }
+	@command -v chromium >/dev/null || { echo '→ installing Chromium'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq chromium; }
+	@fc-list :lang=ja 2>/dev/null | grep -q . || { echo '→ installing a Japanese font, for the screenshots'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq fontconfig fonts-noto-cjk; }
+	@command -v rustfmt >/dev/null && cargo clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy
+
+clean:
+	cargo clean
+	rm -rf web/dist web/node_modules test-output
