@@ -5,7 +5,9 @@ import { at, DESK, makeProduct, movingPicture, obstacles, openBrowser, PHONE, St
 
 const PRICE = 6_800;
 const LIVE_PRICE = 4_980;
-const UNITS = 3;
+/** Enough that the demo's own host, who refills what runs low, leaves it alone until the end. */
+const UNITS = 20;
+const SOLD = 3;
 
 let server;
 let browser;
@@ -69,6 +71,31 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     const demo = await (await fetch(`${server.base}/v1/demo`)).json();
     const title = `物語の湯呑み ${Date.now()}`;
     const product = await makeProduct(stage, demo.brand_id, { title, priceMinor: PRICE, units: UNITS });
+
+    /** Sells what is left over the counter. The demo's host may bring goods meanwhile; then what it brought is sold too. */
+    const sellOut = async (...viewers) => {
+      const operator = await stage.person("till", DESK, "operator");
+      for (let round = 1; ; round += 1) {
+        const stock = await operator.api("GET", `/v1/skus/${product.skus[0].id}/stock`);
+        const seen = Promise.all(viewers.map(({ page }) => page.waitForFunction(() => {
+          const card = document.querySelector('[data-testid="pin-card"][data-state="sold-out"]');
+          const button = card?.querySelector('[data-testid="buy"]');
+          return button?.disabled === true && /SOLD OUT/.test(button.textContent);
+        }, null, { timeout: 5_000, polling: "raf" })));
+        seen.catch(() => undefined);
+        for (const shelf of stock.locations.filter((location) => location.on_hand > location.held)) {
+          await operator.api("POST", "/v1/stock/adjustments", {
+            sku_id: stock.sku_id, location_id: shelf.location_id, delta: shelf.held - shelf.on_hand, reason: "till_sale",
+          });
+        }
+        try {
+          await seen;
+          return;
+        } catch (error) {
+          if (round === 3) throw error;
+        }
+      }
+    };
 
     // The liver enters by the demo's door, schedules a tie-up live and goes on air with the camera.
     const liver = await stage.person("liver", DESK);
@@ -160,7 +187,7 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     await stage.picture(liver, "studio-desk");
     assert.deepEqual(await obstacles(liver.page, "light"), [], "the studio");
 
-    // The neighbour takes the last two: sold out for everybody, at once, and no tap is left to take.
+    // The neighbour takes two, which is all that one customer may have.
     await neighbour.page.click(at("buy"));
     await neighbour.page.waitForSelector(at("confirmation"));
     await neighbour.page.click(at("qty-plus"));
@@ -168,10 +195,12 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     assert.ok(await neighbour.page.locator(at("qty-plus")).isDisabled(), "the limit is two");
     await neighbour.page.click(at("place-order"));
     await neighbour.page.waitForSelector(`${at("purchase-status")}[data-outcome="paid"]`, { timeout: 20_000 });
+    await neighbour.page.click(at("keep-watching"));
     await viewer.page.click(at("keep-watching"));
-    await viewer.page.locator(`${at("pin-card")}[data-state="sold-out"]`).waitFor();
-    assert.ok(await viewer.page.locator(at("buy")).isDisabled(), "nothing is sold that is not there");
-    assert.match(await viewer.page.locator(at("buy")).innerText(), /SOLD OUT/);
+    await waitFor("the viewer to see the stock fall", async () => (await number(viewer.page, "stock", "data-left")) === UNITS - SOLD);
+
+    // A store sells the rest at its till: sold out for everybody, at once, and no tap is left to take.
+    await sellOut(viewer, neighbour);
     await stage.picture(viewer, "sold-out-phone");
 
     // The brand reads its credit, down to the ledger lines.
@@ -179,12 +208,12 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     await brand.page.goto(`/brand/${demo.brand_id}`);
     const row = brand.page.locator(`${at("report-row")}[data-live="${liveId}"]`);
     await row.waitFor();
-    await waitFor("the credit of all three units", async () => (await row.getAttribute("data-net")) === String(LIVE_PRICE * UNITS));
+    await waitFor("the credit of all three units", async () => (await row.getAttribute("data-net")) === String(LIVE_PRICE * SOLD));
     assert.deepEqual(await obstacles(brand.page, "light"), [], "the report");
     await row.locator(at("drill")).click();
     await brand.page.waitForSelector(at("credit-line"));
     const bases = await brand.page.locator(at("credit-line")).evaluateAll((lines) => lines.map((line) => Number(line.dataset.base)));
-    assert.equal(bases.reduce((sum, base) => sum + base, 0), LIVE_PRICE * UNITS, "the lines add up to the row");
+    assert.equal(bases.reduce((sum, base) => sum + base, 0), LIVE_PRICE * SOLD, "the lines add up to the row");
     await stage.picture(brand, "brand-lines");
 
     // The end, for everybody.

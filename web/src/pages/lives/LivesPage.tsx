@@ -28,7 +28,8 @@ async function loadLives(): Promise<Record<LiveState, Live[]>> {
   const page = (state: LiveState): Promise<Page<Live>> => api.get<Page<Live>>(`/v1/lives?state=${state}&limit=48`);
   const [live, scheduled, ended] = await Promise.all([page("live"), page("scheduled"), page("ended")]);
   return {
-    live: live.items,
+    // Where there is something to see and company to see it with, first.
+    live: [...live.items].sort((a, b) => Number(b.media === "up") - Number(a.media === "up") || b.viewers - a.viewers),
     scheduled: [...scheduled.items].sort((a, b) => a.scheduled_at_ms - b.scheduled_at_ms),
     ended: ended.items,
   };
