@@ -159,7 +159,10 @@ impl Show {
         let warehouse = places["items"].as_array().into_iter().flatten().find(|place| place["kind"] == "warehouse").cloned();
         let warehouse = warehouse.context("a warehouse")?;
         let catalog = self.liver.get(&format!("/v1/lives/{}/catalog?limit=100", self.live)).await?;
-        let skus = catalog["items"].as_array().into_iter().flatten().flat_map(|p| p["skus"].as_array().into_iter().flatten());
+        // Only the demo's own goods: what a visitor sells out stays sold out.
+        let own = |product: &&Value| seed::BRANDS.iter().any(|(name, ..)| product["brand_name"] == *name);
+        let goods = catalog["items"].as_array().into_iter().flatten().filter(own);
+        let skus = goods.flat_map(|p| p["skus"].as_array().into_iter().flatten());
         for sku in skus.filter(|sku| sku["available"].as_i64().is_some_and(|units| units < LOW_STOCK)) {
             let fact = json!({ "sku_id": sku["id"], "location_id": warehouse["id"], "delta": RESTOCK, "reason": "receive" });
             self.operator.post("/v1/stock/adjustments", &fact).await?;

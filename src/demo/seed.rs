@@ -22,6 +22,9 @@ pub(super) const LIVER: (&str, &str) = ("sakura@demo.example", "さくら");
 const SECOND_LIVER: (&str, &str) = ("ren@demo.example", "蓮（れん）");
 /// One member of each brand.
 pub(super) const BRAND_MEMBERS: [&str; 2] = ["hanamido@demo.example", "aiya@demo.example"];
+/// Name, invoice number and commission in basis points.
+pub(super) const BRANDS: [(&str, &str, i32); 2] =
+    [("和菓子処 花見堂", "T1234567890123", 1_500), ("藍屋 Aiya", "T9876543210987", 2_000)];
 /// Who chats, asks and buys.
 pub(super) const VIEWERS: [(&str, &str); 6] = [
     ("yui@demo.example", "ゆい"),
@@ -174,7 +177,7 @@ async fn sign_up(app: &App, email: &str, name: &str) -> anyhow::Result<Person> {
 
 async fn add_brands(app: &App) -> anyhow::Result<Vec<Brand>> {
     let mut brands = Vec::new();
-    for (name, number, commission_bp) in [("和菓子処 花見堂", "T1234567890123", 1_500), ("藍屋 Aiya", "T9876543210987", 2_000)] {
+    for (name, number, commission_bp) in BRANDS {
         let new = NewBrand { name: name.to_owned(), invoice_number: Some(number.to_owned()), commission_bp };
         brands.push(app.people.add_brand(new).await?);
     }

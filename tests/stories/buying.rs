@@ -63,8 +63,8 @@ both_databases!(a_hold_runs_out_by_the_servers_clock_and_its_units_return, async
     house.clock.advance(Duration::from_secs(2));
     first.until(&held, "expired").await;
     assert_eq!(sale.available().await, 1);
-    let late = first.post(&format!("/v1/purchases/{}/pay", held["id"].as_str().expect("id")), json!({ "payment_method": "sandbox_card" }));
-    assert_eq!(late.await.refused(), "hold-expired");
+    let pay = format!("/v1/purchases/{}/pay", held["id"].as_str().expect("id"));
+    assert_eq!(first.post(&pay, json!({ "payment_method": "sandbox_card" })).await.refused(), "hold-expired");
     let bought = second.buy(&sale.offer, 1, Some("sandbox_card")).await.expect(201);
     second.until(&bought, "authorized").await;
     assert_eq!(Books::check(&house.database.url).await.units_sold, 1);
