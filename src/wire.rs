@@ -33,7 +33,10 @@ mod tests {
     use super::*;
 
     /// The example reads, writes back as it stands, and means the same in protobuf.
-    fn round_trip<M: std::fmt::Debug + Message + Default + PartialEq + Serialize + DeserializeOwned>(name: &str, text: &str) {
+    fn round_trip<M>(name: &str, text: &str)
+    where
+        M: Message + Default + PartialEq + std::fmt::Debug + Serialize + DeserializeOwned,
+    {
         let message: M = serde_json::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
         let written = serde_json::to_value(&message).expect("it writes");
         let stands: serde_json::Value = serde_json::from_str(text).expect("it is JSON");
