@@ -300,7 +300,8 @@ impl Server {
             return self.app.config.public_url.trim_end_matches('/').to_owned();
         }
         let scheme = if self.app.config.tls.is_some() { "https" } else { "http" };
-        let host = if self.address.ip().is_unspecified() { "localhost".to_owned() } else { self.address.ip().to_string() };
+        let host =
+            if self.address.ip().is_unspecified() { "localhost".to_owned() } else { self.address.ip().to_string() };
         format!("{scheme}://{host}:{}", self.address.port())
     }
 

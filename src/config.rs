@@ -180,8 +180,7 @@ impl Config {
         }
         // HANAMICHI_CONFIG and the makefile's HANAMICHI_PORT are read by the command line.
         let environment = Env::prefixed("HANAMICHI_").ignore(&["config", "port", "data_dir"]).split("__");
-        let config: Self =
-            figment.merge(environment).extract().map_err(|error| ConfigError::Read(Box::new(error)))?;
+        let config: Self = figment.merge(environment).extract().map_err(|error| ConfigError::Read(Box::new(error)))?;
         config.check()?;
         Ok(config)
     }
@@ -198,7 +197,10 @@ impl Config {
                 }
             }
         }
-        if !self.public_url.is_empty() && !self.public_url.starts_with("http://") && !self.public_url.starts_with("https://") {
+        if !self.public_url.is_empty()
+            && !self.public_url.starts_with("http://")
+            && !self.public_url.starts_with("https://")
+        {
             return contradiction("public_url must begin with http:// or https://");
         }
         if let Some(operator) = &self.operator
@@ -214,8 +216,8 @@ impl Config {
 mod tests {
     use super::*;
 
-    fn from_toml(text: &str) -> Result<Config, figment::Error> {
-        Figment::from(Serialized::defaults(Config::default())).merge(Toml::string(text)).extract()
+    fn from_toml(text: &str) -> Result<Config, Box<figment::Error>> {
+        Ok(Figment::from(Serialized::defaults(Config::default())).merge(Toml::string(text)).extract()?)
     }
 
     #[test]

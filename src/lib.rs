@@ -16,7 +16,6 @@
 //! - [`showcase`]: joins pins and offers
 //! - [`http`]: the edge; [`app`]: wires it all; [`demo`]: the server with a demo in it
 
-pub mod store;
 pub mod app;
 pub mod attribution;
 pub mod bus;
@@ -32,5 +31,6 @@ pub mod money;
 pub mod omo;
 pub mod people;
 pub mod showcase;
+pub mod store;
 pub mod tasks;
 pub mod wire;

@@ -203,7 +203,9 @@ impl Showcase {
         let card = Card { pin, product, offers, stock };
         // The numbers follow their pin, so that whoever sees the card sees what is left of it.
         let mut facts = vec![Fact::Ordered { live: live.clone(), event: Event::Pinned(card.to_wire()) }];
-        facts.extend(card.stock.values().map(|level| Fact::Stock { stock: level_to_wire(level), edge: StockEdge::None }));
+        facts.extend(
+            card.stock.values().map(|level| Fact::Stock { stock: level_to_wire(level), edge: StockEdge::None }),
+        );
         bus::append_many(&mut tx, &facts, now).await?;
         tx.commit().await?;
         self.relay.ring();

@@ -54,10 +54,9 @@ impl StoreError {
     #[must_use]
     pub fn is_away(&self) -> bool {
         match self {
-            Self::Database(e) => !matches!(
-                e,
-                sqlx::Error::Database(_) | sqlx::Error::RowNotFound | sqlx::Error::ColumnDecode { .. }
-            ),
+            Self::Database(e) => {
+                !matches!(e, sqlx::Error::Database(_) | sqlx::Error::RowNotFound | sqlx::Error::ColumnDecode { .. })
+            }
             Self::Migration(_) | Self::UnknownEngine => false,
         }
     }

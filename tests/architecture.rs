@@ -80,7 +80,9 @@ fn imports_follow_the_arrows() {
         let room = room(&path);
         let Some(allowed) = allowed.get(room.as_str()) else { continue };
         let text = product(&text);
-        for other in ["http", "app", "showcase", "demo", "live", "media", "commerce", "attribution", "omo", "people", "bus"] {
+        for other in
+            ["http", "app", "showcase", "demo", "live", "media", "commerce", "attribution", "omo", "people", "bus"]
+        {
             let named = text.contains(&format!("crate::{other}::"))
                 || text.split("use crate::{").nth(1).is_some_and(|uses| {
                     uses.split("};").next().unwrap_or_default().lines().any(|line| {
@@ -109,7 +111,10 @@ fn a_table_has_one_writing_file() {
                 [delete, "FROM", table] if delete.ends_with("DELETE") => *table,
                 _ => continue,
             };
-            writers.entry(table.trim_matches(|c: char| !c.is_alphanumeric() && c != '_').to_owned()).or_default().insert(path.clone());
+            writers
+                .entry(table.trim_matches(|c: char| !c.is_alphanumeric() && c != '_').to_owned())
+                .or_default()
+                .insert(path.clone());
         }
     }
     assert!(writers.len() > 20, "the search finds the tables: {}", writers.len());
@@ -122,15 +127,13 @@ fn a_table_has_one_writing_file() {
 
 #[test]
 fn foreign_words_have_one_home() {
-    let homes: [(&str, &[&str]); 4] = [
-        ("axum", &["http", "app"]),
-        ("str0m", &["media"]),
-        ("webrtc", &["demo"]),
-        ("PgPool", &["store"]),
-    ];
+    let homes: [(&str, &[&str]); 4] =
+        [("axum", &["http", "app"]), ("str0m", &["media"]), ("webrtc", &["demo"]), ("PgPool", &["store"])];
     for (path, text) in house() {
         for (word, rooms) in homes {
-            let named = product(&text).lines().any(|line| line.trim_start().starts_with(&format!("use {word}::")) || line.contains(&format!(" {word}::")));
+            let named = product(&text).lines().any(|line| {
+                line.trim_start().starts_with(&format!("use {word}::")) || line.contains(&format!(" {word}::"))
+            });
             assert!(!named || rooms.contains(&room(&path).as_str()), "{} names {word}", path.display());
         }
     }

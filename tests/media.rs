@@ -135,7 +135,7 @@ async fn two_viewers_see_and_hear_what_is_published() {
         watcher.until("three seconds of picture", |w| w.frames() > 72).await;
         watcher.until("sound", |w| w.audio_packets() > 50).await;
         assert_eq!(watcher.gaps_and_repeats(), (0, 0));
-        println!("first packet {:?} after the offer, {} before it", watcher.video()[0].after, watcher.undecodable());
+        eprintln!("first packet {:?} after the offer, {} before it", watcher.video()[0].after, watcher.undecodable());
     }
     let stats = server.media.stats().await;
     assert_eq!((stats.sessions, stats.lives[0].viewers, stats.lives[0].up), (3, 2, true));
@@ -163,7 +163,7 @@ async fn who_joins_mid_group_sees_a_keyframe_at_once() {
         let (group, late) = (keys(&early), server.watcher().await);
         late.until("its first frame", |w| w.frames() >= 1).await;
         let (first, lost) = (late.video()[0].after, late.undecodable());
-        println!("joined {wait_ms} ms after a keyframe, first packet {first:?} after the offer ({lost} before it)");
+        eprintln!("joined {wait_ms} ms after a keyframe, first packet {first:?} after the offer ({lost} before it)");
         late.until("the present", |w| w.frames() >= 24).await;
         assert_eq!(keys(&early), group, "all of this happened before the next keyframe");
         assert_eq!(late.gaps_and_repeats(), (0, 0));

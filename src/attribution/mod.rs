@@ -8,7 +8,9 @@ mod rule;
 mod touch;
 
 pub use ledger::{SoldLine, credit_sales};
-pub use report::{CreditLine, Definition, LineFilter, LinePage, Report, ReportRow, Reports, Totals, Window, definitions};
+pub use report::{
+    CreditLine, Definition, LineFilter, LinePage, Report, ReportRow, Reports, Totals, Window, definitions,
+};
 pub use rule::Pool;
 pub use touch::{NewTouch, TouchKind, Touches};
 

@@ -285,7 +285,9 @@ impl Reports {
         let (from, to) = filter.window.bounds();
         let limit = limit.clamp(1, MAX_PAGE);
         let after = match &filter.after {
-            Some(cursor) => CreditId::parse(cursor).map_err(|e| AttributionError::Invalid(format!("cursor: {e}")))?.to_string(),
+            Some(cursor) => {
+                CreditId::parse(cursor).map_err(|e| AttributionError::Invalid(format!("cursor: {e}")))?.to_string()
+            }
             None => String::new(),
         };
         let mut tx = self.db.read("ledger lines").await?;
@@ -314,8 +316,23 @@ impl Reports {
     /// [`AttributionError::Invalid`] when there are too many lines for one file.
     pub async fn csv(&self, brand: &BrandId, window: Window) -> Result<Vec<u8>, AttributionError> {
         const HEADER: [&str; 17] = [
-            "credit_id", "at", "kind", "order_number", "order_line_id", "live_id", "liver_id", "liver", "product", "variant",
-            "sku_id", "qty", "credited_sales_jpy", "share_bp", "commission_bp", "commission_jpy", "rule",
+            "credit_id",
+            "at",
+            "kind",
+            "order_number",
+            "order_line_id",
+            "live_id",
+            "liver_id",
+            "liver",
+            "product",
+            "variant",
+            "sku_id",
+            "qty",
+            "credited_sales_jpy",
+            "share_bp",
+            "commission_bp",
+            "commission_jpy",
+            "rule",
         ];
         let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(b"\xef\xbb\xbf".to_vec());
         let written = |result: Result<(), csv::Error>| result.expect("writing to memory does not fail");

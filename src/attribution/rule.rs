@@ -123,7 +123,14 @@ mod tests {
     use super::*;
 
     fn touch(kind: TouchKind, product: &ProductId, at: i64) -> Touch {
-        Touch { id: TouchId::fresh(), kind, live: LiveId::fresh(), liver: LiverId::fresh(), product: Some(product.clone()), at: Millis(at) }
+        Touch {
+            id: TouchId::fresh(),
+            kind,
+            live: LiveId::fresh(),
+            liver: LiverId::fresh(),
+            product: Some(product.clone()),
+            at: Millis(at),
+        }
     }
 
     fn line<'a>(product: &'a ProductId, bought_in: &'a LiveId, at: i64) -> Line<'a> {

@@ -137,7 +137,8 @@ pub(super) async fn insert(tx: &mut Tx, touches: &[NewTouch]) -> Result<Vec<Touc
     let ids: Vec<TouchId> = touches.iter().map(|_| TouchId::fresh()).collect();
     for (ids, touches) in ids.chunks(MAX_BATCH).zip(touches.chunks(MAX_BATCH)) {
         on!(tx, |conn| {
-            let mut query = QueryBuilder::new("INSERT INTO touches (id, customer_id, live_id, kind, product_id, at_ms) ");
+            let mut query =
+                QueryBuilder::new("INSERT INTO touches (id, customer_id, live_id, kind, product_id, at_ms) ");
             query.push_values(ids.iter().zip(touches), |mut row, (id, touch)| {
                 row.push_bind(id)
                     .push_bind(&touch.customer)
@@ -179,9 +180,9 @@ pub(super) async fn of_customers(
         );
         query.push_bind(since).push(" AND t.customer_id IN (");
         let mut ids = query.separated(", ");
-        customers.iter().for_each(|customer| {
+        for customer in customers {
             ids.push_bind(customer);
-        });
+        }
         query.push(") ORDER BY t.at_ms DESC");
         query.build_query_as().persistent(false).fetch_all(conn).await?
     });

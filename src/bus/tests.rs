@@ -47,7 +47,9 @@ fn every_fact_survives_its_json() {
     let facts = [
         Fact::Ordered { live: live.clone(), event: Event::SoldOut(stock.clone()) },
         Fact::Ordered { live: live.clone(), event: Event::Unpinned(wire::Unpinned { pin_id: "p".into(), version: 2 }) },
-        Fact::Question { live: live.clone(), question: wire::Question { text: "色は？".into(), ..Default::default() } },
+        Fact::Question {
+            live: live.clone(), question: wire::Question { text: "色は？".into(), ..Default::default() }
+        },
         Fact::Stock { stock, edge: StockEdge::Restocked },
         Fact::Purchase {
             customer: CustomerId::fresh(),

@@ -192,7 +192,12 @@ impl NewSku {
 ///
 /// # Errors
 /// [`CommerceError::Invalid`] names the field; [`CommerceError::NotFound`] when there is no such brand.
-pub(super) async fn insert(tx: &mut Tx, brand: &BrandId, new: &NewProduct, now: Millis) -> Result<ProductId, CommerceError> {
+pub(super) async fn insert(
+    tx: &mut Tx,
+    brand: &BrandId,
+    new: &NewProduct,
+    now: Millis,
+) -> Result<ProductId, CommerceError> {
     new.check()?;
     if find_brand(tx, brand).await?.is_none() {
         return Err(CommerceError::NotFound("brand"));
@@ -331,9 +336,9 @@ async fn with_skus(tx: &mut Tx, rows: Vec<ProductRow>) -> Result<Vec<Product>, S
     let skus: Vec<SkuRow> = on!(tx, |conn| {
         let mut query = QueryBuilder::new(SKUS);
         let mut ids = query.separated(", ");
-        rows.iter().for_each(|row| {
+        for row in &rows {
             ids.push_bind(&row.id);
-        });
+        }
         query.push(") ORDER BY k.id");
         query.build_query_as().persistent(false).fetch_all(conn).await?
     });
@@ -371,8 +376,10 @@ async fn with_skus(tx: &mut Tx, rows: Vec<ProductRow>) -> Result<Vec<Product>, S
 /// # Errors
 /// The database's.
 pub(super) async fn find_image(tx: &mut Tx, id: &ProductId) -> Result<Option<String>, StoreError> {
-    let row: Option<(Option<String>,)> =
-        on!(tx, |conn| sqlx::query_as("SELECT image_svg FROM products WHERE id = $1").bind(id).fetch_optional(conn).await?);
+    let row: Option<(Option<String>,)> = on!(tx, |conn| sqlx::query_as("SELECT image_svg FROM products WHERE id = $1")
+        .bind(id)
+        .fetch_optional(conn)
+        .await?);
     Ok(row.and_then(|(svg,)| svg))
 }
 
@@ -380,7 +387,13 @@ pub(super) async fn find_image(tx: &mut Tx, id: &ProductId) -> Result<Option<Str
 ///
 /// # Errors
 /// The database's.
-pub async fn put_offers(tx: &mut Tx, live: &LiveId, product: &Product, terms: &Terms, now: Millis) -> Result<Vec<Offer>, StoreError> {
+pub async fn put_offers(
+    tx: &mut Tx,
+    live: &LiveId,
+    product: &Product,
+    terms: &Terms,
+    now: Millis,
+) -> Result<Vec<Offer>, StoreError> {
     const PUT: &str = "
         INSERT INTO offers (id, live_id, product_id, sku_id, price_minor, limit_per_customer, starts_at_ms, ends_at_ms, version)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1)
@@ -456,14 +469,17 @@ pub async fn stock_of(tx: &mut Tx, skus: &[SkuId]) -> Result<Vec<StockLevel>, St
     if skus.is_empty() {
         return Ok(Vec::new());
     }
-    const LEVELS: &str =
-        concat!("SELECT k.id AS sku_id, k.stock_version AS version, ", available!(), " AS available FROM skus k WHERE k.id IN (");
+    const LEVELS: &str = concat!(
+        "SELECT k.id AS sku_id, k.stock_version AS version, ",
+        available!(),
+        " AS available FROM skus k WHERE k.id IN ("
+    );
     Ok(on!(tx, |conn| {
         let mut query = QueryBuilder::new(LEVELS);
         let mut ids = query.separated(", ");
-        skus.iter().for_each(|sku| {
+        for sku in skus {
             ids.push_bind(sku);
-        });
+        }
         query.push(")");
         query.build_query_as().persistent(false).fetch_all(conn).await?
     }))

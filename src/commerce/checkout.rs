@@ -71,7 +71,14 @@ pub struct Checkout {
 impl Checkout {
     /// Starts the reconciler, which also finishes what an earlier process left unpaid.
     #[must_use]
-    pub fn start(db: Db, clock: Clock, sequencer: Sequencer, payment: Payment, delivery_days: u32, tasks: &Tasks) -> Self {
+    pub fn start(
+        db: Db,
+        clock: Clock,
+        sequencer: Sequencer,
+        payment: Payment,
+        delivery_days: u32,
+        tasks: &Tasks,
+    ) -> Self {
         let paying = Arc::new(Semaphore::new(MAX_PAYING));
         let checkout = Self { db, clock, sequencer, payment, tasks: tasks.clone(), paying, delivery_days };
         let (reconciler, stopping) = (checkout.clone(), tasks.stopping());
@@ -94,7 +101,13 @@ impl Checkout {
     ///
     /// # Errors
     /// A [`Refusal`], [`CommerceError::KeyReused`], or [`CommerceError::Unknown`]: then ask again under the same key.
-    pub async fn place(&self, customer: &CustomerId, demo: bool, key: &str, request: &PlaceRequest) -> Result<Purchase, CommerceError> {
+    pub async fn place(
+        &self,
+        customer: &CustomerId,
+        demo: bool,
+        key: &str,
+        request: &PlaceRequest,
+    ) -> Result<Purchase, CommerceError> {
         if !(1..=MAX_QTY).contains(&request.qty) {
             return Err(CommerceError::Invalid(format!("qty must be between 1 and {MAX_QTY}")));
         }
@@ -169,7 +182,12 @@ impl Checkout {
     ///
     /// # Errors
     /// The database's.
-    pub async fn list(&self, customer: &CustomerId, before: Option<&PurchaseId>, limit: i64) -> Result<Vec<Purchase>, CommerceError> {
+    pub async fn list(
+        &self,
+        customer: &CustomerId,
+        before: Option<&PurchaseId>,
+        limit: i64,
+    ) -> Result<Vec<Purchase>, CommerceError> {
         let mut tx = self.db.read("list purchases").await?;
         Ok(records::list(&mut tx, customer, before, limit).await?)
     }
@@ -209,7 +227,11 @@ impl Checkout {
     ///
     /// # Errors
     /// [`CommerceError::Invalid`] names the field.
-    pub async fn add_product(&self, brand: &BrandId, new: &catalog::NewProduct) -> Result<catalog::Product, CommerceError> {
+    pub async fn add_product(
+        &self,
+        brand: &BrandId,
+        new: &catalog::NewProduct,
+    ) -> Result<catalog::Product, CommerceError> {
         let mut tx = self.db.write("add product").await?;
         let id = catalog::insert(&mut tx, brand, new, self.clock.now()).await?;
         let product = catalog::find_product(&mut tx, &id).await?.ok_or(CommerceError::NotFound("product"))?;
@@ -322,6 +344,12 @@ impl Checkout {
 /// What was asked, so that another wish under the same key is noticed.
 fn body_hash(request: &PlaceRequest) -> String {
     let method = request.payment_method.map_or("", Method::as_str);
-    let asked = format!("{}\n{}\n{}\n{}", request.offer_id, request.qty, request.confirmation_hash.as_deref().unwrap_or(""), method);
+    let asked = format!(
+        "{}\n{}\n{}\n{}",
+        request.offer_id,
+        request.qty,
+        request.confirmation_hash.as_deref().unwrap_or(""),
+        method
+    );
     data_encoding::HEXLOWER.encode(&Sha256::digest(asked.as_bytes()))
 }

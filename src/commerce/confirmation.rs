@@ -107,7 +107,12 @@ pub(super) struct Goods {
 ///
 /// # Errors
 /// When the total is out of range.
-pub(super) fn confirm(terms: &OfferTerms, goods: Goods, qty: u32, delivery_days: u32) -> Result<Confirmation, AmountOutOfRange> {
+pub(super) fn confirm(
+    terms: &OfferTerms,
+    goods: Goods,
+    qty: u32,
+    delivery_days: u32,
+) -> Result<Confirmation, AmountOutOfRange> {
     let total = Money::yen(terms.price_minor)?.times(qty)?;
     let (application_period_ja, application_period_en) = period(terms.ends_at_ms);
     let sheet = Sheet {
@@ -152,7 +157,9 @@ fn period(ends_at: Option<Millis>) -> (String, String) {
         Some(instant.in_tz("Asia/Tokyo").ok()?.strftime("%Y-%m-%d %H:%M:%S").to_string())
     });
     match civil {
-        Some(end) => (format!("{end}（日本時間）まで、または売り切れまで"), format!("Until {end} Japan time, or until sold out")),
+        Some(end) => {
+            (format!("{end}（日本時間）まで、または売り切れまで"), format!("Until {end} Japan time, or until sold out"))
+        }
         None => (
             "この商品の紹介中、または売り切れまで".to_owned(),
             "While the product is shown in the live, or until sold out".to_owned(),
@@ -181,7 +188,9 @@ mod tests {
     }
 
     fn goods() -> Goods {
-        Goods { product_title: "羊羹".into(), variant: String::new(), brand_name: "花屋".into(), invoice_number: None }
+        Goods {
+            product_title: "羊羹".into(), variant: String::new(), brand_name: "花屋".into(), invoice_number: None
+        }
     }
 
     #[test]
@@ -191,7 +200,14 @@ mod tests {
         assert_eq!(first.hash, confirm(&terms, goods(), 2, 5).expect("in range").hash);
         let dearer = OfferTerms { price_minor: 1_081, ..terms };
         assert_ne!(first.hash, confirm(&dearer, goods(), 2, 5).expect("in range").hash);
-        assert_eq!(first.sheet.tax, vec![TaxLine { rate_bp: 800, total_minor: 2_160, base_minor: 2_000, tax_minor: 160 }]);
-        assert!(first.sheet.application_period_ja.starts_with("2027-01-15 17:00:00"), "{}", first.sheet.application_period_ja);
+        assert_eq!(
+            first.sheet.tax,
+            vec![TaxLine { rate_bp: 800, total_minor: 2_160, base_minor: 2_000, tax_minor: 160 }]
+        );
+        assert!(
+            first.sheet.application_period_ja.starts_with("2027-01-15 17:00:00"),
+            "{}",
+            first.sheet.application_period_ja
+        );
     }
 }

@@ -29,7 +29,10 @@ struct ShelfRow {
 }
 
 /// Locks these SKUs in their order and reads their shelves. A SKU that does not exist is missing in the answer.
-pub(super) async fn lock_pools(tx: &mut Tx, skus: impl IntoIterator<Item = SkuId>) -> Result<BTreeMap<SkuId, Pool>, StoreError> {
+pub(super) async fn lock_pools(
+    tx: &mut Tx,
+    skus: impl IntoIterator<Item = SkuId>,
+) -> Result<BTreeMap<SkuId, Pool>, StoreError> {
     // The portable lock-and-read; one statement a SKU, so two nodes lock in the same order.
     const LOCK: &str = "UPDATE skus SET stock_version = stock_version + 1 WHERE id = $1 RETURNING stock_version";
     const SHELVES: &str = "
@@ -46,7 +49,13 @@ pub(super) async fn lock_pools(tx: &mut Tx, skus: impl IntoIterator<Item = SkuId
         let rows = on!(tx, |conn| sqlx::query_as::<_, ShelfRow>(SHELVES).bind(&sku).fetch_all(conn).await?);
         let shelves = rows
             .into_iter()
-            .map(|row| Shelf { location: row.location_id, kind: row.kind, on_hand: row.on_hand, held: row.held, safety: row.safety })
+            .map(|row| Shelf {
+                location: row.location_id,
+                kind: row.kind,
+                on_hand: row.on_hand,
+                held: row.held,
+                safety: row.safety,
+            })
             .collect();
         pools.insert(sku, Pool::new(version, shelves));
     }
@@ -143,7 +152,8 @@ pub(super) async fn write_entries(
 
 /// Writes the limits that the batch used or gave back.
 pub(super) async fn write_usage(tx: &mut Tx, usage: &HashMap<UsageKey, (i64, i64)>) -> Result<(), StoreError> {
-    let mut changed: Vec<(&UsageKey, i64)> = usage.iter().filter(|(_, (_, d))| *d != 0).map(|(k, (_, d))| (k, *d)).collect();
+    let mut changed: Vec<(&UsageKey, i64)> =
+        usage.iter().filter(|(_, (_, d))| *d != 0).map(|(k, (_, d))| (k, *d)).collect();
     // One order for every node, so two batches cannot wait for each other.
     changed.sort();
     let (used, returned): (Vec<_>, Vec<_>) = changed.into_iter().partition(|(_, delta)| *delta > 0);
@@ -184,8 +194,10 @@ pub(super) async fn batch_exists(tx: &mut Tx, batch: &str) -> Result<bool, Store
 
 /// What kind of place a location is; `None` when there is none.
 pub(super) async fn place_kind(tx: &mut Tx, location: &LocationId) -> Result<Option<PlaceKind>, StoreError> {
-    let row: Option<(PlaceKind,)> =
-        on!(tx, |conn| sqlx::query_as("SELECT kind FROM locations WHERE id = $1").bind(location).fetch_optional(conn).await?);
+    let row: Option<(PlaceKind,)> = on!(tx, |conn| sqlx::query_as("SELECT kind FROM locations WHERE id = $1")
+        .bind(location)
+        .fetch_optional(conn)
+        .await?);
     Ok(row.map(|(kind,)| kind))
 }
 

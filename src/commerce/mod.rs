@@ -15,8 +15,8 @@ mod settle;
 mod stock;
 
 pub use catalog::{
-    NewProduct, NewSku, Offer, Product, Sku, StockLevel, Terms, end_all_offers, end_offers, find_product, list_products,
-    offers_of_live, put_offers, stock_of,
+    NewProduct, NewSku, Offer, Product, Sku, StockLevel, Terms, end_all_offers, end_offers, find_product,
+    list_products, offers_of_live, put_offers, stock_of,
 };
 pub use checkout::{Checkout, PlaceRequest};
 pub use confirmation::Confirmation;

@@ -123,7 +123,12 @@ pub enum Effect {
 ///
 /// # Errors
 /// What the buyer asked for is not possible in this state. Provider inputs are never refused.
-pub fn transition(state: State, input: Input, hold_expires_at: Millis, now: Millis) -> Result<(State, Vec<Effect>), Refusal> {
+pub fn transition(
+    state: State,
+    input: Input,
+    hold_expires_at: Millis,
+    now: Millis,
+) -> Result<(State, Vec<Effect>), Refusal> {
     use Effect::{AskProvider, Expire, LetMoneyGo, Release, Sell, WriteOrder};
     let stay = Ok((state, vec![]));
     match (state, input) {
@@ -186,8 +191,8 @@ mod tests {
 
     #[test]
     fn late_money_is_let_go() {
-        let (state, effects) =
-            transition(State::Expired, Input::Authorized, Millis(0), Millis(1)).expect("provider inputs are never refused");
+        let (state, effects) = transition(State::Expired, Input::Authorized, Millis(0), Millis(1))
+            .expect("provider inputs are never refused");
         assert_eq!((state, effects), (State::Expired, vec![Effect::LetMoneyGo]));
     }
 

@@ -105,7 +105,8 @@ pub(super) async fn find_by_key(tx: &mut Tx, customer: &CustomerId, key: &str) -
 
 /// Which of these (customer, key) pairs bought already.
 pub(super) async fn find_by_keys(tx: &mut Tx, keys: &[(&CustomerId, &str)]) -> Result<Vec<Purchase>, StoreError> {
-    const FIND: &str = concat!("SELECT ", purchase_columns!(), " FROM purchases WHERE (customer_id, idempotency_key) IN (");
+    const FIND: &str =
+        concat!("SELECT ", purchase_columns!(), " FROM purchases WHERE (customer_id, idempotency_key) IN (");
     let mut found = Vec::new();
     for chunk in keys.chunks(BULK_ROWS) {
         let rows: Vec<Purchase> = on!(tx, |conn| {
@@ -124,7 +125,8 @@ pub(super) async fn find_by_keys(tx: &mut Tx, keys: &[(&CustomerId, &str)]) -> R
 /// Locks these purchases and reads them.
 pub(super) async fn lock(tx: &mut Tx, ids: &[&PurchaseId]) -> Result<Vec<Purchase>, StoreError> {
     // The portable lock-and-read, one at a time in id order: two nodes cannot wait for each other.
-    const LOCK: &str = concat!("UPDATE purchases SET version = version + 1 WHERE id = $1 RETURNING ", purchase_columns!());
+    const LOCK: &str =
+        concat!("UPDATE purchases SET version = version + 1 WHERE id = $1 RETURNING ", purchase_columns!());
     let sorted: std::collections::BTreeSet<&PurchaseId> = ids.iter().copied().collect();
     let mut locked = Vec::with_capacity(sorted.len());
     for id in sorted {
@@ -241,7 +243,12 @@ pub(super) struct Attempt {
 }
 
 /// Writes the first try of a purchase; a second call changes nothing.
-pub(super) async fn insert_attempt(tx: &mut Tx, purchase: &Purchase, method: &str, now: Millis) -> Result<(), StoreError> {
+pub(super) async fn insert_attempt(
+    tx: &mut Tx,
+    purchase: &Purchase,
+    method: &str,
+    now: Millis,
+) -> Result<(), StoreError> {
     const INSERT: &str = "
         INSERT INTO payment_attempts (id, purchase_id, n, provider, method, amount_minor, currency, state, updated_at_ms)
         VALUES ($1, $2, 1, 'sandbox', $3, $4, $5, 'created', $6)
@@ -271,7 +278,12 @@ pub(super) async fn find_attempt(tx: &mut Tx, purchase: &PurchaseId) -> Result<O
 }
 
 /// Notes how the newest try of a purchase stands.
-pub(super) async fn mark_attempt(tx: &mut Tx, purchase: &PurchaseId, state: &'static str, now: Millis) -> Result<(), StoreError> {
+pub(super) async fn mark_attempt(
+    tx: &mut Tx,
+    purchase: &PurchaseId,
+    state: &'static str,
+    now: Millis,
+) -> Result<(), StoreError> {
     const MARK: &str = "
         UPDATE payment_attempts SET state = $2, updated_at_ms = $3
         WHERE purchase_id = $1 AND n = (SELECT MAX(n) FROM payment_attempts WHERE purchase_id = $1)";
@@ -288,7 +300,8 @@ pub(super) async fn unsettled(tx: &mut Tx, before: Millis, limit: i64) -> Result
         WHERE p.state IN ('paying', 'requires_action') AND a.updated_at_ms <= $1
         ORDER BY p.placed_at_ms
         LIMIT $2";
-    let rows: Vec<(PurchaseId,)> = on!(tx, |conn| sqlx::query_as(LIST).bind(before).bind(limit).fetch_all(conn).await?);
+    let rows: Vec<(PurchaseId,)> =
+        on!(tx, |conn| sqlx::query_as(LIST).bind(before).bind(limit).fetch_all(conn).await?);
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
@@ -387,9 +400,9 @@ pub(super) async fn titles(tx: &mut Tx, skus: &[SkuId]) -> Result<Vec<(SkuId, Br
             "SELECT k.id, k.brand_id, p.title, k.variant FROM skus k JOIN products p ON p.id = k.product_id WHERE k.id IN (",
         );
         let mut ids = query.separated(", ");
-        skus.iter().for_each(|sku| {
+        for sku in skus {
             ids.push_bind(sku);
-        });
+        }
         query.push(")");
         query.build_query_as().persistent(false).fetch_all(conn).await?
     }))
@@ -466,11 +479,28 @@ pub(super) async fn find_order(tx: &mut Tx, id: &OrderId) -> Result<Option<Order
     let lines = on!(tx, |conn| sqlx::query_as::<_, OrderLine>(LINES).bind(id).fetch_all(conn).await?);
     let tax = tax_lines(lines.iter().map(|line| (line.tax_rate_bp, line.amount_minor)));
     let id = id.clone();
-    Ok(Some(Order { id, number, purchase_id, live_id, state, placed_at_ms, lines, total_minor, tax, currency, customer_id }))
+    Ok(Some(Order {
+        id,
+        number,
+        purchase_id,
+        live_id,
+        state,
+        placed_at_ms,
+        lines,
+        total_minor,
+        tax,
+        currency,
+        customer_id,
+    }))
 }
 
 /// A customer's purchases, newest first, older than a cursor.
-pub(super) async fn list(tx: &mut Tx, customer: &CustomerId, before: Option<&PurchaseId>, limit: i64) -> Result<Vec<Purchase>, StoreError> {
+pub(super) async fn list(
+    tx: &mut Tx,
+    customer: &CustomerId,
+    before: Option<&PurchaseId>,
+    limit: i64,
+) -> Result<Vec<Purchase>, StoreError> {
     const LIST: &str = concat!(
         "SELECT ",
         purchase_columns!(),
@@ -516,7 +546,8 @@ pub struct ProductSales {
 /// # Errors
 /// The database's.
 pub async fn live_sales(tx: &mut Tx, live: &LiveId) -> Result<LiveSales, StoreError> {
-    const ORDERS: &str = "SELECT COUNT(*), CAST(COALESCE(SUM(total_minor), 0) AS BIGINT) FROM orders WHERE live_id = $1";
+    const ORDERS: &str =
+        "SELECT COUNT(*), CAST(COALESCE(SUM(total_minor), 0) AS BIGINT) FROM orders WHERE live_id = $1";
     const PRODUCTS: &str = "
         SELECT l.product_id, MAX(l.product_title) AS title, CAST(SUM(l.qty) AS BIGINT) AS units,
                CAST(SUM(l.amount_minor) AS BIGINT) AS gross_minor

@@ -11,14 +11,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{
-    CommerceError,
-    payment::Method,
-    purchase::Input,
-    records::Purchase,
-    settle,
-    stock::FactKind,
-};
+use super::{CommerceError, payment::Method, purchase::Input, records::Purchase, settle, stock::FactKind};
 use crate::{
     bus::Relay,
     clock::{Clock, Millis},
@@ -86,7 +79,7 @@ pub(super) enum Command {
 /// What came of it.
 #[derive(Debug, Clone)]
 pub(super) enum Outcome {
-    Purchase(Purchase),
+    Purchase(Box<Purchase>),
     Adjusted { on_hand: i64, held: i64, available: i64, version: i64 },
 }
 
@@ -133,7 +126,12 @@ impl Sequencer {
         self.purchase(Command::Place(Box::new(order))).await
     }
 
-    pub(super) async fn step(&self, purchase: &PurchaseId, input: Input, method: Option<Method>) -> Result<Purchase, CommerceError> {
+    pub(super) async fn step(
+        &self,
+        purchase: &PurchaseId,
+        input: Input,
+        method: Option<Method>,
+    ) -> Result<Purchase, CommerceError> {
         self.purchase(Command::Step { purchase: purchase.clone(), input, method }).await
     }
 
@@ -150,7 +148,7 @@ impl Sequencer {
 
     async fn purchase(&self, command: Command) -> Result<Purchase, CommerceError> {
         match self.send(command).await? {
-            Outcome::Purchase(purchase) => Ok(purchase),
+            Outcome::Purchase(purchase) => Ok(*purchase),
             Outcome::Adjusted { .. } => Err(CommerceError::Unknown),
         }
     }
@@ -209,7 +207,10 @@ impl Engine {
                 for command in commands {
                     let alone = [command];
                     let outcome = self.try_batch(&alone).await;
-                    outcomes.push(outcome.map_or_else(|e| Err(unanswered(e)), |mut one| one.pop().unwrap_or(Err(CommerceError::Unknown))));
+                    outcomes.push(outcome.map_or_else(
+                        |e| Err(unanswered(e)),
+                        |mut one| one.pop().unwrap_or(Err(CommerceError::Unknown)),
+                    ));
                 }
                 outcomes
             }

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     CommerceError, Refusal, ledger,
+    payment::Method,
     purchase::{Effect, Input, State, transition},
     records::{self, NewOrder, Purchase},
     sequencer::{Adjustment, Command, Outcome, PlaceOrder},
@@ -79,8 +80,10 @@ pub(super) async fn run(db: &Db, commands: &[Command], hold_ttl: Duration, now: 
     }
     for command in commands {
         let outcome = match command {
-            Command::Place(order) => batch.place(order).map(Outcome::Purchase).map_err(Into::into),
-            Command::Step { purchase, input, method } => batch.step_outcome(purchase, *input, method.map(|m| m.as_str())),
+            Command::Place(order) => batch.place(order).map(|purchase| Outcome::Purchase(Box::new(purchase))),
+            Command::Step { purchase, input, method } => {
+                batch.step_outcome(purchase, *input, method.map(Method::as_str))
+            }
             Command::Adjust(adjustment) => batch.adjust(&mut tx, adjustment).await?,
         };
         done.outcomes.push(outcome);
@@ -124,7 +127,11 @@ async fn load<'a>(
         .filter_map(|command| match command {
             Command::Place(order) => {
                 let t = terms.get(&order.offer)?;
-                Some(UsageKey { live: t.live_id.clone(), product: t.product_id.clone(), customer: order.customer.clone() })
+                Some(UsageKey {
+                    live: t.live_id.clone(),
+                    product: t.product_id.clone(),
+                    customer: order.customer.clone(),
+                })
             }
             Command::Step { .. } | Command::Adjust(_) => None,
         })
@@ -203,7 +210,7 @@ impl<'a> Batch<'a> {
         input: Input,
         method: Option<&'static str>,
     ) -> Result<Outcome, CommerceError> {
-        self.step(id, input, method).map(Outcome::Purchase)
+        self.step(id, input, method).map(|purchase| Outcome::Purchase(Box::new(purchase)))
     }
 
     fn step(&mut self, id: &PurchaseId, input: Input, method: Option<&'static str>) -> Result<Purchase, CommerceError> {
@@ -298,14 +305,22 @@ impl<'a> Batch<'a> {
         }
         let skus: BTreeSet<SkuId> = self.sold.iter().map(|p| p.sku_id.clone()).collect();
         let titles = records::titles(tx, &skus.into_iter().collect::<Vec<_>>()).await?;
-        let titles: HashMap<SkuId, _> = titles.into_iter().map(|(sku, brand, title, variant)| (sku, (brand, title, variant))).collect();
+        let titles: HashMap<SkuId, _> =
+            titles.into_iter().map(|(sku, brand, title, variant)| (sku, (brand, title, variant))).collect();
         let orders: Vec<NewOrder> = self
             .sold
             .iter()
             .map(|purchase| {
                 let (brand_id, product_title, variant) = titles[&purchase.sku_id].clone();
                 let id = purchase.order_id.clone().expect("set when it was sold");
-                NewOrder { id, line_id: OrderLineId::fresh(), purchase: purchase.clone(), brand_id, product_title, variant }
+                NewOrder {
+                    id,
+                    line_id: OrderLineId::fresh(),
+                    purchase: purchase.clone(),
+                    brand_id,
+                    product_title,
+                    variant,
+                }
             })
             .collect();
         records::insert_orders(tx, &orders, self.now).await?;

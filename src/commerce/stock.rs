@@ -261,7 +261,11 @@ impl World {
         if terms.price_minor != want.seen_price_minor {
             return Err(Refusal::PriceChanged);
         }
-        let key = UsageKey { live: terms.live_id.clone(), product: terms.product_id.clone(), customer: want.customer.clone() };
+        let key = UsageKey {
+            live: terms.live_id.clone(),
+            product: terms.product_id.clone(),
+            customer: want.customer.clone(),
+        };
         let (before, change) = self.usage.get(&key).copied().unwrap_or_default();
         if terms.limit_per_customer.is_some_and(|limit| before + change + want.qty > i64::from(limit)) {
             return Err(Refusal::LimitReached);

@@ -68,7 +68,8 @@ impl Show {
 
     /// Runs until the server stops.
     pub(super) fn start(&self, tasks: &Tasks) {
-        let (http, url, key, stopping) = (self.liver.http(), self.whip_url.clone(), self.stream_key.clone(), tasks.stopping());
+        let (http, url, key, stopping) =
+            (self.liver.http(), self.whip_url.clone(), self.stream_key.clone(), tasks.stopping());
         tasks.spawn("demo clip", async move {
             if let Err(error) = crate::demo::liver::publish_clip(http, url, key, stopping).await {
                 tracing::warn!(error = %error, "the demo's picture is gone");
@@ -126,7 +127,9 @@ impl Show {
         let Some(product) = products.get(turn % products.len().max(1)) else { return Ok(()) };
         let pins = self.liver.get(&format!("/v1/lives/{}/pins", self.live)).await?;
         let shown = pins["items"].as_array().cloned().unwrap_or_default();
-        if shown.len() >= 4 && let Some(oldest) = shown.first() {
+        if shown.len() >= 4
+            && let Some(oldest) = shown.first()
+        {
             self.liver.delete(&format!("/v1/lives/{}/pins/{}", self.live, text(oldest, "id")?)).await?;
         }
         let regular = product["skus"][0]["price_minor"].as_i64().unwrap_or(1_000);
@@ -156,7 +159,8 @@ impl Show {
     /// The warehouse gets goods before the demo runs dry.
     async fn restock(&self) -> anyhow::Result<()> {
         let places = self.operator.get("/v1/locations").await?;
-        let warehouse = places["items"].as_array().into_iter().flatten().find(|place| place["kind"] == "warehouse").cloned();
+        let warehouse =
+            places["items"].as_array().into_iter().flatten().find(|place| place["kind"] == "warehouse").cloned();
         let warehouse = warehouse.context("a warehouse")?;
         let catalog = self.liver.get(&format!("/v1/lives/{}/catalog?limit=100", self.live)).await?;
         // Only the demo's own goods: what a visitor sells out stays sold out.
@@ -164,7 +168,8 @@ impl Show {
         let goods = catalog["items"].as_array().into_iter().flatten().filter(own);
         let skus = goods.flat_map(|p| p["skus"].as_array().into_iter().flatten());
         for sku in skus.filter(|sku| sku["available"].as_i64().is_some_and(|units| units < LOW_STOCK)) {
-            let fact = json!({ "sku_id": sku["id"], "location_id": warehouse["id"], "delta": RESTOCK, "reason": "receive" });
+            let fact =
+                json!({ "sku_id": sku["id"], "location_id": warehouse["id"], "delta": RESTOCK, "reason": "receive" });
             self.operator.post("/v1/stock/adjustments", &fact).await?;
         }
         Ok(())

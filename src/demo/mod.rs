@@ -3,8 +3,8 @@
 //! The goods, people and stock are seeded once ([`seed`]); everything that moves afterwards is done by real clients of
 //! the public API over loopback ([`viewers`], [`host`]), labelled as demo. No figure is seeded.
 
-pub mod clip;
 mod client;
+pub mod clip;
 mod host;
 pub mod liver;
 mod pictures;
@@ -102,7 +102,12 @@ fn announce(app: &App, url: &str, house: &seed::House, live: &crate::ids::LiveId
     println!();
     println!("demo accounts (password of all: {PASSWORD})");
     for account in app.demo_view().map(|view| view.accounts).unwrap_or_default() {
-        println!("  {:<9} {:<24} {}", format!("{:?}", account.role).to_lowercase(), account.email, account.display_name);
+        println!(
+            "  {:<9} {:<24} {}",
+            format!("{:?}", account.role).to_lowercase(),
+            account.email,
+            account.display_name
+        );
     }
     println!();
     println!("API reference {url}/docs   Ctrl-C stops");

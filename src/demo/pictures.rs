@@ -1,5 +1,7 @@
 //! Value: the demo's product pictures: drawn by the project, no photograph, no font needed.
 
+use std::fmt::Write;
+
 /// A picture of a product: its motif on coloured paper with a pattern.
 pub(super) fn picture(motif: Motif, paper: &str, ink: &str) -> String {
     let shape = match motif {
@@ -55,7 +57,8 @@ fn waves() -> String {
             let x = column * 80 + (row % 2) * 40;
             let y = row * 50;
             for radius in [40, 28, 16] {
-                rows.push_str(&format!("<path d='M{} {y}a{radius} {radius} 0 0 1 {} 0'/>", x - radius, radius * 2));
+                write!(rows, "<path d='M{} {y}a{radius} {radius} 0 0 1 {} 0'/>", x - radius, radius * 2)
+                    .expect("writing to a String does not fail");
             }
         }
     }

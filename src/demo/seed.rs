@@ -160,14 +160,16 @@ async fn find(app: &App) -> anyhow::Result<Option<House>> {
     for email in BRAND_MEMBERS {
         let Some(account) = app.people.find_by_email(email).await? else { return Ok(None) };
         let person = app.people.load(&account).await?;
-        let (id, name) = person.brands.first().cloned().context("a brand's member has a brand; run `make demo-reset`")?;
+        let (id, name) =
+            person.brands.first().cloned().context("a brand's member has a brand; run `make demo-reset`")?;
         brands.push(Brand { id, name, invoice_number: None, commission_bp: 0 });
     }
     Ok(Some(House { brands }))
 }
 
 async fn sign_up(app: &App, email: &str, name: &str) -> anyhow::Result<Person> {
-    let new = NewPerson { email: email.to_owned(), password: PASSWORD.to_owned(), display_name: name.to_owned(), demo: true };
+    let new =
+        NewPerson { email: email.to_owned(), password: PASSWORD.to_owned(), display_name: name.to_owned(), demo: true };
     match app.people.find_by_email(email).await? {
         // A fill that was cut short goes on.
         Some(account) => Ok(app.people.load(&account).await?),
@@ -218,7 +220,13 @@ impl Goods {
     }
 }
 
-async fn stock_up(app: &App, operator: &AccountId, product: &Product, goods: &Goods, places: &[LocationId]) -> anyhow::Result<()> {
+async fn stock_up(
+    app: &App,
+    operator: &AccountId,
+    product: &Product,
+    goods: &Goods,
+    places: &[LocationId],
+) -> anyhow::Result<()> {
     for (sku, (_, _, units)) in product.skus.iter().zip(goods.skus) {
         for (place, share) in places.iter().zip([*units, units / 6, units / 8]) {
             if share == 0 {

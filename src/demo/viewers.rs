@@ -129,7 +129,8 @@ async fn go_on(client: &Client, live: &LiveId) -> anyhow::Result<()> {
     let id = offer["id"].as_str().context("an offer")?;
     let qty = 1 + roll(2);
     let sheet = client.get(&format!("/v1/offers/{id}/confirmation?qty={qty}")).await?;
-    let wish = json!({ "offer_id": id, "qty": qty, "confirmation_hash": sheet["hash"], "payment_method": "sandbox_card" });
+    let wish =
+        json!({ "offer_id": id, "qty": qty, "confirmation_hash": sheet["hash"], "payment_method": "sandbox_card" });
     let key = crate::ids::PurchaseId::fresh().to_string();
     client.post_with_key("/v1/purchases", &key, &wish).await.map(drop)
 }

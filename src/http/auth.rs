@@ -105,7 +105,9 @@ enum Carrier {
 
 /// Whether a page of ours sent this write. Clients other than browsers send no Origin, and no cookie by accident.
 fn from_our_pages(parts: &Parts, public_url: &str) -> bool {
-    if matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) && !parts.headers.contains_key(header::UPGRADE) {
+    if matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS)
+        && !parts.headers.contains_key(header::UPGRADE)
+    {
         return true;
     }
     let Some(origin) = parts.headers.get(header::ORIGIN).and_then(|value| value.to_str().ok()) else { return true };

@@ -78,7 +78,8 @@ async fn demo_sign_in(State(app): State<App>, Body(wish): Body<DemoSignIn>) -> R
         let person = app.people.add_demo_viewer().await?;
         return signed_in(&app, person, StatusCode::OK).await;
     }
-    let account = view.accounts.iter().find(|account| account.role == wish.role).ok_or_else(|| Problem::not_found("account"))?;
+    let account =
+        view.accounts.iter().find(|account| account.role == wish.role).ok_or_else(|| Problem::not_found("account"))?;
     let id = app.people.find_by_email(&account.email).await?.ok_or_else(|| Problem::not_found("account"))?;
     let person = app.people.load(&id).await?;
     signed_in(&app, person, StatusCode::OK).await

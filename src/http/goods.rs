@@ -61,7 +61,11 @@ async fn add_product(
 /// A brand's products, oldest first.
 #[utoipa::path(get, path = "/v1/brands/{brand}/products", tag = "goods", params(("brand" = String, Path), Page),
     responses((status = 200, body = Items<Product>)))]
-async fn list(State(app): State<App>, PathId(brand): PathId<BrandId>, page: Page) -> Result<Json<Items<Product>>, Problem> {
+async fn list(
+    State(app): State<App>,
+    PathId(brand): PathId<BrandId>,
+    page: Page,
+) -> Result<Json<Items<Product>>, Problem> {
     let after = page.cursor_id(ProductId::parse)?;
     let mut tx = app.db.read("list products").await?;
     let items = list_products(&mut tx, Some(&brand), None, after.as_ref(), page.limit() + 1).await?;
@@ -95,7 +99,11 @@ async fn image(State(app): State<App>, PathId(id): PathId<ProductId>) -> Result<
 /// Make a warehouse or store.
 #[utoipa::path(post, path = "/v1/locations", tag = "goods", request_body = NewLocation,
     responses((status = 201, body = Location), (status = "4XX", body = Problem)))]
-async fn add_location(Operator(by): Operator, State(app): State<App>, Body(new): Body<NewLocation>) -> Result<Created<Location>, Problem> {
+async fn add_location(
+    Operator(by): Operator,
+    State(app): State<App>,
+    Body(new): Body<NewLocation>,
+) -> Result<Created<Location>, Problem> {
     let location = app.omo.add_location(new).await?;
     app.people.note(&by.account.id, "location.add", location.id.as_str(), "").await?;
     Ok(Created(location))
@@ -175,10 +183,15 @@ struct SkuStock {
 /// What can be bought of a SKU, and, for those who run it, where it stands.
 #[utoipa::path(get, path = "/v1/skus/{sku}/stock", tag = "goods", params(("sku" = String, Path)),
     responses((status = 200, body = SkuStock), (status = 404, body = Problem)))]
-async fn stock(Guest(person): Guest, State(app): State<App>, PathId(sku): PathId<SkuId>) -> Result<(StatusCode, Json<SkuStock>), Problem> {
+async fn stock(
+    Guest(person): Guest,
+    State(app): State<App>,
+    PathId(sku): PathId<SkuId>,
+) -> Result<(StatusCode, Json<SkuStock>), Problem> {
     let (level, shelves) = app.checkout.stock(&sku).await?;
     let brand = app.checkout.brand_of(&sku).await?;
-    let insider = person.is_some_and(|p| p.operator || !p.locations.is_empty() || p.brands.iter().any(|(id, _)| *id == brand));
+    let insider =
+        person.is_some_and(|p| p.operator || !p.locations.is_empty() || p.brands.iter().any(|(id, _)| *id == brand));
     let locations = if insider { shelves } else { Vec::new() };
     let stock = SkuStock { sku_id: sku, available: level.available, stock_version: level.version, locations };
     Ok((StatusCode::OK, Json(stock)))

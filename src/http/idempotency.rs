@@ -49,7 +49,8 @@ pub(super) async fn keep(State(app): State<App>, signed: Option<Signed>, request
     let (Some(Signed(person)), Some(key)) = (signed, request.headers().get("idempotency-key")) else {
         return next.run(request).await;
     };
-    let Some(key) = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= MAX_KEY_CHARS).map(str::to_owned) else {
+    let Some(key) = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= MAX_KEY_CHARS).map(str::to_owned)
+    else {
         return Problem::invalid("Idempotency-Key must have 1 to 255 visible ASCII characters").into_response();
     };
     match run(&app, &person.account.id, &key, request, next).await {
@@ -60,7 +61,8 @@ pub(super) async fn keep(State(app): State<App>, signed: Option<Signed>, request
 
 async fn run(app: &App, account: &AccountId, key: &str, request: Request, next: Next) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| Problem::new(Kind::TooLarge, "the body is too large"))?;
+    let body =
+        to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| Problem::new(Kind::TooLarge, "the body is too large"))?;
     let mut digest = Sha256::new();
     digest.update(format!("{} {}\n", parts.method, parts.uri.path()));
     digest.update(&body);
@@ -73,7 +75,9 @@ async fn run(app: &App, account: &AccountId, key: &str, request: Request, next: 
         Begun::New => {}
         Begun::Known(status, answer) => return Ok(replay(status, answer)),
         Begun::Running => {
-            return Err(Problem::new(Kind::Conflict, "the first request under this key is still running").retry_after_ms(1_000));
+            return Err(
+                Problem::new(Kind::Conflict, "the first request under this key is still running").retry_after_ms(1_000)
+            );
         }
         Begun::Other => return Err(Problem::new(Kind::IdempotencyKeyReused, "use a new key for another request")),
     }
@@ -99,13 +103,19 @@ fn replay(status: u16, answer: String) -> Response {
 }
 
 async fn begin(tx: &mut Tx, account: &AccountId, key: &str, body_hash: &str, now: Millis) -> Result<Begun, StoreError> {
-    const SWEEP: &str = "DELETE FROM idempotency_keys WHERE created_at_ms < $1 OR (status IS NULL AND created_at_ms < $2)";
+    const SWEEP: &str =
+        "DELETE FROM idempotency_keys WHERE created_at_ms < $1 OR (status IS NULL AND created_at_ms < $2)";
     const BEGIN: &str = "
         INSERT INTO idempotency_keys (account_id, key, body_hash, created_at_ms)
         VALUES ($1, $2, $3, $4)
         ON CONFLICT (account_id, key) DO NOTHING";
     const LOAD: &str = "SELECT body_hash, status, answer FROM idempotency_keys WHERE account_id = $1 AND key = $2";
-    on!(&mut *tx, |conn| sqlx::query(SWEEP).bind(now.0 - KEEP_MS).bind(now.0 - ABANDONED_MS).execute(conn).await.map(drop))?;
+    on!(&mut *tx, |conn| sqlx::query(SWEEP)
+        .bind(now.0 - KEEP_MS)
+        .bind(now.0 - ABANDONED_MS)
+        .execute(conn)
+        .await
+        .map(drop))?;
     let begun = on!(&mut *tx, |conn| sqlx::query(BEGIN)
         .bind(account)
         .bind(key)

@@ -2,7 +2,10 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::{PathRejection, QueryRejection}},
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::{HeaderMap, StatusCode, header},
 };
 use serde::{Deserialize, Serialize};
@@ -177,7 +180,11 @@ struct NewLive {
 /// Announce a live.
 #[utoipa::path(post, path = "/v1/lives", tag = "lives", request_body = NewLive,
     responses((status = 201, body = LiveView), (status = "4XX", body = Problem)))]
-async fn schedule(liver: Liver, State(app): State<App>, Body(new): Body<NewLive>) -> Result<Created<LiveView>, Problem> {
+async fn schedule(
+    liver: Liver,
+    State(app): State<App>,
+    Body(new): Body<NewLive>,
+) -> Result<Created<LiveView>, Problem> {
     let plan = Announcement {
         title: new.title,
         tie_up: new.tie_up_brand_id,

@@ -185,7 +185,10 @@ impl Page {
     }
 
     /// The cursor as an id.
-    pub(crate) fn cursor_id<T>(&self, parse: impl Fn(&str) -> Result<T, crate::ids::InvalidId>) -> Result<Option<T>, Problem> {
+    pub(crate) fn cursor_id<T>(
+        &self,
+        parse: impl Fn(&str) -> Result<T, crate::ids::InvalidId>,
+    ) -> Result<Option<T>, Problem> {
         let parsed = self.cursor.as_deref().map(parse).transpose();
         parsed.map_err(|_| Problem::invalid("cursor must be the next_cursor of a page of this list"))
     }

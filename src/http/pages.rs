@@ -30,7 +30,10 @@ pub(super) async fn page(uri: Uri, headers: HeaderMap) -> Response {
     if PAGES.contains(&path.split('/').next().unwrap_or("")) {
         return match Dist::get("index.html") {
             Some(file) => document(&file),
-            None => (StatusCode::SERVICE_UNAVAILABLE, "The web app is not built into this binary: run `make web` and build again.\n")
+            None => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The web app is not built into this binary: run `make web` and build again.\n",
+            )
                 .into_response(),
         };
     }

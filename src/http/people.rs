@@ -124,7 +124,10 @@ async fn sign_in(State(app): State<App>, Body(given): Body<SignIn>) -> Result<Wi
 
 /// End the session.
 #[utoipa::path(post, path = "/v1/sign-out", tag = "people", responses((status = 204)))]
-async fn sign_out(State(app): State<App>, headers: HeaderMap) -> Result<(StatusCode, [(HeaderName, header::HeaderValue); 1]), Problem> {
+async fn sign_out(
+    State(app): State<App>,
+    headers: HeaderMap,
+) -> Result<(StatusCode, [(HeaderName, header::HeaderValue); 1]), Problem> {
     if let Some(token) = cookie(&headers) {
         app.people.close_session(&token).await?;
     }
@@ -157,7 +160,11 @@ pub(super) struct ShownApiKey {
 /// Make an API key; it may do what its account may do.
 #[utoipa::path(post, path = "/v1/api-keys", tag = "people", request_body = NewApiKey,
     responses((status = 201, body = ShownApiKey), (status = "4XX", body = Problem)))]
-async fn add_api_key(Signed(person): Signed, State(app): State<App>, Body(new): Body<NewApiKey>) -> Result<Created<ShownApiKey>, Problem> {
+async fn add_api_key(
+    Signed(person): Signed,
+    State(app): State<App>,
+    Body(new): Body<NewApiKey>,
+) -> Result<Created<ShownApiKey>, Problem> {
     let (key, text) = app.people.add_api_key(&person.account.id, &new.label).await?;
     app.people.note(&person.account.id, "api_key.add", key.id.as_str(), "").await?;
     Ok(Created(ShownApiKey { id: key.id, label: key.label, key: text }))
@@ -172,7 +179,11 @@ async fn list_api_keys(Signed(person): Signed, State(app): State<App>) -> Result
 /// Revoke an API key.
 #[utoipa::path(delete, path = "/v1/api-keys/{key}", tag = "people", params(("key" = String, Path)),
     responses((status = 204), (status = 404, body = Problem)))]
-async fn revoke_api_key(Signed(person): Signed, State(app): State<App>, PathId(key): PathId<ApiKeyId>) -> Result<StatusCode, Problem> {
+async fn revoke_api_key(
+    Signed(person): Signed,
+    State(app): State<App>,
+    PathId(key): PathId<ApiKeyId>,
+) -> Result<StatusCode, Problem> {
     app.people.revoke_api_key(&person.account.id, &key).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -180,7 +191,11 @@ async fn revoke_api_key(Signed(person): Signed, State(app): State<App>, PathId(k
 /// Make a brand.
 #[utoipa::path(post, path = "/v1/brands", tag = "operator", request_body = NewBrand,
     responses((status = 201, body = Brand), (status = "4XX", body = Problem)))]
-async fn add_brand(Operator(by): Operator, State(app): State<App>, Body(new): Body<NewBrand>) -> Result<Created<Brand>, Problem> {
+async fn add_brand(
+    Operator(by): Operator,
+    State(app): State<App>,
+    Body(new): Body<NewBrand>,
+) -> Result<Created<Brand>, Problem> {
     let brand = app.people.add_brand(new).await?;
     let terms = format!("commission_bp={}", brand.commission_bp);
     app.people.note(&by.account.id, "brand.add", brand.id.as_str(), &terms).await?;
@@ -222,7 +237,11 @@ pub(super) struct MadeLiver {
 /// Make a liver's account.
 #[utoipa::path(post, path = "/v1/livers", tag = "operator", request_body = SignUp,
     responses((status = 201, body = MadeLiver), (status = "4XX", body = Problem)))]
-async fn add_liver(Operator(by): Operator, State(app): State<App>, Body(new): Body<SignUp>) -> Result<Created<MadeLiver>, Problem> {
+async fn add_liver(
+    Operator(by): Operator,
+    State(app): State<App>,
+    Body(new): Body<SignUp>,
+) -> Result<Created<MadeLiver>, Problem> {
     let person = app.people.sign_up(new.person()).await?;
     let display_name = person.account.display_name.clone();
     let liver_id = app.people.add_liver(&person.account.id, &display_name).await?;

@@ -214,9 +214,8 @@ impl From<PeopleError> for Problem {
             PeopleError::WrongCredentials => Self::new(Kind::WrongCredentials, "check both and try again"),
             PeopleError::Invalid(detail) => Self::invalid(detail),
             PeopleError::NotFound => Self::not_found("person, brand or key"),
-            PeopleError::Busy => {
-                Self::new(Kind::Unavailable, "too many people sign in at this moment").retry_after_ms(UNAVAILABLE_RETRY_MS)
-            }
+            PeopleError::Busy => Self::new(Kind::Unavailable, "too many people sign in at this moment")
+                .retry_after_ms(UNAVAILABLE_RETRY_MS),
             PeopleError::Store(error) => error.into(),
         }
     }
@@ -229,10 +228,11 @@ impl From<CommerceError> for Problem {
             CommerceError::Invalid(detail) => Self::invalid(detail),
             CommerceError::NotFound(what) => Self::not_found(what),
             CommerceError::KeyReused => Self::new(Kind::IdempotencyKeyReused, "use a new key for another request"),
-            CommerceError::QueueFull { waiting } => {
-                Self::new(Kind::QueueFull, format!("{waiting} buyers are before you; retry with the same Idempotency-Key"))
-                    .retry_after_ms(QUEUE_RETRY_MS)
-            }
+            CommerceError::QueueFull { waiting } => Self::new(
+                Kind::QueueFull,
+                format!("{waiting} buyers are before you; retry with the same Idempotency-Key"),
+            )
+            .retry_after_ms(QUEUE_RETRY_MS),
             CommerceError::Unknown => {
                 Self::new(Kind::Unavailable, "one moment; retry with the same Idempotency-Key to learn what happened")
                     .retry_after_ms(UNAVAILABLE_RETRY_MS)

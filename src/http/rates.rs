@@ -71,7 +71,8 @@ impl Rates {
         }
         let key = crate::people::digest(&email.trim().to_lowercase());
         self.sign_ins.check_key(&key).map_err(|_| {
-            Problem::new(Kind::RateLimited, "too many sign-ins for this email address; wait a minute").retry_after_ms(60_000)
+            Problem::new(Kind::RateLimited, "too many sign-ins for this email address; wait a minute")
+                .retry_after_ms(60_000)
         })
     }
 

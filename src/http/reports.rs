@@ -96,5 +96,6 @@ async fn csv(
     app.people.note(&member.person().account.id, "report.export", brand.as_str(), "csv").await?;
     let file = app.reports.csv(&brand, period.window()?).await?;
     let name = format!("attachment; filename=\"hanamichi-{brand}.csv\"");
-    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)], file).into_response())
+    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)], file)
+        .into_response())
 }

@@ -82,7 +82,11 @@ async fn list(customer: Customer, State(app): State<App>, page: Page) -> Result<
 /// One of your purchases.
 #[utoipa::path(get, path = "/v1/purchases/{purchase}", tag = "shop", params(("purchase" = String, Path)),
     responses((status = 200, body = Purchase), (status = 404, body = Problem)))]
-async fn load(customer: Customer, State(app): State<App>, PathId(id): PathId<PurchaseId>) -> Result<Json<Purchase>, Problem> {
+async fn load(
+    customer: Customer,
+    State(app): State<App>,
+    PathId(id): PathId<PurchaseId>,
+) -> Result<Json<Purchase>, Problem> {
     Ok(Json(app.checkout.load(&customer.customer_id, &id).await?))
 }
 
@@ -108,13 +112,21 @@ async fn pay(
 /// Give held units back.
 #[utoipa::path(post, path = "/v1/purchases/{purchase}/cancel", tag = "shop", params(("purchase" = String, Path)),
     responses((status = 200, body = Purchase), (status = "4XX", body = Problem)))]
-async fn cancel(customer: Customer, State(app): State<App>, PathId(id): PathId<PurchaseId>) -> Result<Json<Purchase>, Problem> {
+async fn cancel(
+    customer: Customer,
+    State(app): State<App>,
+    PathId(id): PathId<PurchaseId>,
+) -> Result<Json<Purchase>, Problem> {
     Ok(Json(app.checkout.cancel(&customer.customer_id, &id).await?))
 }
 
 /// One of your orders.
 #[utoipa::path(get, path = "/v1/orders/{order}", tag = "shop", params(("order" = String, Path)),
     responses((status = 200, body = Order), (status = 404, body = Problem)))]
-async fn order(customer: Customer, State(app): State<App>, PathId(id): PathId<OrderId>) -> Result<Json<Order>, Problem> {
+async fn order(
+    customer: Customer,
+    State(app): State<App>,
+    PathId(id): PathId<OrderId>,
+) -> Result<Json<Order>, Problem> {
     Ok(Json(app.checkout.load_order(&customer.customer_id, &id).await?))
 }

@@ -79,7 +79,8 @@ async fn hub(
     PathId(live): PathId<LiveId>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let upgrade = upgrade.map_err(|_| Problem::invalid("this address speaks WebSocket; see proto/hanamichi/v1/hub.proto"))?;
+    let upgrade =
+        upgrade.map_err(|_| Problem::invalid("this address speaks WebSocket; see proto/hanamichi/v1/hub.proto"))?;
     admit(&app.lives, &live, person.map(visitor), upgrade).await
 }
 
@@ -99,7 +100,8 @@ async fn admit(
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES);
     // The library's own task ends at once; the connection lives on ours, which a stop waits for.
-    Ok(upgrade.on_upgrade(async move |socket| tasks.spawn("hub connection", Connection::new(socket, seat, lives).run())))
+    Ok(upgrade
+        .on_upgrade(async move |socket| tasks.spawn("hub connection", Connection::new(socket, seat, lives).run())))
 }
 
 /// JSON when nothing is asked for; of several, protobuf.

@@ -186,9 +186,7 @@ async fn replies_refusals_and_the_first_word() {
         guest.say(100 + id, Ask::React(wire::React { kind: "clap".into() })).await;
     }
     guest.until("sixty replies", |c| c.replies.len() == 61).await;
-    let limited = |r: &&wire::Reply| {
-        matches!(&r.result, Some(reply::Result::Problem(p)) if p.r#type == "/problems/rate-limited" && p.retry_after_ms > 0)
-    };
+    let limited = |r: &&wire::Reply| matches!(&r.result, Some(reply::Result::Problem(p)) if p.r#type == "/problems/rate-limited" && p.retry_after_ms > 0);
     assert!((10..=25).contains(&guest.replies.iter().filter(limited).count()));
 }
 

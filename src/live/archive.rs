@@ -225,12 +225,7 @@ pub(super) async fn insert(
 }
 
 /// Writes what was decided for a live that this transaction has locked.
-pub(super) async fn update(
-    tx: &mut Tx,
-    live: &Live,
-    labels: &[LabelChange],
-    now: Millis,
-) -> Result<(), StoreError> {
+pub(super) async fn update(tx: &mut Tx, live: &Live, labels: &[LabelChange], now: Millis) -> Result<(), StoreError> {
     on!(&mut *tx, |conn| {
         sqlx::query(
             "UPDATE lives
@@ -310,7 +305,10 @@ pub(super) async fn is_stream_key(tx: &mut Tx, live: &LiveId, hash: &str) -> Res
 
 pub(super) async fn brand_exists(tx: &mut Tx, brand: &BrandId) -> Result<bool, StoreError> {
     let row = on!(tx, |conn| {
-        sqlx::query_as::<_, (i64,)>("SELECT CAST(1 AS BIGINT) FROM brands WHERE id = $1").bind(brand).fetch_optional(conn).await?
+        sqlx::query_as::<_, (i64,)>("SELECT CAST(1 AS BIGINT) FROM brands WHERE id = $1")
+            .bind(brand)
+            .fetch_optional(conn)
+            .await?
     });
     Ok(row.is_some())
 }

@@ -69,6 +69,9 @@ struct Slot {
     phase: Mutex<Phase>,
 }
 
+/// The personal lanes of one person's connections, by connection.
+type Lanes = Vec<(u64, Arc<Lane>)>;
+
 struct HubInner {
     db: Db,
     clock: Clock,
@@ -80,7 +83,7 @@ struct HubInner {
     touches: TouchSink,
     rooms: Mutex<HashMap<LiveId, Arc<Slot>>>,
     /// Connections by person, for what is only theirs.
-    people: Mutex<HashMap<CustomerId, Vec<(u64, Arc<Lane>)>>>,
+    people: Mutex<HashMap<CustomerId, Lanes>>,
     /// Whether there is a picture, of lives whose publisher has come. Not stored anywhere else.
     media: Mutex<HashMap<LiveId, String>>,
     /// Rooms whose sales figures have changed.

@@ -184,7 +184,7 @@ mod tests {
                         Read::UpToDate => prop_assert_eq!(seen, seq),
                         Read::Behind => {
                             // A snapshot at the head.
-                            prop_assert!(appended as usize > max_entries || appended * 40 > 400);
+                            prop_assert!(appended > max_entries as u64 || appended * 40 > 400);
                             (cursor, seen) = (log.end(), seq);
                         }
                         Read::Frames(read, next) => {

@@ -43,11 +43,7 @@ impl Mirror {
     pub fn fold(&mut self, frame: wire::ServerFrame) {
         match frame.body {
             Some(Body::Snapshot(snapshot)) => self.start_over(snapshot),
-            Some(Body::Resumed(resumed)) => {
-                if resumed.epoch != self.epoch || resumed.seq != self.seq {
-                    self.faults += 1;
-                }
-            }
+            Some(Body::Resumed(resumed)) if resumed.epoch != self.epoch || resumed.seq != self.seq => self.faults += 1,
             Some(Body::Batch(batch)) => self.fold_batch(batch),
             _ => {}
         }

@@ -40,7 +40,6 @@ pub use words::LineRefusal;
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use crate::{
     bus::{Bus, Relay},
     clock::{Clock, Millis},
@@ -49,6 +48,7 @@ use crate::{
     tasks::Tasks,
     wire,
 };
+use futures_util::future::BoxFuture;
 
 /// What can be refused here.
 #[derive(Debug, thiserror::Error)]

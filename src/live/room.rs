@@ -312,12 +312,16 @@ impl State {
         let mut pins: Vec<_> = self.pins.values().filter_map(|slot| slot.pin.clone()).collect();
         pins.sort_by(|a, b| (a.pinned_at_ms, &a.id).cmp(&(b.pinned_at_ms, &b.id)));
         let shown = self.questions.values().rev().filter(|q| q.state != "hidden");
-        let mut questions: Vec<_> =
-            shown.enumerate().filter(|(n, q)| *n < QUESTIONS_SHOWN || q.state == "answering").map(|(_, q)| q.clone()).collect();
+        let mut questions: Vec<_> = shown
+            .enumerate()
+            .filter(|(n, q)| *n < QUESTIONS_SHOWN || q.state == "answering")
+            .map(|(_, q)| q.clone())
+            .collect();
         questions.reverse();
         let mut stock: Vec<_> = self.shown_skus.iter().filter_map(|sku_id| self.stock.get(sku_id).cloned()).collect();
         stock.sort_by(|a, b| a.sku_id.cmp(&b.sku_id));
-        let reactions = self.reactions.iter().map(|(kind, total)| wire::ReactionCount { kind: kind.clone(), total: *total });
+        let reactions =
+            self.reactions.iter().map(|(kind, total)| wire::ReactionCount { kind: kind.clone(), total: *total });
         wire::Snapshot {
             live: Some(self.live.clone()),
             pins,

@@ -4,7 +4,13 @@ use super::*;
 use crate::live::mirror::Mirror;
 
 fn live(version: i64) -> wire::Live {
-    wire::Live { id: "live".into(), title: format!("title {version}"), state: "live".into(), version, ..wire::Live::default() }
+    wire::Live {
+        id: "live".into(),
+        title: format!("title {version}"),
+        state: "live".into(),
+        version,
+        ..wire::Live::default()
+    }
 }
 
 /// Any object at any version, its content a function of both: so "newest" is one thing.
@@ -51,7 +57,11 @@ fn question_news(n: u8, version: i64) -> News {
         version,
         ..wire::Question::default()
     };
-    if version % 2 == 0 && state != "hidden" { News::Question(question) } else { News::Ordered(Event::QuestionChanged(question)) }
+    if version % 2 == 0 && state != "hidden" {
+        News::Question(question)
+    } else {
+        News::Ordered(Event::QuestionChanged(question))
+    }
 }
 
 fn visible(state: &State) -> wire::Snapshot {
@@ -143,9 +153,16 @@ fn stock(sku: &str, available: i64, version: i64) -> wire::Stock {
 #[test]
 fn an_edge_is_told_in_order_and_a_number_as_state() {
     let mut state = pinned("a");
-    assert_eq!(state.apply(News::Stock(stock("a", 3, 1), StockEdge::None)), [Change::State(Value::Stock(stock("a", 3, 1)))]);
+    assert_eq!(
+        state.apply(News::Stock(stock("a", 3, 1), StockEdge::None)),
+        [Change::State(Value::Stock(stock("a", 3, 1)))]
+    );
     let sold_out = state.apply(News::Stock(stock("a", 0, 5), StockEdge::None));
-    assert_eq!(sold_out[0], Change::Ordered(Event::SoldOut(stock("a", 0, 5))), "even when the versions between are missing");
+    assert_eq!(
+        sold_out[0],
+        Change::Ordered(Event::SoldOut(stock("a", 0, 5))),
+        "even when the versions between are missing"
+    );
     assert!(state.apply(News::Stock(stock("a", 1, 4), StockEdge::None)).is_empty(), "an older number is no news");
     let restocked = state.apply(News::Stock(stock("a", 2, 6), StockEdge::Restocked));
     assert_eq!(restocked[0], Change::Ordered(Event::Restocked(stock("a", 2, 6))));

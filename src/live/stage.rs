@@ -123,7 +123,14 @@ pub(super) struct Stage {
 pub(super) struct Closed;
 
 impl Stage {
-    pub(super) fn new(live: LiveId, liver: LiverId, state: State, peak: i64, clock: Clock, gone: CancellationToken) -> Self {
+    pub(super) fn new(
+        live: LiveId,
+        liver: LiverId,
+        state: State,
+        peak: i64,
+        clock: Clock,
+        gone: CancellationToken,
+    ) -> Self {
         let now = clock.now();
         let inner = Inner {
             state,

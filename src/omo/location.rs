@@ -46,7 +46,9 @@ impl Location {
     pub(super) fn parse(new: NewLocation) -> Result<Self, OmoError> {
         let name = new.name.trim().to_owned();
         if name.is_empty() || name.chars().count() > MAX_TEXT_CHARS || new.address.chars().count() > MAX_TEXT_CHARS {
-            return Err(OmoError::Invalid(format!("name must have 1 to {MAX_TEXT_CHARS} characters, address at most as many")));
+            return Err(OmoError::Invalid(format!(
+                "name must have 1 to {MAX_TEXT_CHARS} characters, address at most as many"
+            )));
         }
         Ok(Self { id: LocationId::fresh(), kind: new.kind, name, address: new.address })
     }

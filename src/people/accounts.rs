@@ -126,14 +126,16 @@ pub(super) async fn insert(tx: &mut Tx, account: &Account, hash: &str, now: Mill
         return Err(PeopleError::EmailTaken);
     }
     let customer = CustomerId::fresh();
-    on!(tx, |conn| sqlx::query("INSERT INTO customers (id, display_name, demo, created_at_ms) VALUES ($1, $2, $3, $4)")
-        .bind(&customer)
-        .bind(&account.display_name)
-        .bind(account.demo)
-        .bind(now)
-        .execute(conn)
-        .await
-        .map(drop))
+    on!(tx, |conn| sqlx::query(
+        "INSERT INTO customers (id, display_name, demo, created_at_ms) VALUES ($1, $2, $3, $4)"
+    )
+    .bind(&customer)
+    .bind(&account.display_name)
+    .bind(account.demo)
+    .bind(now)
+    .execute(conn)
+    .await
+    .map(drop))
     .map_err(StoreError::from)?;
     const LINK: &str = "
         INSERT INTO identities (kind, value, customer_id, linked_at_ms)
@@ -190,7 +192,13 @@ pub async fn load_person(tx: &mut Tx, id: &AccountId) -> Result<Option<Person>, 
     Ok(Some(person))
 }
 
-pub(super) async fn grant(tx: &mut Tx, account: &AccountId, role: &str, subject: &str, now: Millis) -> Result<(), StoreError> {
+pub(super) async fn grant(
+    tx: &mut Tx,
+    account: &AccountId,
+    role: &str,
+    subject: &str,
+    now: Millis,
+) -> Result<(), StoreError> {
     const GRANT: &str = "
         INSERT INTO grants (account_id, role, subject_id, granted_at_ms)
         VALUES ($1, $2, $3, $4)
@@ -224,7 +232,12 @@ pub async fn find_brand(tx: &mut Tx, id: &BrandId) -> Result<Option<Brand>, Stor
     Ok(on!(tx, |conn| sqlx::query_as::<_, Brand>(FIND).bind(id).fetch_optional(conn).await?))
 }
 
-pub(super) async fn insert_liver(tx: &mut Tx, account: &AccountId, name: &str, now: Millis) -> Result<LiverId, StoreError> {
+pub(super) async fn insert_liver(
+    tx: &mut Tx,
+    account: &AccountId,
+    name: &str,
+    now: Millis,
+) -> Result<LiverId, StoreError> {
     const INSERT: &str = "
         INSERT INTO livers (id, account_id, display_name, created_at_ms)
         VALUES ($1, $2, $3, $4)
@@ -254,7 +267,9 @@ pub async fn find_liver(tx: &mut Tx, id: &LiverId) -> Result<Option<Liver>, Stor
 /// # Errors
 /// The database's.
 pub async fn find_customer_name(tx: &mut Tx, id: &CustomerId) -> Result<Option<String>, StoreError> {
-    let row: Option<(String,)> =
-        on!(tx, |conn| sqlx::query_as("SELECT display_name FROM customers WHERE id = $1").bind(id).fetch_optional(conn).await?);
+    let row: Option<(String,)> = on!(tx, |conn| sqlx::query_as("SELECT display_name FROM customers WHERE id = $1")
+        .bind(id)
+        .fetch_optional(conn)
+        .await?);
     Ok(row.map(|(name,)| name))
 }

@@ -7,7 +7,9 @@ mod audit;
 mod passwords;
 mod sessions;
 
-pub use accounts::{Account, Brand, Liver, NewBrand, NewPerson, Person, find_brand, find_customer_name, find_liver, load_person};
+pub use accounts::{
+    Account, Brand, Liver, NewBrand, NewPerson, Person, find_brand, find_customer_name, find_liver, load_person,
+};
 pub use passwords::PasswordTooShort;
 pub(crate) use passwords::digest;
 pub use sessions::{ApiKey, SESSION_TTL};
@@ -56,7 +58,8 @@ const MAX_EMAIL_BYTES: usize = 254;
 
 fn check_email(email: &str) -> Result<String, PeopleError> {
     let email = email.trim().to_lowercase();
-    let well_formed = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.len() > 2 && !host.contains('@'));
+    let well_formed =
+        email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.len() > 2 && !host.contains('@'));
     if !well_formed || email.len() > MAX_EMAIL_BYTES || email.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(PeopleError::Invalid("email is not an email address".to_owned()));
     }
@@ -294,7 +297,13 @@ impl People {
     ///
     /// # Errors
     /// The database's.
-    pub async fn note(&self, by: &AccountId, action: &'static str, subject: &str, detail: &str) -> Result<(), PeopleError> {
+    pub async fn note(
+        &self,
+        by: &AccountId,
+        action: &'static str,
+        subject: &str,
+        detail: &str,
+    ) -> Result<(), PeopleError> {
         let mut tx = self.db.write("audit").await?;
         audit::insert(&mut tx, by, action, subject, detail, self.clock.now()).await?;
         tx.commit().await?;

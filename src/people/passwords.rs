@@ -6,9 +6,7 @@
 
 use std::sync::Arc;
 
-use argon2::{
-    Argon2, PasswordHash, PasswordHasher, PasswordVerifier,
-};
+use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
@@ -16,8 +14,8 @@ use super::PeopleError;
 
 /// Passwords hashed at the same time; each takes about 20 ms and 19 MiB.
 const MAX_HASHING: usize = 2;
-/// Callers that may wait for one of those places; more are told to come back.
-const MAX_WAITING: usize = 64;
+/// Callers that may wait for one of those places (some 10 s of work); more are told to come back.
+const MAX_WAITING: usize = 1_024;
 /// Shortest password (NIST SP 800-63B).
 const MIN_PASSWORD_CHARS: usize = 8;
 /// Longest: hashing time must not depend on what is sent.

@@ -29,7 +29,8 @@ pub struct ApiKey {
 }
 
 pub(super) async fn open(tx: &mut Tx, digest: &str, account: &AccountId, now: Millis) -> Result<(), StoreError> {
-    const OPEN: &str = "INSERT INTO sessions (token_hash, account_id, created_at_ms, expires_at_ms) VALUES ($1, $2, $3, $4)";
+    const OPEN: &str =
+        "INSERT INTO sessions (token_hash, account_id, created_at_ms, expires_at_ms) VALUES ($1, $2, $3, $4)";
     on!(tx, |conn| sqlx::query(OPEN)
         .bind(digest)
         .bind(account)
@@ -43,21 +44,35 @@ pub(super) async fn open(tx: &mut Tx, digest: &str, account: &AccountId, now: Mi
 
 pub(super) async fn find(tx: &mut Tx, digest: &str, now: Millis) -> Result<Option<AccountId>, StoreError> {
     const FIND: &str = "SELECT account_id FROM sessions WHERE token_hash = $1 AND expires_at_ms > $2";
-    let row: Option<(AccountId,)> = on!(tx, |conn| sqlx::query_as(FIND).bind(digest).bind(now).fetch_optional(conn).await?);
+    let row: Option<(AccountId,)> =
+        on!(tx, |conn| sqlx::query_as(FIND).bind(digest).bind(now).fetch_optional(conn).await?);
     Ok(row.map(|(id,)| id))
 }
 
 pub(super) async fn close(tx: &mut Tx, digest: &str) -> Result<(), StoreError> {
-    on!(tx, |conn| sqlx::query("DELETE FROM sessions WHERE token_hash = $1").bind(digest).execute(conn).await.map(drop))?;
+    on!(tx, |conn| sqlx::query("DELETE FROM sessions WHERE token_hash = $1")
+        .bind(digest)
+        .execute(conn)
+        .await
+        .map(drop))?;
     Ok(())
 }
 
 pub(super) async fn sweep(tx: &mut Tx, now: Millis) -> Result<(), StoreError> {
-    on!(tx, |conn| sqlx::query("DELETE FROM sessions WHERE expires_at_ms <= $1").bind(now).execute(conn).await.map(drop))?;
+    on!(tx, |conn| sqlx::query("DELETE FROM sessions WHERE expires_at_ms <= $1")
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(drop))?;
     Ok(())
 }
 
-pub(super) async fn insert_api_key(tx: &mut Tx, account: &AccountId, key: &ApiKey, digest: &str) -> Result<(), PeopleError> {
+pub(super) async fn insert_api_key(
+    tx: &mut Tx,
+    account: &AccountId,
+    key: &ApiKey,
+    digest: &str,
+) -> Result<(), PeopleError> {
     const INSERT: &str = "
         INSERT INTO api_keys (id, account_id, label, key_hash, created_at_ms)
         SELECT $1, $2, $3, $4, $5
@@ -94,7 +109,12 @@ pub(super) async fn list_api_keys(tx: &mut Tx, account: &AccountId) -> Result<Ve
     Ok(on!(tx, |conn| sqlx::query_as::<_, ApiKey>(LIST).bind(account).fetch_all(conn).await?))
 }
 
-pub(super) async fn revoke_api_key(tx: &mut Tx, account: &AccountId, key: &ApiKeyId, now: Millis) -> Result<bool, StoreError> {
+pub(super) async fn revoke_api_key(
+    tx: &mut Tx,
+    account: &AccountId,
+    key: &ApiKeyId,
+    now: Millis,
+) -> Result<bool, StoreError> {
     const REVOKE: &str = "
         UPDATE api_keys SET revoked_at_ms = $3
         WHERE account_id = $1 AND id = $2 AND revoked_at_ms IS NULL";

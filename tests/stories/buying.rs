@@ -26,7 +26,10 @@ both_databases!(a_viewer_buys_in_two_taps_and_the_stock_falls, async |engine: En
     assert_eq!(order["lines"][0]["unit_price_minor"], 900);
     assert_eq!(sale.available().await, 8);
     let stranger = Actor::sign_up(&house.base(), "他人").await;
-    assert_eq!(stranger.get(&format!("/v1/purchases/{}", paid["id"].as_str().expect("id"))).await.refused(), "not-found");
+    assert_eq!(
+        stranger.get(&format!("/v1/purchases/{}", paid["id"].as_str().expect("id"))).await.refused(),
+        "not-found"
+    );
     assert_eq!(stranger.get(&format!("/v1/orders/{}", order["id"].as_str().expect("id"))).await.refused(), "not-found");
     assert_eq!(Books::check(&house.database.url).await.orders, 1);
 });
@@ -74,15 +77,21 @@ both_databases!(held_units_can_be_paid_or_given_back_once, async |engine: Engine
     let house = House::open(engine).await;
     let sale = Sale::open(&house, Plan { units: 2, ..Plan::default() }).await;
     let viewer = Actor::sign_up(&house.base(), "めい").await;
-    let (one, two) = (viewer.buy(&sale.offer, 1, None).await.expect(201), viewer.buy(&sale.offer, 1, None).await.expect(201));
-    let path = |purchase: &serde_json::Value, verb: &str| format!("/v1/purchases/{}/{verb}", purchase["id"].as_str().expect("id"));
+    let (one, two) =
+        (viewer.buy(&sale.offer, 1, None).await.expect(201), viewer.buy(&sale.offer, 1, None).await.expect(201));
+    let path = |purchase: &serde_json::Value, verb: &str| {
+        format!("/v1/purchases/{}/{verb}", purchase["id"].as_str().expect("id"))
+    };
     let paying = viewer.post(&path(&one, "pay"), json!({ "payment_method": "sandbox_card" })).await.expect(200);
     assert!(["paying", "authorized"].contains(&paying["state"].as_str().expect("a state")));
     viewer.until(&one, "authorized").await;
     assert_eq!(viewer.post(&path(&one, "cancel"), json!({})).await.refused(), "conflict");
     viewer.post(&path(&two, "cancel"), json!({})).await.expect(200);
     viewer.post(&path(&two, "cancel"), json!({})).await.expect(200);
-    assert_eq!(viewer.post(&path(&two, "pay"), json!({ "payment_method": "sandbox_card" })).await.refused(), "purchase-not-payable");
+    assert_eq!(
+        viewer.post(&path(&two, "pay"), json!({ "payment_method": "sandbox_card" })).await.refused(),
+        "purchase-not-payable"
+    );
     assert_eq!(sale.available().await, 1, "given back once");
 });
 
@@ -150,7 +159,11 @@ both_databases!(a_till_sale_moves_the_same_stock_once_a_key, async |engine: Engi
     let viewer = Actor::sign_up(&house.base(), "最後").await;
     viewer.buy(&sale.offer, 1, None).await.expect(201);
     let too_many = json!({ "sku_id": sale.sku, "location_id": sale.warehouse, "delta": -1, "reason": "till_sale" });
-    assert_eq!(sale.brand.post("/v1/stock/adjustments", too_many).await.refused(), "conflict", "the last unit is promised");
+    assert_eq!(
+        sale.brand.post("/v1/stock/adjustments", too_many).await.refused(),
+        "conflict",
+        "the last unit is promised"
+    );
     Books::check(&house.database.url).await;
 });
 

@@ -64,10 +64,13 @@ fn free_port() -> u16 {
 async fn tap(buyer: &Actor, key: &str, wish: &Value) -> Value {
     let tapping = async {
         loop {
-            let request = buyer.request(reqwest::Method::POST, "/v1/purchases").header("idempotency-key", key).json(wish);
+            let request =
+                buyer.request(reqwest::Method::POST, "/v1/purchases").header("idempotency-key", key).json(wish);
             match request.send().await {
                 Ok(answer) if answer.status() == 201 => return answer.json().await.unwrap_or(Value::Null),
-                Ok(answer) if answer.status().is_client_error() => panic!("refused: {}", answer.text().await.unwrap_or_default()),
+                Ok(answer) if answer.status().is_client_error() => {
+                    panic!("refused: {}", answer.text().await.unwrap_or_default())
+                }
                 _ => tokio::time::sleep(Duration::from_millis(40)).await,
             }
         }
@@ -90,7 +93,9 @@ both_databases!(killed_while_selling_it_forgets_no_answer_and_sells_nothing_twic
     for buyer in buyers {
         let (answered, going_on, offer) = (answered.clone(), going_on.clone(), sale.offer.clone());
         selling.spawn(async move {
-            while going_on.load(Ordering::Relaxed) == 1 && answered.lock().len() < usize::try_from(UNITS).expect("positive") - BUYERS {
+            while going_on.load(Ordering::Relaxed) == 1
+                && answered.lock().len() < usize::try_from(UNITS).expect("positive") - BUYERS
+            {
                 let key = fresh_name();
                 let wish = json!({ "offer_id": offer, "qty": 1, "payment_method": "sandbox_card" });
                 let purchase = tap(&buyer, &key, &wish).await;

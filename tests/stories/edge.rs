@@ -12,23 +12,41 @@ both_databases!(rubbish_gets_a_problem_and_harms_nothing, async |engine: Engine|
     let sale = Sale::open(&house, Plan::default()).await;
     let viewer = Actor::sign_up(&house.base(), "ゆい").await;
     let raw = |body: &'static str, kind: &'static str| {
-        let request = viewer.request(reqwest::Method::POST, "/v1/purchases").header("idempotency-key", "k").header("content-type", kind);
+        let request = viewer
+            .request(reqwest::Method::POST, "/v1/purchases")
+            .header("idempotency-key", "k")
+            .header("content-type", kind);
         viewer.send(request.body(body))
     };
     assert_eq!(raw("{", "application/json").await.refused(), "invalid-input");
     assert_eq!(raw("{}", "application/json").await.refused(), "invalid-input");
     assert_eq!(raw("{}", "text/plain").await.refused(), "unsupported-content-type");
-    for (qty, offer) in [(0, sale.offer.as_str()), (100, sale.offer.as_str()), (1, "ofr_nothing"), (1, sale.live.as_str())] {
-        let answer = viewer.post_with_key("/v1/purchases", &fresh_name(), json!({ "offer_id": offer, "qty": qty })).await;
+    for (qty, offer) in
+        [(0, sale.offer.as_str()), (100, sale.offer.as_str()), (1, "ofr_nothing"), (1, sale.live.as_str())]
+    {
+        let answer =
+            viewer.post_with_key("/v1/purchases", &fresh_name(), json!({ "offer_id": offer, "qty": qty })).await;
         assert_eq!(answer.refused(), "invalid-input", "{qty} {offer}");
     }
     let unknown = json!({ "offer_id": sale.offer, "qty": 1, "quantity": 2 });
-    assert_eq!(viewer.post_with_key("/v1/purchases", &fresh_name(), unknown).await.refused(), "invalid-input", "unknown field");
+    assert_eq!(
+        viewer.post_with_key("/v1/purchases", &fresh_name(), unknown).await.refused(),
+        "invalid-input",
+        "unknown field"
+    );
     let long = "あ".repeat(200_000);
-    assert_eq!(viewer.post(&format!("/v1/lives/{}/chat", sale.live), json!({ "text": long })).await.refused(), "too-large");
+    assert_eq!(
+        viewer.post(&format!("/v1/lives/{}/chat", sale.live), json!({ "text": long })).await.refused(),
+        "too-large"
+    );
     let polite = "あ".repeat(201);
-    assert_eq!(viewer.post(&format!("/v1/lives/{}/chat", sale.live), json!({ "text": polite })).await.refused(), "invalid-input");
-    for path in ["/v1/lives/x", "/v1/lives/live_0", "/v1/nothing", "/nothing", "/v1/purchases/pur_1", "/v1/orders/ord_x"] {
+    assert_eq!(
+        viewer.post(&format!("/v1/lives/{}/chat", sale.live), json!({ "text": polite })).await.refused(),
+        "invalid-input"
+    );
+    for path in
+        ["/v1/lives/x", "/v1/lives/live_0", "/v1/nothing", "/nothing", "/v1/purchases/pur_1", "/v1/orders/ord_x"]
+    {
         assert_eq!(viewer.get(path).await.refused(), "not-found", "{path}");
     }
     assert_eq!(viewer.delete("/v1/me").await.refused(), "method-not-allowed");
@@ -54,12 +72,17 @@ both_databases!(who_may_not_is_told_so, async |engine: Engine| {
     assert_eq!(guest.post("/v1/demo/sign-in", json!({ "role": "operator" })).await.refused(), "not-found");
 
     let foreign = viewer.request(reqwest::Method::POST, &chat).header("origin", "https://evil.example");
-    assert_eq!(viewer.send(foreign.json(&json!({ "text": "x" }))).await.refused(), "forbidden", "a page of another site");
+    assert_eq!(
+        viewer.send(foreign.json(&json!({ "text": "x" }))).await.refused(),
+        "forbidden",
+        "a page of another site"
+    );
     let own = viewer.request(reqwest::Method::POST, &chat).header("origin", house.base());
     viewer.send(own.json(&json!({ "text": "こんにちは" }))).await.expect(201);
 
     let key = viewer.post("/v1/api-keys", json!({ "label": "till" })).await.expect(201);
-    let bearer = |key: &str| guest.request(reqwest::Method::GET, "/v1/me").header("authorization", format!("Bearer {key}"));
+    let bearer =
+        |key: &str| guest.request(reqwest::Method::GET, "/v1/me").header("authorization", format!("Bearer {key}"));
     let text = key["key"].as_str().expect("shown once");
     assert_eq!(guest.send(bearer(text)).await.expect(200)["account_id"], viewer.me["account_id"]);
     viewer.delete(&format!("/v1/api-keys/{}", key["id"].as_str().expect("id"))).await.expect(204);

@@ -75,12 +75,17 @@ impl Database {
             Engine::Postgres => {
                 // Set by pg_virtualenv, which `make test` runs the stories under.
                 let var = |name: &str| {
-                    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the stories with `make test`"))
+                    std::env::var(name)
+                        .unwrap_or_else(|_| panic!("{name} is not set: run the stories with `make test`"))
                 };
-                let server = format!("postgres://{}:{}@{}:{}", var("PGUSER"), var("PGPASSWORD"), var("PGHOST"), var("PGPORT"));
+                let server =
+                    format!("postgres://{}:{}@{}:{}", var("PGUSER"), var("PGPASSWORD"), var("PGHOST"), var("PGPORT"));
                 let name = fresh_name();
                 let pool = sqlx::PgPool::connect(&format!("{server}/postgres")).await.expect("PostgreSQL answers");
-                sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&pool).await.expect("a fresh database");
+                sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+                    .execute(&pool)
+                    .await
+                    .expect("a fresh database");
                 pool.close().await;
                 Self { url: format!("{server}/{name}"), _folder: None }
             }
@@ -187,7 +192,8 @@ impl Actor {
         let http = reqwest::Client::new();
         let answer = http.post(format!("{base}{path}")).json(&body).send().await.expect("the server answers");
         assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap_or_default());
-        let cookie = answer.headers()["set-cookie"].to_str().expect("text").split(';').next().expect("a pair").to_owned();
+        let cookie =
+            answer.headers()["set-cookie"].to_str().expect("text").split(';').next().expect("a pair").to_owned();
         let me = answer.json().await.expect("JSON");
         Self { http, base: base.to_owned(), cookie, me }
     }
@@ -209,7 +215,8 @@ impl Actor {
         let answer = request.send().await.expect("the server answers");
         let status = answer.status().as_u16();
         let text = answer.text().await.expect("a body");
-        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
+        let body =
+            if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
         Answer { status, body }
     }
 
@@ -253,7 +260,9 @@ impl Actor {
         });
         match waited.await {
             Ok(purchase) => purchase,
-            Err(_) => panic!("{id} did not become {state}: {}", self.get(&format!("/v1/purchases/{id}")).await.body),
+            Err(_elapsed) => {
+                panic!("{id} did not become {state}: {}", self.get(&format!("/v1/purchases/{id}")).await.body)
+            }
         }
     }
 }
@@ -268,7 +277,6 @@ pub struct Sale {
     pub product: Value,
     pub sku: String,
     pub warehouse: String,
-    pub pin: Value,
     pub offer: String,
 }
 
@@ -297,7 +305,8 @@ impl Sale {
         let operator = Actor::sign_in(base, OPERATOR).await;
         let (brand, brand_id) = add_brand(&operator, "花見堂").await;
         let liver = add_liver(&operator, "さくら").await;
-        let warehouse = operator.post("/v1/locations", json!({ "kind": "warehouse", "name": "川口倉庫" })).await.expect(201);
+        let warehouse =
+            operator.post("/v1/locations", json!({ "kind": "warehouse", "name": "川口倉庫" })).await.expect(201);
         let warehouse = text(&warehouse, "id");
         let new = json!({ "title": "花見団子", "skus": [{ "price_minor": plan.price, "tax_rate_bp": 800 }] });
         let product = brand.post(&format!("/v1/brands/{brand_id}/products"), new).await.expect(201);
@@ -317,7 +326,7 @@ impl Sale {
         }
         let pin = liver.post(&format!("/v1/lives/{live}/pins"), wish).await.expect(201);
         let offer = text(&pin["offers"][0], "id");
-        Self { operator, brand, brand_id, liver, live, product, sku, warehouse, pin, offer }
+        Self { operator, brand, brand_id, liver, live, product, sku, warehouse, offer }
     }
 
     pub async fn available(&self) -> i64 {
@@ -341,7 +350,10 @@ pub async fn add_brand(operator: &Actor, name: &str) -> (Actor, String) {
 
 pub async fn add_liver(operator: &Actor, name: &str) -> Actor {
     let email = format!("{}@test.example", fresh_name());
-    operator.post("/v1/livers", json!({ "email": email, "password": PASSWORD, "display_name": name })).await.expect(201);
+    operator
+        .post("/v1/livers", json!({ "email": email, "password": PASSWORD, "display_name": name }))
+        .await
+        .expect(201);
     Actor::sign_in(&operator.base, &email).await
 }
 
@@ -369,7 +381,8 @@ impl Books {
         const CREDITS: &str = "SELECT COUNT(*) FROM credits";
         const LINES: &str = "SELECT CAST(COALESCE(SUM(amount_minor), 0) AS BIGINT) FROM order_lines";
         const BASE: &str = "SELECT CAST(COALESCE(SUM(base_minor), 0) AS BIGINT) FROM credits";
-        const SOLD: &str = "SELECT CAST(COALESCE(-SUM(on_hand_delta), 0) AS BIGINT) FROM stock_entries WHERE kind = 'sell'";
+        const SOLD: &str =
+            "SELECT CAST(COALESCE(-SUM(on_hand_delta), 0) AS BIGINT) FROM stock_entries WHERE kind = 'sell'";
         const LINE_UNITS: &str = "SELECT CAST(COALESCE(SUM(qty), 0) AS BIGINT) FROM order_lines";
         const MONEY: &str = "SELECT COUNT(*) FROM sandbox_payments WHERE state = 'authorized'";
         let db = Db::connect(url).await.expect("the database opens");
@@ -381,7 +394,8 @@ impl Books {
         }
         drop(tx);
         db.close().await;
-        let [unexplained, held, promised, paid, orders, credits, lines, base, sold, line_units, money] = numbers[..] else {
+        let [unexplained, held, promised, paid, orders, credits, lines, base, sold, line_units, money] = numbers[..]
+        else {
             unreachable!("one number a query")
         };
         assert_eq!(unexplained, 0, "every unit is explained by the ledger");

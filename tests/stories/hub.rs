@@ -99,7 +99,10 @@ both_databases!(a_question_is_asked_upvoted_and_answered_on_air, async |engine: 
     for (verb, state) in [("answering", "answering"), ("answered", "answered")] {
         sale.liver.post(&format!("/v1/questions/{id}/{verb}"), json!({})).await.expect(200);
         let heard = |f: &Value| {
-            ordered(f).iter().any(|o| o["questionChanged"]["id"] == json!(id) && o["questionChanged"]["state"] == state).then_some(())
+            ordered(f)
+                .iter()
+                .any(|o| o["questionChanged"]["id"] == json!(id) && o["questionChanged"]["state"] == state)
+                .then_some(())
         };
         watching.until(state, heard).await;
     }
@@ -127,11 +130,12 @@ both_databases!(a_purchase_is_told_to_its_buyer_and_its_stock_to_all, async |eng
     })
     .await;
     assert!(versions.is_sorted(), "{versions:?}");
-    other.until("sold out", |f| {
-        assert!(f["personal"]["purchase"].is_null(), "another's purchase is not told");
-        ordered(f).iter().any(|o| o["soldOut"]["skuId"] == json!(sale.sku)).then_some(())
-    })
-    .await;
+    other
+        .until("sold out", |f| {
+            assert!(f["personal"]["purchase"].is_null(), "another's purchase is not told");
+            ordered(f).iter().any(|o| o["soldOut"]["skuId"] == json!(sale.sku)).then_some(())
+        })
+        .await;
     studio.until("the sale", |f| (f["personal"]["sales"]["orders"] == "1").then_some(())).await;
 });
 
@@ -157,7 +161,10 @@ both_databases!(a_cut_connection_resumes_and_misses_and_repeats_nothing, async |
     let mut prices = BTreeSet::new();
     while prices.len() < CHANGES {
         let frame = socket.next().await.expect("the hub goes on");
-        assert!(frame["snapshot"].is_null() || seen.is_empty() && frame["snapshot"]["seq"] == json!(from.to_string()), "no jump");
+        assert!(
+            frame["snapshot"].is_null() || seen.is_empty() && frame["snapshot"]["seq"] == json!(from.to_string()),
+            "no jump"
+        );
         for event in ordered(&frame) {
             seen.push(number(&event["seq"]));
             if let Some(price) = event["pinned"]["offers"][0]["priceMinor"].as_str() {

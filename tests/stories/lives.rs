@@ -31,7 +31,10 @@ both_databases!(a_live_goes_one_way_and_belongs_to_its_liver, async |engine: Eng
     let rival = add_liver(&sale.operator, "蓮").await;
     assert_eq!(rival.post(&format!("{path}/end"), json!({})).await.refused(), "forbidden");
     assert_eq!(rival.post(&format!("{path}/stream-key"), json!({})).await.refused(), "forbidden");
-    assert_eq!(rival.post(&format!("{path}/pins"), json!({ "product_id": sale.product["id"] })).await.refused(), "forbidden");
+    assert_eq!(
+        rival.post(&format!("{path}/pins"), json!({ "product_id": sale.product["id"] })).await.refused(),
+        "forbidden"
+    );
     assert_eq!(sale.liver.post(&format!("{path}/start"), json!({})).await.refused(), "live-not-scheduled");
     sale.liver.post(&format!("{path}/end"), json!({})).await.expect(200);
     assert_eq!(sale.liver.post(&format!("{path}/end"), json!({})).await.refused(), "live-ended");
@@ -43,7 +46,8 @@ both_databases!(what_was_live_before_a_restart_is_live_after_it, async |engine: 
     let house = House::open(engine).await;
     let sale = Sale::open(&house, Plan::default()).await;
     let viewer = Actor::sign_up(&house.base(), "ゆい").await;
-    let asked = viewer.post(&format!("/v1/lives/{}/questions", sale.live), json!({ "text": "賞味期限は？" })).await.expect(201);
+    let asked =
+        viewer.post(&format!("/v1/lives/{}/questions", sale.live), json!({ "text": "賞味期限は？" })).await.expect(201);
     sale.liver.post(&format!("/v1/questions/{}/answering", text(&asked, "id")), json!({})).await.expect(200);
     let (live, sku) = (sale.live.clone(), sale.sku.clone());
     let house = house.reopen().await;

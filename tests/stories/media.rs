@@ -49,7 +49,9 @@ async fn a_stranger_publishes_nothing() {
     let house = House::open(Engine::Sqlite).await;
     let sale = Sale::open(&house, Plan::default()).await;
     let path = format!("/v1/lives/{}/whip", sale.live);
-    let offer = |actor: &Actor| actor.request(reqwest::Method::POST, &path).header("content-type", "application/sdp").body("v=0");
+    let offer = |actor: &Actor| {
+        actor.request(reqwest::Method::POST, &path).header("content-type", "application/sdp").body("v=0")
+    };
     let (guest, viewer) = (Actor::guest(&house.base()), Actor::sign_up(&house.base(), "ゆい").await);
     assert_eq!(guest.send(offer(&guest)).await.refused(), "not-signed-in");
     assert_eq!(viewer.send(offer(&viewer)).await.refused(), "forbidden");

@@ -25,8 +25,12 @@ both_databases!(a_brand_reads_its_credits_down_to_the_line, async |engine: Engin
     assert_eq!(totals["commission_minor"], 598);
     assert_eq!(report["rows"][0]["live_id"], sale.live);
     assert_eq!(report["rows"][0]["liver_name"], "さくら");
-    let fields: Vec<_> = report["definitions"].as_array().expect("definitions").iter().map(|d| d["name"].clone()).collect();
-    assert!(totals.as_object().expect("totals").keys().all(|key| fields.contains(&json!(key))), "every figure is defined");
+    let fields: Vec<_> =
+        report["definitions"].as_array().expect("definitions").iter().map(|d| d["name"].clone()).collect();
+    assert!(
+        totals.as_object().expect("totals").keys().all(|key| fields.contains(&json!(key))),
+        "every figure is defined"
+    );
 
     let first = sale.brand.get(&format!("{path}/lines?limit=1")).await.expect(200);
     let cursor = first["next_cursor"].as_str().expect("there is more");
@@ -39,9 +43,12 @@ both_databases!(a_brand_reads_its_credits_down_to_the_line, async |engine: Engin
     let csv = sale.brand.get(&format!("{path}.csv")).await.expect(200);
     let csv = csv.as_str().expect("text");
     assert!(csv.starts_with('\u{feff}') && csv.contains("\r\n"), "a spreadsheet reads it as UTF-8");
-    let column = |name: &str| csv.trim_start_matches('\u{feff}').lines().next().expect("a header").split(',').position(|c| c == name);
+    let column = |name: &str| {
+        csv.trim_start_matches('\u{feff}').lines().next().expect("a header").split(',').position(|c| c == name)
+    };
     let sales = column("credited_sales_jpy").expect("a column");
-    let csv_sum: i64 = csv.lines().skip(1).map(|l| l.split(',').nth(sales).expect("a cell").parse::<i64>().expect("yen")).sum();
+    let csv_sum: i64 =
+        csv.lines().skip(1).map(|l| l.split(',').nth(sales).expect("a cell").parse::<i64>().expect("yen")).sum();
     assert_eq!(csv_sum, 3_996);
 
     let past = sale.brand.get(&format!("{path}?to_ms=1000")).await.expect(200);

@@ -77,7 +77,9 @@ impl Sandbox {
 }
 
 async fn load_state(tx: &mut Tx, key: &str) -> Result<String, StoreError> {
-    let (state,): (String,) =
-        on!(tx, |conn| sqlx::query_as("SELECT state FROM sandbox_payments WHERE key = $1").bind(key).fetch_one(conn).await?);
+    let (state,): (String,) = on!(tx, |conn| sqlx::query_as("SELECT state FROM sandbox_payments WHERE key = $1")
+        .bind(key)
+        .fetch_one(conn)
+        .await?);
     Ok(state)
 }
