@@ -258,12 +258,10 @@ impl Actor {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
-        match waited.await {
-            Ok(purchase) => purchase,
-            Err(_elapsed) => {
-                panic!("{id} did not become {state}: {}", self.get(&format!("/v1/purchases/{id}")).await.body)
-            }
+        if let Ok(purchase) = waited.await {
+            return purchase;
         }
+        panic!("{id} did not become {state}: {}", self.get(&format!("/v1/purchases/{id}")).await.body);
     }
 }
 
