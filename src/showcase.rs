@@ -9,11 +9,11 @@ use std::{collections::HashMap, time::Duration};
 use futures_util::future::BoxFuture;
 
 use crate::{
-    bus::{self, Fact, Relay},
+    bus::{self, Fact, Relay, StockEdge},
     clock::{Clock, Millis},
     commerce::{self, Offer, Product, StockLevel, Terms},
     ids::{LiveId, LiverId, PinId, ProductId, SkuId},
-    live::{self, Live, LiveError, Pin, Shown, StockEdge},
+    live::{self, Live, LiveError, Pin, Shown},
     store::{Db, StoreError, Tx},
     wire::{self, ordered::Event},
 };

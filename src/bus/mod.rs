@@ -17,9 +17,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{CustomerId, LiveId},
-    live::StockEdge,
     wire,
 };
+
+/// The edge a stock number crossed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StockEdge {
+    /// Neither.
+    None,
+    /// It became 0.
+    SoldOut,
+    /// It rose from 0.
+    Restocked,
+}
 
 /// Something that is true and that others should hear.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

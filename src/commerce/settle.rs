@@ -20,10 +20,9 @@ use super::{
 };
 use crate::{
     attribution::{self, SoldLine},
-    bus::{self, Fact},
+    bus::{self, Fact, StockEdge},
     clock::Millis,
     ids::{OrderId, OrderLineId, PurchaseId, SkuId},
-    live::StockEdge,
     money::Money,
     store::{Db, StoreError, Tx},
     wire,

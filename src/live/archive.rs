@@ -312,3 +312,15 @@ pub(super) async fn brand_exists(tx: &mut Tx, brand: &BrandId) -> Result<bool, S
     });
     Ok(row.is_some())
 }
+
+/// Keeps the most who ever watched at once.
+pub(super) async fn raise_peak(tx: &mut Tx, live: &LiveId, viewers: i64) -> Result<(), StoreError> {
+    on!(tx, |conn| {
+        sqlx::query("UPDATE lives SET peak_viewers = $2 WHERE id = $1 AND peak_viewers < $2")
+            .bind(live)
+            .bind(viewers)
+            .execute(conn)
+            .await?;
+    });
+    Ok(())
+}

@@ -33,7 +33,6 @@ pub use mirror::Mirror;
 pub use pins::{Pin, end as end_pin, put as put_pin, shown as shown_pins};
 pub use questions::{Move, QuestionRefusal, State as QuestionState};
 pub use rate::Bucket;
-pub use room::StockEdge;
 pub use seat::Seat;
 pub use session::{Announcement, Edit, Phase, Session, SessionRefusal};
 pub use words::LineRefusal;

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
+use crate::bus::StockEdge;
 use crate::wire::{self, ordered::Event, state::Value};
 
 /// Questions a snapshot shows: newest first choice, the one on air always.
@@ -19,18 +20,6 @@ pub const CHAT_SHOWN: usize = 100;
 const DELETED_KEPT: usize = 500;
 /// Stock numbers remembered of SKUs that are not shown (yet); when full, those are forgotten.
 const STOCK_KEPT: usize = 2_048;
-
-/// The edge a stock number crossed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StockEdge {
-    /// Neither.
-    None,
-    /// It became 0.
-    SoldOut,
-    /// It rose from 0.
-    Restocked,
-}
 
 /// What can happen to a room.
 #[derive(Debug, Clone, PartialEq)]

@@ -139,7 +139,7 @@ async fn write(db: &Db, batch: &[Entry]) -> Result<(), StoreError> {
         add_reactions(&mut tx, live, kind, more).await?;
     }
     for (live, viewers) in peaks {
-        raise_peak(&mut tx, live, viewers).await?;
+        super::archive::raise_peak(&mut tx, live, viewers).await?;
     }
     tx.commit().await
 }
@@ -178,17 +178,6 @@ async fn add_reactions(tx: &mut Tx, live: &LiveId, kind: &str, more: i64) -> Res
         .bind(more)
         .execute(conn)
         .await?;
-    });
-    Ok(())
-}
-
-async fn raise_peak(tx: &mut Tx, live: &LiveId, viewers: i64) -> Result<(), StoreError> {
-    on!(tx, |conn| {
-        sqlx::query("UPDATE lives SET peak_viewers = $2 WHERE id = $1 AND peak_viewers < $2")
-            .bind(live)
-            .bind(viewers)
-            .execute(conn)
-            .await?;
     });
     Ok(())
 }
