@@ -13,6 +13,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         // A newer peer may know more than we do; readers ignore what they do not know.
         .ignore_unknown_fields()
         .build(&[".hanamichi.v1"])?;
+    // The web app is embedded from here; without it the pages say how to build it, and everything else works.
+    std::fs::create_dir_all("web/dist")?;
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("cargo sets the manifest directory")?);
     for watched in ["proto/hanamichi", "migrations", "build.rs"] {
         use std::io::Write as _;
