@@ -14,11 +14,13 @@ const PAGE_LINES = 50;
 interface LinesSheetProps {
   brandId: string;
   row: ReportRow;
+  /** The report's period, so that the lines add up to the row. */
+  range: Record<string, number | null>;
   onClose: () => void;
 }
 
 /** The ledger lines that a row of the report is the sum of. */
-export function LinesSheet({ brandId, row, onClose }: LinesSheetProps): JSX.Element {
+export function LinesSheet({ brandId, row, range, onClose }: LinesSheetProps): JSX.Element {
   const [lines, setLines] = useState<readonly CreditLine[] | null>(null);
   const [cursor, setCursor] = useState<string | null>(null);
   const [problem, setProblem] = useState<unknown>(null);
@@ -26,7 +28,7 @@ export function LinesSheet({ brandId, row, onClose }: LinesSheetProps): JSX.Elem
   const load = (from: string | null): void => {
     setProblem(null);
     api.get<Page<CreditLine>>(withQuery(`/v1/brands/${seg(brandId)}/report/lines`, {
-      live_id: row.live_id, liver_id: row.liver_id, cursor: from, limit: PAGE_LINES,
+      ...range, live_id: row.live_id, liver_id: row.liver_id, cursor: from, limit: PAGE_LINES,
     })).then((page) => {
       setLines((known) => [...(from === null ? [] : (known ?? [])), ...page.items]);
       setCursor(page.next_cursor);
@@ -37,7 +39,7 @@ export function LinesSheet({ brandId, row, onClose }: LinesSheetProps): JSX.Elem
   return (
     <Sheet title={text.lines} onClose={onClose} testId="lines-sheet">
       <div class="stack lines">
-        <p class="muted small">{fill(text.lines_of, { live: row.live_title, liver: row.liver_name })}<br />{text.lines_all}</p>
+        <p class="muted small">{fill(text.lines_of, { live: row.live_title, liver: row.liver_name })}</p>
         {problem !== null && <Failed problem={problem} onRetry={() => load(cursor)} />}
         {lines === null && problem === null && <Loading />}
         {lines !== null && lines.length === 0 && <Empty icon="chart">{text.no_lines}</Empty>}

@@ -63,7 +63,7 @@ export function ReportView({ brandId, name }: { brandId: string; name: string })
           <p class="small muted num" role="status" data-testid="as-of">{fill(text.as_of, { at: fullDateTime(value.as_of_ms) })}</p>
         </>
       )}
-      {row !== null && <LinesSheet brandId={brandId} row={row} onClose={() => setRow(null)} />}
+      {row !== null && <LinesSheet brandId={brandId} row={row} range={range()} onClose={() => setRow(null)} />}
     </main>
   );
 }

@@ -45,5 +45,4 @@ export const text = phrases({
   confirmed: ["確定", "Confirmed"],
   total: ["合計", "Total"],
   no_lines: ["明細はありません。", "No ledger lines."],
-  lines_all: ["期間にかかわらず、このライブの全明細です。", "All lines of this live, whatever the period."],
 });
