@@ -66,7 +66,9 @@ impl App {
     /// When the database cannot be reached or brought up to date, or a port is taken.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let tasks = Tasks::new();
-        let db = Db::connect(&config.database).await.context("cannot open the database")?;
+        let db = Db::connect(&config.database)
+            .await
+            .with_context(|| format!("cannot open the database {}", without_password(&config.database)))?;
         db.migrate().await.context("cannot bring the database up to date")?;
         let bus = match config.bus {
             BusKind::Local => Bus::local(),
@@ -251,6 +253,14 @@ fn touch_sink(touches: Touches) -> live::TouchSink {
     })
 }
 
+/// A database's address as it may stand in a message.
+fn without_password(address: &str) -> String {
+    match (address.split_once("://"), address.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
+        _ => address.to_owned(),
+    }
+}
+
 /// A server that listens.
 pub struct Server {
     /// Its rooms.
@@ -281,6 +291,9 @@ impl Server {
         #[expect(clippy::disallowed_methods, reason = "the listener must stop before the rooms do")]
         let serving = match tls {
             Some(tls) => {
+                // Two providers are linked (the media stacks bring their own), so TLS must be told which is ours; a second
+                // call finds it installed.
+                let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
                 let rustls = axum_server::tls_rustls::RustlsConfig::from_pem_file(&tls.cert_file, &tls.key_file)
                     .await
                     .context("cannot read the certificate or its key")?;

@@ -1,19 +1,23 @@
 //! Shell: passwords and secrets.
 //!
 //! argon2id with the crate's defaults (OWASP's first choice: 19 MiB, 2 passes). Hashing runs off the runtime's threads
-//! and at most [`MAX_HASHING`] at once, so a burst of sign-ins cannot take the cores from a live.
+//! and at most [`HASHING_THREADS`] at once, so a burst of sign-ins cannot take the cores from a live.
 //! Invariant: a secret is stored as its SHA-256 only; it has 160 random bits, so no salt is needed.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    mpsc::{SyncSender, sync_channel},
+};
 
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 use super::PeopleError;
 
 /// Passwords hashed at the same time; each takes about 20 ms and 19 MiB.
-const MAX_HASHING: usize = 2;
+const HASHING_THREADS: usize = 2;
 /// Callers that may wait for one of those places (some 10 s of work); more are told to come back.
 const MAX_WAITING: usize = 1_024;
 /// Shortest password (NIST SP 800-63B).
@@ -27,21 +31,42 @@ const MAX_PASSWORD_BYTES: usize = 256;
 pub struct PasswordTooShort;
 
 /// Bounded hashing.
+///
+/// Threads of its own, not the runtime's pool: each password takes 19 MiB, and an allocator keeps that for every thread
+/// that ever hashed one. The threads end when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub(super) struct Hashing {
-    places: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+    queue: SyncSender<Work>,
 }
+
+type Work = Box<dyn FnOnce() + Send>;
 
 impl Hashing {
     pub(super) fn new() -> Self {
-        Self { places: Arc::new(Semaphore::new(MAX_HASHING)), waiting: Arc::new(Semaphore::new(MAX_WAITING)) }
+        let (queue, waiting) = sync_channel::<Work>(MAX_WAITING);
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..HASHING_THREADS {
+            let waiting = Arc::clone(&waiting);
+            std::thread::spawn(move || {
+                loop {
+                    // The lock is held while waiting for work only: whoever has it takes the next, the others line up.
+                    let next = waiting.lock().recv();
+                    let Ok(work) = next else { return };
+                    work();
+                }
+            });
+        }
+        Self { queue }
     }
 
     async fn off_thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PeopleError> {
-        let _waiting = self.waiting.try_acquire().map_err(|_| PeopleError::Busy)?;
-        let _place = self.places.acquire().await.map_err(|_| PeopleError::Busy)?;
-        tokio::task::spawn_blocking(work).await.map_err(|_| PeopleError::Busy)
+        let (answer, answered) = oneshot::channel();
+        let work: Work = Box::new(move || {
+            // Who went away needs no answer.
+            let _ = answer.send(work());
+        });
+        self.queue.try_send(work).map_err(|_| PeopleError::Busy)?;
+        answered.await.map_err(|_| PeopleError::Busy)
     }
 
     /// A stored form of the password.

@@ -12,3 +12,4 @@ mod media;
 mod peer;
 mod race;
 mod reports;
+mod tls;
