@@ -10,12 +10,13 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/hanamichi
 WEB := web/dist/.built
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help demo demo-reset test check rust-test browser-test web openapi setup-web setup-demo setup-test clean
+.PHONY: help demo demo-reset test check rust-test browser-test web openapi loadtest setup-demo setup-test clean
 
 help:
 	@echo 'make demo         build and start the server with a Japanese demo   (HANAMICHI_PORT=8080)'
 	@echo 'make demo-reset   throw the demo data away'
 	@echo 'make test         install what the tests need, then run every test'
+	@echo 'make loadtest     a whole live under load, in release mode'
 	@echo 'make web          build the web app'
 	@echo 'make openapi      write proto/openapi.json anew'
 
@@ -61,6 +62,12 @@ rust-test: $(WEB)
 browser-test: $(WEB)
 	cargo test --locked --workspace --no-run --quiet
 	cd web && HANAMICHI_BINARY=$(abspath $(BINARY)) npm run stories
+
+# --- a whole live under load, with a verdict on correctness
+
+loadtest: setup-demo $(WEB)
+	cargo build --locked --release --workspace
+	$(or $(CARGO_TARGET_DIR),target)/release/loadtest live
 
 # --- what a fresh Debian machine lacks
 

@@ -13,7 +13,8 @@ use crate::harness::{Database, Engine, Folder, PASSWORD, config, fresh_name};
 
 fn pem(kind: &str, der: &[u8]) -> String {
     let body = data_encoding::BASE64.encode(der);
-    let lines: Vec<&str> = body.as_bytes().chunks(64).map(|l| std::str::from_utf8(l).expect("base64 is text")).collect();
+    let lines: Vec<&str> =
+        body.as_bytes().chunks(64).map(|l| std::str::from_utf8(l).expect("base64 is text")).collect();
     format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", lines.join("\n"))
 }
 
@@ -58,7 +59,11 @@ async fn with_a_certificate_everything_is_tls_and_cookies_are_secure() {
 #[test]
 fn mistakes_in_the_configuration_are_named() {
     let check = |key: &str, value: &str| {
-        let run = Command::new(env!("CARGO_BIN_EXE_hanamichi")).arg("check-config").env(key, value).output().expect("it runs");
+        let run = Command::new(env!("CARGO_BIN_EXE_hanamichi"))
+            .arg("check-config")
+            .env(key, value)
+            .output()
+            .expect("it runs");
         (run.status.success(), String::from_utf8_lossy(&run.stderr).into_owned())
     };
     assert!(check("HANAMICHI_LISTEN", "127.0.0.1:9").0);
