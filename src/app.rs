@@ -57,6 +57,8 @@ pub struct App {
     /// How fast one may ask.
     pub rates: Rates,
     demo: Arc<RwLock<Option<DemoView>>>,
+    /// Held while this process serves a SQLite file: with the in-process bus two servers would tell two stories.
+    lock: Arc<Option<std::fs::File>>,
 }
 
 impl App {
@@ -66,9 +68,10 @@ impl App {
     /// When the database cannot be reached or brought up to date, or a port is taken.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let tasks = Tasks::new();
+        let lock = lock_file(&config.database)?;
         let db = Db::connect(&config.database)
             .await
-            .with_context(|| format!("cannot open the database {}", without_password(&config.database)))?;
+            .with_context(|| format!("cannot open the database {}", config.without_secrets().database))?;
         db.migrate().await.context("cannot bring the database up to date")?;
         let bus = match config.bus {
             BusKind::Local => Bus::local(),
@@ -108,6 +111,7 @@ impl App {
             omo: Omo::new(db.clone(), clock.clone()),
             rates: Rates::default(),
             demo: Arc::default(),
+            lock: Arc::new(lock),
             config: Arc::new(config),
             clock,
             db,
@@ -145,6 +149,10 @@ impl App {
         self.tasks.stop().await;
         self.media.stop().await;
         self.db.close().await;
+        if let Some(lock) = &*self.lock {
+            // Clones of the app may outlive it for a moment; the next server need not wait for them.
+            let _ = lock.unlock();
+        }
     }
 
     async fn add_first_operator(&self) -> anyhow::Result<()> {
@@ -253,11 +261,20 @@ fn touch_sink(touches: Touches) -> live::TouchSink {
     })
 }
 
-/// A database's address as it may stand in a message.
-fn without_password(address: &str) -> String {
-    match (address.split_once("://"), address.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
-        _ => address.to_owned(),
+/// Takes the lock beside a SQLite file.
+fn lock_file(database: &str) -> anyhow::Result<Option<std::fs::File>> {
+    let Some(path) = database.strip_prefix("sqlite:").filter(|path| !path.contains(":memory:")) else {
+        return Ok(None);
+    };
+    let path = format!("{}.lock", path.trim_start_matches("//").split('?').next().unwrap_or_default());
+    let file = std::fs::File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("cannot open {path}"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            anyhow::bail!("another server uses the database {database}; stop it first")
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {path}")),
     }
 }
 

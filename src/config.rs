@@ -185,6 +185,17 @@ impl Config {
         Ok(config)
     }
 
+    /// As it may be shown: the database's user and password are left out.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        let mut shown = self.clone();
+        if let (Some((scheme, _)), Some((_, host))) = (self.database.split_once("://"), self.database.rsplit_once('@'))
+        {
+            shown.database = format!("{scheme}://…@{host}");
+        }
+        shown
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let contradiction = |text: &str| Err(ConfigError::Contradiction(text.to_owned()));
         if !(10..=3600).contains(&self.commerce.hold_ttl_s) {

@@ -1,6 +1,6 @@
 //! Root: command line, configuration, tracing, run.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{future::Future, io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -60,15 +60,17 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve => {
             let config = Config::load(cli.config.as_deref())?;
             start_tracing(&config);
+            let stopped = until_stopped();
             let server = Server::start(config, Clock::system()).await?;
             println!("hanamichi {}", server.url());
-            until_stopped().await;
+            stopped.await;
             server.stop().await;
         }
         Command::Demo { port, data_dir } => {
+            let stopped = until_stopped();
             let config = hanamichi::demo::config(Config::load(cli.config.as_deref())?, port, &data_dir)?;
             start_tracing(&config);
-            hanamichi::demo::run(config, until_stopped()).await?;
+            hanamichi::demo::run(config, &data_dir, stopped).await?;
         }
         Command::Migrate => {
             let config = Config::load(cli.config.as_deref())?;
@@ -80,7 +82,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Openapi => print!("{}", hanamichi::http::openapi()),
         Command::CheckConfig => {
             let config = Config::load(cli.config.as_deref())?;
-            println!("{config:#?}\nthe configuration is valid");
+            println!("{:#?}\nthe configuration is valid", config.without_secrets());
         }
     }
     Ok(())
@@ -89,20 +91,25 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 fn start_tracing(config: &Config) {
     let filter = tracing_subscriber::EnvFilter::new(&config.log_filter);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = lines.with_ansi(std::io::stderr().is_terminal());
     match config.log_format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),
     }
 }
 
-/// Ctrl-C, or the service manager's word.
-async fn until_stopped() {
+/// Ctrl-C, or the service manager's word. Listens from the call on, not only once it is waited for.
+fn until_stopped() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return tokio::signal::ctrl_c().await.unwrap_or(());
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+    let heard = signal(SignalKind::interrupt()).and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
+    async move {
+        match heard {
+            Ok((mut interrupt, mut terminate)) => tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            },
+            // Without handlers the signals end the process by themselves.
+            Err(_) => std::future::pending().await,
+        }
     }
 }

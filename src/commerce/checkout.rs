@@ -4,8 +4,9 @@
 //! crash, and when an answer was lost, the reconciler asks again under the same key.
 //! Invariant: paid once, sold once, credited once, or none of them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
@@ -65,6 +66,7 @@ pub struct Checkout {
     payment: Payment,
     tasks: Tasks,
     paying: Arc<Semaphore>,
+    collecting: Arc<Mutex<HashSet<PurchaseId>>>,
     delivery_days: u32,
 }
 
@@ -80,7 +82,16 @@ impl Checkout {
         tasks: &Tasks,
     ) -> Self {
         let paying = Arc::new(Semaphore::new(MAX_PAYING));
-        let checkout = Self { db, clock, sequencer, payment, tasks: tasks.clone(), paying, delivery_days };
+        let checkout = Self {
+            db,
+            clock,
+            sequencer,
+            payment,
+            tasks: tasks.clone(),
+            paying,
+            collecting: Arc::default(),
+            delivery_days,
+        };
         let (reconciler, stopping) = (checkout.clone(), tasks.stopping());
         tasks.spawn("reconciler", async move {
             // Whatever is unsettled at the start has no other task to care for it.
@@ -275,14 +286,28 @@ impl Checkout {
         Ok((terms, sheet))
     }
 
+    /// Begins to collect, unless somebody in this process is at it already. At most [`MAX_PAYING`] ask at once; when the
+    /// server stops, who has not asked yet leaves it to the next start.
     fn collect_soon(&self, id: &PurchaseId) {
+        if !self.collecting.lock().insert(id.clone()) {
+            return;
+        }
         let (checkout, id) = (self.clone(), id.clone());
-        self.tasks.spawn("collect", async move { checkout.collect(&id).await });
+        self.tasks.spawn("collect", async move {
+            let stopping = checkout.tasks.stopping();
+            tokio::select! {
+                biased;
+                place = checkout.paying.acquire() => if place.is_ok() {
+                    checkout.collect(&id).await;
+                },
+                () = stopping.cancelled() => {}
+            }
+            checkout.collecting.lock().remove(&id);
+        });
     }
 
     /// Asks the provider and settles its word. May run twice for one purchase without harm.
     async fn collect(&self, id: &PurchaseId) {
-        let Ok(_place) = self.paying.acquire().await else { return };
         if let Err(error) = self.try_collect(id).await {
             // The reconciler asks again.
             tracing::warn!(purchase.id = %id, error = %error, "payment has no last word yet");
@@ -333,7 +358,7 @@ impl Checkout {
             Ok(ids) => {
                 for id in ids {
                     tracing::info!(purchase.id = %id, "asking again about a payment");
-                    self.collect(&id).await;
+                    self.collect_soon(&id);
                 }
             }
             Err(error) => tracing::warn!(error = %error, "reconciler cannot look"),

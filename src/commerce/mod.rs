@@ -33,10 +33,10 @@ use crate::store::StoreError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Nothing left.
-    #[error("nothing is left")]
+    #[error("fewer are left than you want")]
     SoldOut,
     /// The limit per customer is used up.
-    #[error("you have bought as many as one customer may")]
+    #[error("that is more than one customer may buy")]
     LimitReached,
     /// The offer begins later.
     #[error("the offer has not started yet")]

@@ -135,7 +135,11 @@ impl Show {
         let regular = product["skus"][0]["price_minor"].as_i64().unwrap_or(1_000);
         // 10 to 20 % off, in tens of yen.
         let price = regular * (80 + i64::try_from(roll(3)).unwrap_or(0) * 5) / 100 / 10 * 10;
-        let mut wish = json!({ "product_id": product["id"], "live_price_minor": price.max(10) });
+        let mut wish = json!({ "product_id": product["id"] });
+        // One live price stands for every variant, so only goods of one price get one.
+        if product["skus"].as_array().is_some_and(|skus| skus.iter().all(|sku| sku["price_minor"] == regular)) {
+            wish["live_price_minor"] = json!(price.max(10));
+        }
         if turn % 3 == 1 {
             wish["ends_in_s"] = json!(600);
         }

@@ -149,6 +149,12 @@ impl PeerConnectionEventHandler for StateWatch {
 }
 
 impl Broadcast {
+    /// The session's address, as the server named it.
+    #[must_use]
+    pub fn resource(&self) -> &Url {
+        &self.resource
+    }
+
     /// Opens the session and waits until its transport stands.
     ///
     /// # Errors

@@ -31,6 +31,7 @@ pub const PASSWORD: &str = "hanamichi";
 /// When the folder cannot be made.
 pub fn config(mut config: Config, port: u16, data_dir: &Path) -> anyhow::Result<Config> {
     std::fs::create_dir_all(data_dir).with_context(|| format!("cannot make the folder {}", data_dir.display()))?;
+    start_over_if_unfinished(data_dir)?;
     config.listen = SocketAddr::from(([127, 0, 0, 1], port));
     config.database = format!("sqlite:{}", data_dir.join("hanamichi.db").display());
     config.media.listen.set_port(0);
@@ -43,15 +44,54 @@ pub fn config(mut config: Config, port: u16, data_dir: &Path) -> anyhow::Result<
     Ok(config)
 }
 
+/// Stands beside the database once it is filled to the end.
+const FILLED: &str = "filled";
+
+/// A demo that was stopped while it was being filled begins anew: half a shop helps nobody.
+fn start_over_if_unfinished(data_dir: &Path) -> anyhow::Result<()> {
+    let lock =
+        std::fs::File::options().create(true).truncate(false).write(true).open(data_dir.join("hanamichi.db.lock"))?;
+    // Whoever holds it is filling right now; the start of the server will say so.
+    if data_dir.join(FILLED).exists() || lock.try_lock().is_err() {
+        return Ok(());
+    }
+    for name in ["hanamichi.db", "hanamichi.db-wal", "hanamichi.db-shm"] {
+        match std::fs::remove_file(data_dir.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove the unfinished {name}"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Starts the server, fills it when it is empty, goes live, and prints where to look; runs until `stopped`.
 ///
 /// # Errors
 /// When the server cannot start or the demo cannot be filled.
-pub async fn run(config: Config, stopped: impl Future<Output = ()>) -> anyhow::Result<()> {
+pub async fn run(config: Config, data_dir: &Path, stopped: impl Future<Output = ()>) -> anyhow::Result<()> {
+    tokio::pin!(stopped);
     say("starting the server (SQLite, in-process bus, sandbox payments) …");
     let server = Server::start(config, Clock::system()).await?;
-    let app = server.app.clone();
-    let house = seed::fill(&app, say).await.context("cannot fill the demo")?;
+    tokio::select! {
+        opened = open(&server, data_dir) => {
+            opened?;
+            (&mut stopped).await;
+        }
+        () = &mut stopped => {}
+    }
+    say("stopping …");
+    server.stop().await;
+    say("stopped; `make demo` goes on where it was, `make demo-reset` starts anew");
+    Ok(())
+}
+
+/// Fills it, goes live, lets the viewers in.
+async fn open(server: &Server, data_dir: &Path) -> anyhow::Result<()> {
+    let app = &server.app;
+    let house = seed::fill(app, say).await.context("cannot fill the demo")?;
+    std::fs::write(data_dir.join(FILLED), "").context("cannot write into the data folder")?;
     app.set_demo(DemoView { accounts: accounts(&house), live_id: None, brand_id: Some(house.brands[0].id.clone()) });
     say("going live …");
     let base = server.loopback_url();
@@ -63,12 +103,7 @@ pub async fn run(config: Config, stopped: impl Future<Output = ()>) -> anyhow::R
     });
     show.start(&app.tasks);
     viewers::start(&base, show.live(), &app.tasks);
-    announce(&app, &server.url(), &house, show.live());
-    tokio::pin!(stopped);
-    (&mut stopped).await;
-    say("stopping …");
-    server.stop().await;
-    say("stopped; `make demo` goes on where it was, `make demo-reset` starts anew");
+    announce(app, &server.url(), &house, show.live());
     Ok(())
 }
 

@@ -114,9 +114,15 @@ fn from_our_pages(parts: &Parts, public_url: &str) -> bool {
     if !public_url.is_empty() && origin.eq_ignore_ascii_case(public_url.trim_end_matches('/')) {
         return true;
     }
-    let host = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let host = host(parts);
     let origin_host = origin.split_once("://").map_or("", |(_, host)| host);
-    !host.is_empty() && origin_host.eq_ignore_ascii_case(host)
+    !host.is_empty() && origin_host.eq_ignore_ascii_case(&host)
+}
+
+/// The authority that was asked: HTTP/2 has it in the address, HTTP/1.1 in a header.
+fn host(parts: &Parts) -> String {
+    let header = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    parts.uri.authority().map(ToString::to_string).or_else(|| header.map(str::to_owned)).unwrap_or_default()
 }
 
 async fn find_person(parts: &Parts, app: &App) -> Result<Option<Person>, Problem> {
@@ -210,5 +216,33 @@ where
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Problem> {
         Ok(find_person(parts, &App::from_ref(state)).await?.map(Self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{Request, Version};
+
+    use super::*;
+
+    fn write(uri: &str, version: Version, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().method(Method::POST).uri(uri).version(version);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).expect("a request").into_parts().0
+    }
+
+    #[test]
+    fn our_pages_are_known_over_both_versions_of_http() {
+        let ours = ("origin", "https://live.example:8443");
+        let one = write("/v1/x", Version::HTTP_11, &[("host", "live.example:8443"), ours]);
+        assert!(from_our_pages(&one, ""));
+        let two = write("https://live.example:8443/v1/x", Version::HTTP_2, &[ours]);
+        assert!(from_our_pages(&two, ""));
+        let proxied = write("/v1/x", Version::HTTP_11, &[("host", "127.0.0.1:8080"), ours]);
+        assert!(from_our_pages(&proxied, "https://live.example:8443/") && !from_our_pages(&proxied, ""));
+        let foreign = write("https://live.example:8443/v1/x", Version::HTTP_2, &[("origin", "https://evil.example")]);
+        assert!(!from_our_pages(&foreign, ""));
     }
 }

@@ -153,6 +153,13 @@ async fn adjust(
     if new.delta == 0 || new.delta.abs() > MAX_DELTA {
         return Err(Problem::invalid(format!("delta must be between -{MAX_DELTA} and {MAX_DELTA}, and not 0")));
     }
+    match new.reason {
+        FactKind::Receive | FactKind::Return if new.delta < 0 => {
+            return Err(Problem::invalid("goods that come in have a positive delta"));
+        }
+        FactKind::TillSale if new.delta > 0 => return Err(Problem::invalid("a sale has a negative delta")),
+        FactKind::Receive | FactKind::Return | FactKind::TillSale | FactKind::Count => {}
+    }
     let brand = app.checkout.brand_of(&new.sku_id).await?;
     member.of(&brand).map_err(|_| Problem::new(Kind::UnknownSku, "there is no such SKU among yours"))?;
     let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok());

@@ -6,7 +6,7 @@ use axum::{
         Path, Query, State,
         rejection::{PathRejection, QueryRejection},
     },
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, Uri, header},
 };
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -251,18 +251,21 @@ struct StreamKey {
     stream_key: String,
 }
 
-/// A new stream key; the old one stops working.
+/// A new stream key; the old one stops working. Shown once and stored nowhere, so an Idempotency-Key has no effect here.
 #[utoipa::path(post, path = "/v1/lives/{live}/stream-key", tag = "lives", params(("live" = String, Path)),
     responses((status = 201, body = StreamKey), (status = "4XX", body = Problem)))]
 async fn rotate_stream_key(
     liver: Liver,
     State(app): State<App>,
     PathId(id): PathId<LiveId>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Created<StreamKey>, Problem> {
     let stream_key = app.lives.rotate_stream_key(&liver.liver_id, &id).await?;
     let base = if app.config.public_url.is_empty() {
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+        let header = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        // HTTP/2 has the authority in the address, HTTP/1.1 in a header.
+        let host = uri.authority().map_or_else(|| header.unwrap_or("localhost"), |authority| authority.as_str());
         format!("{}://{host}", if app.secure_cookies() { "https" } else { "http" })
     } else {
         app.config.public_url.trim_end_matches('/').to_owned()
@@ -277,6 +280,9 @@ struct ProductFilter {
     q: Option<String>,
 }
 
+/// Bytes of a search.
+const MAX_QUERY_BYTES: usize = 400;
+
 /// Products you may pin here.
 #[utoipa::path(get, path = "/v1/lives/{live}/catalog", tag = "lives", params(("live" = String, Path), ProductFilter, Page),
     responses((status = 200, body = Items<Product>), (status = "4XX", body = Problem)))]
@@ -290,6 +296,9 @@ async fn catalog(
     let live = app.lives.load_own(&liver.liver_id, &id).await?;
     let after = page.cursor_id(ProductId::parse)?;
     let query = filter?.0.q;
+    if query.as_ref().is_some_and(|text| text.contains('\0') || text.len() > MAX_QUERY_BYTES) {
+        return Err(Problem::invalid("q must be a short text"));
+    }
     let products = app.showcase.products(&live, query.as_deref(), after.as_ref(), page.limit() + 1).await?;
     Ok(Json(Items::page(products, page.limit(), |product| product.id.to_string())))
 }

@@ -120,32 +120,53 @@ async fn whep(
 
 // Formatted by hand: rustfmt moves the attributes inside the macro further right each time.
 #[rustfmt::skip]
-macro_rules! session_routes {
-    ($path:literal, $trickle:ident, $end:ident) => {
-        /// Trickle ICE candidates.
-        #[utoipa::path(patch, path = $path, tag = "media", params(("session" = String, Path)),
-            request_body(content = String, content_type = "application/trickle-ice-sdpfrag"),
-            responses((status = 204), (status = "4XX", body = Problem)))]
-        async fn $trickle(
-            State(app): State<App>,
-            PathId(session): PathId<MediaSessionId>,
-            headers: HeaderMap,
-            fragment: String,
-        ) -> Result<Response<Body>, Problem> {
-            Ok(session_patch(&app.media, &session, &headers, fragment).await?)
-        }
-
-        /// End the session.
-        #[utoipa::path(delete, path = $path, tag = "media", params(("session" = String, Path)),
-            responses((status = 200), (status = 404, body = Problem)))]
-        async fn $end(State(app): State<App>, PathId(session): PathId<MediaSessionId>) -> Result<Response<Body>, Problem> {
-            Ok(session_delete(&app.media, &session).await?)
-        }
-    };
+/// Trickle a publisher's ICE candidates.
+#[utoipa::path(patch, path = "/v1/whip/{session}", tag = "media", params(("session" = String, Path)),
+    request_body(content = String, content_type = "application/trickle-ice-sdpfrag"),
+    responses((status = 204), (status = "4XX", body = Problem)))]
+async fn whip_trickle(
+    State(app): State<App>,
+    PathId(session): PathId<MediaSessionId>,
+    guest: Guest,
+    headers: HeaderMap,
+    fragment: String,
+) -> Result<Response<Body>, Problem> {
+    publisher(&app, &app.media.live_of(&session).await?, &headers, guest).await?;
+    Ok(session_patch(&app.media, &session, &headers, fragment).await?)
 }
 
-session_routes!("/v1/whip/{session}", whip_trickle, whip_end);
-session_routes!("/v1/whep/{session}", whep_trickle, whep_end);
+/// End a publisher's session. Authorised like its beginning.
+#[utoipa::path(delete, path = "/v1/whip/{session}", tag = "media", params(("session" = String, Path)),
+    responses((status = 200), (status = "4XX", body = Problem)))]
+async fn whip_end(
+    State(app): State<App>,
+    PathId(session): PathId<MediaSessionId>,
+    guest: Guest,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Problem> {
+    publisher(&app, &app.media.live_of(&session).await?, &headers, guest).await?;
+    Ok(session_delete(&app.media, &session).await?)
+}
+
+/// Trickle a viewer's ICE candidates. The unguessable path is the right to it: guests watch, too.
+#[utoipa::path(patch, path = "/v1/whep/{session}", tag = "media", params(("session" = String, Path)),
+    request_body(content = String, content_type = "application/trickle-ice-sdpfrag"),
+    responses((status = 204), (status = "4XX", body = Problem)))]
+async fn whep_trickle(
+    State(app): State<App>,
+    PathId(session): PathId<MediaSessionId>,
+    headers: HeaderMap,
+    fragment: String,
+) -> Result<Response<Body>, Problem> {
+    Ok(session_patch(&app.media, &session, &headers, fragment).await?)
+}
+
+/// End a viewer's session. The unguessable path is the right to it: guests watch, too.
+#[utoipa::path(delete, path = "/v1/whep/{session}", tag = "media", params(("session" = String, Path)),
+    responses((status = 200), (status = 404, body = Problem)))]
+async fn whep_end(State(app): State<App>, PathId(session): PathId<MediaSessionId>) -> Result<Response<Body>, Problem> {
+    Ok(session_delete(&app.media, &session).await?)
+}
 
 /// `POST /v1/lives/{live}/whip`: a publisher's offer. `publisher` says who it is; the same one may take over.
 ///

@@ -4,6 +4,7 @@
 
 pub(crate) mod auth;
 mod demo;
+mod description;
 mod goods;
 mod idempotency;
 mod live;
@@ -24,6 +25,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 use tower_http::{
     catch_panic::CatchPanicLayer, compression::CompressionLayer, set_header::SetResponseHeaderLayer, trace::TraceLayer,
 };
@@ -75,14 +77,14 @@ fn rooms() -> OpenApiRouter<App> {
 #[must_use]
 pub fn openapi() -> String {
     let (_, document) = rooms().merge(creating()).split_for_parts();
-    document.to_pretty_json().expect("the document is JSON") + "\n"
+    serde_json::to_string_pretty(&description::finish(&document)).expect("the document is JSON") + "\n"
 }
 
 /// Everything this server answers over HTTP.
 pub fn router(app: App) -> Router {
     let creating = creating().route_layer(middleware::from_fn_with_state(app.clone(), idempotency::keep));
     let (api, document) = rooms().merge(creating).split_for_parts();
-    let description = document.to_json().expect("the document is JSON");
+    let description = description::finish(&document).to_string();
     api.route(
         "/v1/openapi.json",
         axum::routing::get(move || async move { ([(header::CONTENT_TYPE, "application/json")], description) }),
@@ -118,7 +120,13 @@ pub(crate) struct Body<T>(pub(crate) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let read: Result<Json<T>, JsonRejection> = Json::from_request(request, state).await;
+        // Read as raw JSON first: U+0000 is no text for PostgreSQL, so it is nowhere.
+        let raw: Result<Json<Box<RawValue>>, JsonRejection> = Json::from_request(request, state).await;
+        let raw = raw?.0;
+        if raw.get().contains("\\u0000") {
+            return Err(Problem::invalid("texts must not contain U+0000"));
+        }
+        let read: Result<Json<T>, JsonRejection> = Json::from_bytes(raw.get().as_bytes());
         Ok(Self(read?.0))
     }
 }

@@ -3,12 +3,12 @@
 //! Every page path answers with the same document; its assets have hashed names and are cached for good.
 
 use axum::{
-    http::{HeaderMap, StatusCode, Uri, header},
+    http::{HeaderMap, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use rust_embed::RustEmbed;
 
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
 
 #[derive(RustEmbed)]
 #[folder = "web/dist"]
@@ -22,8 +22,11 @@ const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; media
 const PAGES: [&str; 6] = ["", "watch", "studio", "brand", "sign-in", "docs"];
 
 /// A page or one of its assets; anything else is a problem.
-pub(super) async fn page(uri: Uri, headers: HeaderMap) -> Response {
+pub(super) async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
+    if !matches!(method, Method::GET | Method::HEAD) && !path.starts_with("v1/") {
+        return Problem::new(Kind::MethodNotAllowed, "pages are read").into_response();
+    }
     if let Some(file) = Dist::get(path).filter(|_| path != "index.html") {
         return asset(path, &file, &headers);
     }

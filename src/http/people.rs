@@ -157,7 +157,8 @@ pub(super) struct ShownApiKey {
     key: String,
 }
 
-/// Make an API key; it may do what its account may do.
+/// Make an API key; it may do what its account may do. Shown once and stored nowhere, so an Idempotency-Key has no effect
+/// here.
 #[utoipa::path(post, path = "/v1/api-keys", tag = "people", request_body = NewApiKey,
     responses((status = 201, body = ShownApiKey), (status = "4XX", body = Problem)))]
 async fn add_api_key(

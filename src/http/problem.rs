@@ -291,7 +291,7 @@ impl From<SessionRefusal> for Problem {
             SessionRefusal::NotLive => Kind::LiveNotLive,
             SessionRefusal::Ended => Kind::LiveEnded,
             SessionRefusal::PrLabelMissing => Kind::PrLabelMissing,
-            SessionRefusal::Title(_) | SessionRefusal::PrLabel(_) => Kind::InvalidInput,
+            SessionRefusal::Title(_) | SessionRefusal::PrLabel(_) | SessionRefusal::Time => Kind::InvalidInput,
         };
         Self::new(kind, refusal.to_string())
     }
@@ -341,8 +341,7 @@ impl From<Refusal> for Problem {
             Refusal::HoldExpired => Kind::HoldExpired,
             Refusal::PaymentDeclined => Kind::PaymentDeclined,
             Refusal::UnknownSku => Kind::UnknownSku,
-            Refusal::StockTooLow => Kind::Conflict,
-            Refusal::NotCancellable => Kind::Conflict,
+            Refusal::StockTooLow | Refusal::NotCancellable => Kind::Conflict,
         };
         Self::new(kind, refusal.to_string())
     }

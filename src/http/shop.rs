@@ -53,7 +53,8 @@ async fn confirmation(
     Ok(Json(app.checkout.confirmation(&offer, quantity.qty).await?))
 }
 
-/// Buy: reserves the units and, with a payment method, pays. The same Idempotency-Key has the same answer.
+/// Buy: reserves the units and, with a payment method, pays. The same Idempotency-Key has the same purchase; a refusal
+/// makes none and uses up no key, so a later try under it may succeed.
 #[utoipa::path(post, path = "/v1/purchases", tag = "shop", request_body = PlaceRequest,
     params(("Idempotency-Key" = String, Header, description = "Made by the client for one tap; 1 to 255 characters")),
     responses((status = 201, body = Purchase), (status = "4XX", body = Problem), (status = 503, body = Problem)))]

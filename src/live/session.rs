@@ -109,9 +109,19 @@ pub enum SessionRefusal {
     /// The title cannot be used.
     #[error("title: {0}")]
     Title(LineRefusal),
+    /// Not a time people mean.
+    #[error("scheduled_at_ms must be a time between the years 2000 and 2100, in Unix milliseconds")]
+    Time,
     /// The label cannot be used.
     #[error("PR label: {0}")]
     PrLabel(LineRefusal),
+}
+
+/// 2000-01-01 and 2100-01-01, UTC: outside of it somebody sent seconds, or rubbish.
+const TIMES: std::ops::Range<i64> = 946_684_800_000..4_102_444_800_000;
+
+fn checked_time(at: Millis) -> Result<Millis, SessionRefusal> {
+    if TIMES.contains(&at.0) { Ok(at) } else { Err(SessionRefusal::Time) }
 }
 
 fn checked_label(label: &str) -> Result<Option<String>, SessionRefusal> {
@@ -132,7 +142,7 @@ impl Session {
             title: line(&plan.title, MAX_TITLE_CHARS).map_err(SessionRefusal::Title)?,
             tie_up: plan.tie_up,
             pr_label,
-            scheduled_at: plan.scheduled_at.unwrap_or(now),
+            scheduled_at: checked_time(plan.scheduled_at.unwrap_or(now))?,
             phase: Phase::Scheduled,
         })
     }
@@ -183,7 +193,7 @@ impl Session {
             labels.push(LabelChange::Closed);
             labels.extend(pr_label.clone().map(LabelChange::Opened));
         }
-        let scheduled_at = edit.scheduled_at.unwrap_or(self.scheduled_at);
+        let scheduled_at = checked_time(edit.scheduled_at.unwrap_or(self.scheduled_at))?;
         Ok((Self { title, pr_label, scheduled_at, ..self }, labels))
     }
 

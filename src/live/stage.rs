@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     bus::{Bus, Fact},
-    clock::Clock,
+    clock::{Clock, Millis},
     ids::{ChatId, CustomerId, LiveId, LiverId},
     wire::{self, ordered::Event, server_frame::Body, state::Value},
 };
@@ -40,8 +40,10 @@ const TICK: Duration = Duration::from_millis(50);
 const REACTIONS_EVERY: Duration = Duration::from_millis(250);
 /// The viewer count is told this often.
 const VIEWERS_EVERY: Duration = Duration::from_secs(1);
-/// A snapshot is used again while at most this many batches came after it; the log bridges them.
+/// A snapshot is used again while at most this many batches came after it, which the log bridges …
 const SNAPSHOT_REUSE: u64 = 64;
+/// … and while it is younger than this: a storm of joiners shares one, and nobody gets an old clock.
+const SNAPSHOT_FRESH_MS: i64 = 250;
 /// Bytes that one read of the log hands to a connection.
 const READ_BYTES: usize = 16 * 1024;
 /// Customers remembered as having come; when full they are forgotten, and a second view may be recorded.
@@ -75,6 +77,7 @@ fn key(value: &Value) -> String {
 
 #[derive(Debug)]
 struct Cached {
+    built_at: Millis,
     bytes: SnapshotBytes,
     seq: u64,
     cursor: Cursor,
@@ -309,6 +312,7 @@ impl Stage {
     pub(super) fn snapshot(&self, codec: Codec) -> (SnapshotBytes, Cursor, u64) {
         let mut inner = self.inner.lock();
         if let Some(cached) = &inner.snapshots[codec.index()]
+            && self.clock.now().since(cached.built_at) <= SNAPSHOT_FRESH_MS
             && self.log.read().distance(cached.cursor).is_some_and(|batches| batches <= SNAPSHOT_REUSE)
         {
             return (cached.bytes.clone(), cached.cursor, cached.seq);
@@ -321,7 +325,9 @@ impl Stage {
             server_at_ms: self.clock.now().0,
             ..inner.state.snapshot()
         };
-        let cached = Cached { bytes: codec.encode_snapshot(&snapshot), seq: inner.seq, cursor: self.log.read().end() };
+        let built_at = Millis(snapshot.server_at_ms);
+        let bytes = codec.encode_snapshot(&snapshot);
+        let cached = Cached { bytes, seq: inner.seq, cursor: self.log.read().end(), built_at };
         let answer = (cached.bytes.clone(), cached.cursor, cached.seq);
         inner.snapshots[codec.index()] = Some(cached);
         answer

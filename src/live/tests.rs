@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{log::MAX_BYTES, *};
 use crate::{
-    bus::Fact,
+    bus::{Fact, StockEdge},
     ids::{BrandId, LocationId, PurchaseId, QuestionId, SkuId},
     on,
     showcase::{self, PinTerms, Pinned, Showcase},

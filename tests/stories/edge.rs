@@ -49,6 +49,23 @@ both_databases!(rubbish_gets_a_problem_and_harms_nothing, async |engine: Engine|
     {
         assert_eq!(viewer.get(path).await.refused(), "not-found", "{path}");
     }
+    for body in [
+        json!({ "title": "\u{0}", "skus": [{ "price_minor": 1, "tax_rate_bp": 1000 }] }),
+        json!({ "title": "団子", "skus": [{ "price_minor": -1, "tax_rate_bp": 1000 }] }),
+        json!({ "title": "団子", "skus": [] }),
+    ] {
+        let products = format!("/v1/brands/{}/products", sale.brand_id);
+        assert_eq!(sale.brand.post(&products, body.clone()).await.refused(), "invalid-input", "{body}");
+    }
+    for at in [i64::MAX, -1, 0] {
+        let new = json!({ "title": "いつ", "scheduled_at_ms": at });
+        assert_eq!(sale.liver.post("/v1/lives", new).await.refused(), "invalid-input", "{at}");
+    }
+    let catalog = format!("/v1/lives/{}/catalog?q=%00", sale.live);
+    assert_eq!(sale.liver.get(&catalog).await.refused(), "invalid-input");
+    let backwards = json!({ "sku_id": sale.sku, "location_id": sale.warehouse, "delta": -5, "reason": "receive" });
+    assert_eq!(sale.brand.post("/v1/stock/adjustments", backwards).await.refused(), "invalid-input");
+    assert_eq!(viewer.post("/watch/x", json!({})).await.refused(), "method-not-allowed");
     assert_eq!(viewer.delete("/v1/me").await.refused(), "method-not-allowed");
     assert_eq!(viewer.get("/v1/purchases?cursor=rubbish").await.refused(), "invalid-input");
     assert_eq!(sale.available().await, 10);
@@ -102,12 +119,29 @@ both_databases!(a_repeated_creating_request_makes_one_thing, async |engine: Engi
     assert_eq!(operator.post_with_key("/v1/brands", &key, other).await.refused(), "idempotency-key-reused");
 });
 
+#[tokio::test]
+async fn a_second_server_on_the_same_file_is_refused() {
+    let house = House::open(Engine::Sqlite).await;
+    let second =
+        hanamichi::app::Server::start(crate::harness::config(&house.database.url), hanamichi::clock::Clock::system());
+    let error = second.await.err().expect("one server a file");
+    assert!(error.to_string().contains("another server"), "{error:#}");
+}
+
 #[test]
 fn the_committed_description_is_the_servers() {
     let committed = include_str!("../../proto/openapi.json");
     assert_eq!(committed, hanamichi::http::openapi(), "run `make openapi`");
     let document: serde_json::Value = serde_json::from_str(committed).expect("JSON");
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
+    let operations = document["paths"]
+        .as_object()
+        .expect("paths")
+        .values()
+        .flat_map(|path| path.as_object().expect("operations").values());
+    for response in operations.flat_map(|operation| operation["responses"].as_object().expect("responses").values()) {
+        assert!(response["description"].as_str().is_some_and(|words| !words.is_empty()), "{response}");
+    }
 }
 
 #[test]

@@ -32,6 +32,8 @@ async fn a_liver_publishes_with_the_stream_key_and_everybody_sees_it() {
     watcher.until("a second of frames", |w| w.frames() >= 24 && w.audio_packets() >= 40).await;
     assert_eq!(watcher.gaps_and_repeats(), (0, 0));
 
+    let guest = Actor::guest(&house.base());
+    assert_eq!(guest.delete(&publisher.path).await.refused(), "not-signed-in", "nobody else ends it");
     publisher.vanish();
     room.until("the picture is away", |frame| is_media(frame, "away")).await;
     let frames = watcher.frames();

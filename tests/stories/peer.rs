@@ -35,6 +35,8 @@ pub(crate) struct Publisher {
     runtime: Option<tokio::runtime::Runtime>,
     stop: CancellationToken,
     ended: oneshot::Receiver<Result<(), LiverError>>,
+    /// The session's path.
+    pub(crate) path: String,
 }
 
 impl Publisher {
@@ -67,13 +69,13 @@ impl Publisher {
                 Ok(broadcast) => broadcast,
                 Err(error) => return drop(started.send(Err(error))),
             };
-            drop(started.send(Ok(())));
+            drop(started.send(Ok(broadcast.resource().path().to_owned())));
             let played = broadcast.play(&clip, &token).await;
             broadcast.end().await;
             drop(end.send(played));
         });
-        let publisher = Self { runtime: Some(runtime), stop, ended };
-        start.await.expect("the publisher's task lives").map(|()| publisher)
+        let path = start.await.expect("the publisher's task lives")?;
+        Ok(Self { runtime: Some(runtime), stop, ended, path })
     }
 
     /// Takes the session down by DELETE.
