@@ -1,5 +1,7 @@
 //! Root: command line, configuration, tracing, run.
 
+#![expect(clippy::print_stdout, reason = "the command line answers on standard output")]
+
 use std::{future::Future, io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;

@@ -131,6 +131,7 @@ fn page_of(app: &App, lives: Vec<Live>, page: &Page) -> Json<Items<LiveView>> {
 
 /// Which lives.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct LiveFilter {
     /// live, scheduled or ended; all when absent.
     state: Option<String>,
@@ -275,6 +276,7 @@ async fn rotate_stream_key(
 
 /// Which products.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct ProductFilter {
     /// Part of a title.
     q: Option<String>,
@@ -470,6 +472,7 @@ impl From<Question> for QuestionView {
 
 /// Which questions.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct QuestionFilter {
     /// open, answering or answered; all that are not hidden when absent.
     state: Option<String>,

@@ -179,6 +179,7 @@ impl<T> Items<T> {
 
 /// Which page.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Page {
     /// `next_cursor` of the page before.
     cursor: Option<String>,

@@ -23,6 +23,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 
 /// From when until when.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Period {
     /// First moment, Unix milliseconds; open when absent.
     from_ms: Option<Millis>,
@@ -55,6 +56,7 @@ async fn report(
 
 /// Which ledger lines.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct LineQuery {
     from_ms: Option<Millis>,
     to_ms: Option<Millis>,

@@ -31,6 +31,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 
 /// How many.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Quantity {
     /// 1 to 99; 1 when absent.
     #[serde(default = "one")]
