@@ -1,6 +1,6 @@
 //! Edge: the last strokes on the OpenAPI description, the same for every operation.
 //!
-//! OpenAPI 3.1 wants a description of every response, problems have a media type of their own, and callers should see how
+//! OpenAPI 3.1 wants a description of every response and unique names, problems have a media type of their own, and callers should see how
 //! one signs in. Said here once instead of in every handler.
 
 use serde_json::{Value, json};
@@ -9,8 +9,12 @@ use utoipa::openapi::OpenApi;
 /// The finished document.
 pub(super) fn finish(document: &OpenApi) -> Value {
     let mut document = serde_json::to_value(document).expect("the document is JSON");
-    for path in document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut()) {
-        for operation in path.as_object_mut().into_iter().flat_map(|operations| operations.values_mut()) {
+    for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
+        for (method, operation) in operations.as_object_mut().into_iter().flatten() {
+            // Handlers are named within their room; generated clients need names that are unique.
+            let name: Vec<&str> =
+                path.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty() && *w != "v1").collect();
+            operation["operationId"] = json!(format!("{method}_{}", name.join("_")));
             for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
                 finish_response(status, response);
             }
