@@ -142,7 +142,7 @@ impl Session {
             title: line(&plan.title, MAX_TITLE_CHARS).map_err(SessionRefusal::Title)?,
             tie_up: plan.tie_up,
             pr_label,
-            scheduled_at: checked_time(plan.scheduled_at.unwrap_or(now))?,
+            scheduled_at: plan.scheduled_at.map_or(Ok(now), checked_time)?,
             phase: Phase::Scheduled,
         })
     }
@@ -193,7 +193,7 @@ impl Session {
             labels.push(LabelChange::Closed);
             labels.extend(pr_label.clone().map(LabelChange::Opened));
         }
-        let scheduled_at = checked_time(edit.scheduled_at.unwrap_or(self.scheduled_at))?;
+        let scheduled_at = edit.scheduled_at.map_or(Ok(self.scheduled_at), checked_time)?;
         Ok((Self { title, pr_label, scheduled_at, ..self }, labels))
     }
 
