@@ -74,8 +74,10 @@ impl Publisher {
             broadcast.end().await;
             drop(end.send(played));
         });
-        let path = start.await.expect("the publisher's task lives")?;
-        Ok(Self { runtime: Some(runtime), stop, ended, path })
+        // Made before the answer is known: dropping it is how the runtime ends outside of this one.
+        let mut publisher = Self { runtime: Some(runtime), stop, ended, path: String::new() };
+        publisher.path = start.await.expect("the publisher's task lives")?;
+        Ok(publisher)
     }
 
     /// Takes the session down by DELETE.
