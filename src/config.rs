@@ -91,7 +91,7 @@ pub struct Commerce {
     pub hold_ttl_s: u64,
     /// Who collects the money. Only `sandbox` in this version: no money moves and every page says so.
     pub payment: PaymentKind,
-    /// Shown as the seller when a brand has no name of its own on the sheet.
+    /// Said on the final confirmation: shipped within so many days of the order.
     pub delivery_days: u32,
 }
 

@@ -116,7 +116,9 @@ both_databases!(killed_while_selling_it_forgets_no_answer_and_sells_nothing_twic
         server = start(&database.url, port).await;
     }
     going_on.store(0, Ordering::Relaxed);
-    while selling.join_next().await.is_some_and(|done| done.is_ok()) {}
+    while let Some(done) = selling.join_next().await {
+        done.expect("no buyer was refused or left without an answer");
+    }
     let answered = std::mem::take(&mut *answered.lock());
     for (buyer, key, wish, id) in &answered {
         let again = tap(buyer, key, wish).await;
