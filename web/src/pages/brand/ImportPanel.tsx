@@ -10,7 +10,7 @@ import { csv } from "./import-texts";
 import { ImportResult } from "./ImportResult";
 
 export function ImportPanel({ brandId }: { brandId: string }): JSX.Element {
-  const locations = useLoad(() => api.get<Page<Location>>(withQuery("/v1/locations", { limit: 100 })), []);
+  const locations = useLoad(() => api.get<Page<Location>>("/v1/locations"), []);
   const [content, setContent] = useState<ArrayBuffer | null>(null);
   const [chosenId, setChosenId] = useState<string | null>(null);
   const [busy, setBusy] = useState<"checking" | "running" | null>(null);
@@ -62,7 +62,7 @@ export function ImportPanel({ brandId }: { brandId: string }): JSX.Element {
             <button type="submit" class="btn" disabled={choice === null || busy !== null} data-testid="import-check">{csv.check}</button>
             <button type="button" class="btn primary" disabled={!isChecked(choice, last) || busy !== null} aria-describedby="import-hint"
               data-testid="import-run" onClick={() => send(false)}>{csv.run}</button>
-            <span id="import-hint" class="small muted">{csv.check_first}</span>
+            <span id="import-hint" class="small muted">{isChecked(choice, last) ? "" : csv.check_first}</span>
           </div>
         </form>
       )}

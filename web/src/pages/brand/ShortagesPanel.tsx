@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { api, withQuery } from "../../api/client";
+import { api } from "../../api/client";
 import type { Page, Shortage } from "../../api/types";
 import { count } from "../../i18n/format";
 import { Failed } from "../../ui/states";
@@ -10,7 +10,7 @@ const REFRESH_MS = 15_000;
 
 /** Paid orders that the shelves cannot serve; nothing at all while there are none. */
 export function ShortagesPanel(): JSX.Element | null {
-  const { value, problem, reload } = useLoad(() => api.get<Pick<Page<Shortage>, "items">>(withQuery("/v1/stock/shortages", { limit: 100 })), [], REFRESH_MS);
+  const { value, problem, reload } = useLoad(() => api.get<Pick<Page<Shortage>, "items">>("/v1/stock/shortages"), [], REFRESH_MS);
   if (problem !== null && value === null) return <Failed problem={problem} onRetry={reload} />;
   if (value === null || value.items.length === 0) return null;
   return (

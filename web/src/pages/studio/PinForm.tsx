@@ -47,7 +47,7 @@ export function PinForm({ liveId, product, onClose }: PinFormProps): JSX.Element
             {off > 0 && <> → <strong>{money(price)}</strong> <span class="tag live">{fill(watchText.off, { n: off })}</span></>}</p>
         </div>
         {field("price", text.price, text.price_hint, "pin-price")}
-        <div class="devices">
+        <div class="pin-fields">
           {field("quota", text.quota, text.quota_hint, "pin-quota", 1, QUOTA_MAX)}
           {field("limit", text.limit, text.optional, "pin-limit")}
           {field("startsInS", text.starts_in, text.starts_in_hint, "pin-starts", 0, STARTS_IN_S_MAX)}

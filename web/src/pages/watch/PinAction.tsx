@@ -72,14 +72,20 @@ function BuyButton({ state, nowMs, closed, onBuy }: { state: PinState; nowMs: nu
 
 function Waiting({ here, place }: { here: Visit; place: Wait }): JSX.Element {
   const [busy, setBusy] = useState(false);
-  const stop = (): void => {
+  const stop = (button: HTMLButtonElement): void => {
+    const box = button.parentElement;
     setBusy(true);
-    leave(here.hub, place).then(() => toast(wait.left), (thrown: unknown) => toast(explain(thrown), true)).finally(() => setBusy(false));
+    leave(here.hub, place).then(() => {
+      toast(wait.left);
+      // This button is about to go; the focus goes to the one that comes.
+      setTimeout(() => { if (document.activeElement === document.body) box?.querySelector("button")?.focus(); }, 0);
+    }, (thrown: unknown) => toast(explain(thrown), true)).finally(() => setBusy(false));
   };
   return (
     <>
       <span class="tag soon" role="status" data-testid="waiting">{wait.waiting}</span>
-      <button type="button" class="btn small" aria-label={wait.leave_long} disabled={busy} data-testid="leave-waitlist" onClick={stop}>{wait.leave}</button>
+      <button type="button" class="btn small" aria-label={wait.leave_long} disabled={busy} data-testid="leave-waitlist"
+        onClick={(event) => stop(event.currentTarget)}>{wait.leave}</button>
     </>
   );
 }

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { explain, problemText } from "../../api/problem-texts";
 import { placeOf } from "../../purchase/places";
 import { Sheet } from "../../ui/Sheet";
@@ -41,10 +41,18 @@ export function WaitSheet({ here, pinId, offerId, onClose, onBuy, onTurn }: Wait
   const asks = place.kind !== "waiting" && place.kind !== "turn";
   const confirming = useConfirmation(asks ? chosenId : null, 1, offer?.version ?? 0);
 
+  const told = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    // The button that was pressed is gone; the focus goes to what became of it.
+    if (document.activeElement === document.body) told.current?.focus();
+  }, [place.kind]);
+
   if (pin === undefined || offer === null) {
     return <Sheet title={wait.title} onClose={onClose}><p class="notice">{buy.unavailable}</p></Sheet>;
   }
   const state = offerState(offer, room, now);
+  // Also while there are units: they may be meant for those who wait already, and a new buy is refused.
+  const joinable = asks && (state === "sold-out" || state === "open");
   const { confirmation } = confirming;
   const run = (work: Promise<void>): void => {
     setBusy(true);
@@ -62,12 +70,12 @@ export function WaitSheet({ here, pinId, offerId, onClose, onBuy, onTurn }: Wait
         {pin.offers.length > 1 && (
           <VariantChoice offers={pin.offers} shelf={room} value={offer.id} disabled={busy} onChange={(id) => { setChosenId(id); setProblem(null); }} />
         )}
-        <div class="stack" role="status" data-testid="place" data-place={place.kind}>
+        <div ref={told} class="stack told" role="status" tabIndex={-1} data-testid="place" data-place={place.kind}>
           {place.kind === "waiting" && <p class="notice good"><strong>{wait.waiting}</strong><br />{wait.stay}</p>}
           {place.kind === "turn" && <p class="notice good"><strong>{wait.turn}</strong></p>}
           <PlaceNote place={place} />
         </div>
-        {asks && state === "sold-out" && (
+        {joinable && (
           <>
             <p>{wait.lead}</p>
             <h3>{wait.terms}</h3>
@@ -86,17 +94,17 @@ export function WaitSheet({ here, pinId, offerId, onClose, onBuy, onTurn }: Wait
             <button type="button" class="btn wide" disabled={busy} data-testid="wait-leave" onClick={() => run(leave(here.hub, place.wait))}>{wait.leave_long}</button>
           </>
         )}
-        {asks && state === "sold-out" && (
-          <button type="button" class="btn primary wide" disabled={busy || confirmation === null} data-testid="wait-join"
-            onClick={() => { if (confirmation !== null) run(join(here.hub, { offer_id: offer.id, qty: 1, confirmation_hash: confirmation.hash })); }}>
-            {busy ? <><span class="spinner tiny" />{wait.joining}</> : wait.join}
-          </button>
-        )}
         {asks && state === "open" && (
           <>
             <p class="notice good" role="status">{wait.open_now}</p>
             <button type="button" class="btn primary wide" data-testid="wait-buy" onClick={() => onBuy(offer.id)}>{text.buy}</button>
           </>
+        )}
+        {joinable && (
+          <button type="button" class={state === "open" ? "btn wide" : "btn primary wide"} disabled={busy || confirmation === null} data-testid="wait-join"
+            onClick={() => { if (confirmation !== null) run(join(here.hub, { offer_id: offer.id, qty: 1, confirmation_hash: confirmation.hash })); }}>
+            {busy ? <><span class="spinner tiny" />{wait.joining}</> : wait.join}
+          </button>
         )}
         {asks && state === "over" && <p class="notice bad" role="alert">{problemText("offer-ended")}</p>}
         {asks && state === "soon" && <p class="notice" role="status">{problemText("offer-not-started")}</p>}

@@ -1,6 +1,6 @@
 /** The person's places on the waitlists of this live: restored, joined, left, and the holds that come of them. */
 import { effect, untracked, type ReadonlySignal } from "@preact/signals";
-import { api, seg, withQuery } from "../../api/client";
+import { api, seg } from "../../api/client";
 import { me } from "../../api/session";
 import type { Page, Purchase, Wait as RestWait, WaitRequest } from "../../api/types";
 import type { HubClient, HubStatus } from "../../hub/client";
@@ -8,7 +8,6 @@ import type { Wait } from "../../hub/model";
 import type { Room } from "../../hub/room";
 import { leftBy, statusOf, unknownTurns, waitOf } from "../../purchase/places";
 
-const PLACES_MAX = 100;
 const ASK_AGAIN_MS = 1_500;
 
 interface Followed {
@@ -46,7 +45,7 @@ export function followWaits({ liveId, hub, room, status }: Followed): () => void
 async function restore(liveId: string, hub: HubClient): Promise<void> {
   const account = me.value?.account_id;
   try {
-    const { items } = await api.get<Page<RestWait>>(withQuery("/v1/waitlist", { limit: PLACES_MAX }));
+    const { items } = await api.get<Pick<Page<RestWait>, "items">>("/v1/waitlist");
     if (me.value?.account_id !== account) return;
     for (const item of items) if (item.live_id === liveId) hub.learn({ kind: "wait", wait: waitOf(item) });
   } catch {
