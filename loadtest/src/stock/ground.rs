@@ -3,11 +3,7 @@
 //! Owns the run's folder, the cluster in it when there is one, and the making of fresh databases.
 //! Invariant: every measurement has a database that nobody used before, and no leftovers of the one before it.
 
-use std::{
-    path::Path,
-    str::FromStr,
-    time::{Duration, Instant},
-};
+use std::{path::Path, str::FromStr, time::Duration};
 
 use anyhow::{Context, ensure};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
@@ -171,11 +167,6 @@ fn other_database(url: &str, name: &str) -> anyhow::Result<String> {
     let (path, query) = rest.split_once('?').map_or((rest, String::new()), |(path, query)| (path, format!("?{query}")));
     let server = path.split_once('/').map_or(path, |(server, _)| server);
     Ok(format!("{scheme}://{server}/{name}{query}"))
-}
-
-/// How long something took, for the progress lines.
-pub fn since(began: Instant) -> String {
-    format!("{:.1} s", began.elapsed().as_secs_f64())
 }
 
 #[cfg(test)]

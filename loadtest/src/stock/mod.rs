@@ -113,7 +113,8 @@ fn say(what: &str) {
     eprintln!("loadtest: {what}");
 }
 
-/// Measures everything that is asked for.
+/// Measures everything that is asked for. What cannot be measured ends the run and is among its reasons, beside what
+/// was measured before it.
 pub async fn run(size: &Size) -> anyhow::Result<Results> {
     let server = match size.http_buyers {
         Some(_) => Some(crate::server::find_binary(size.server.as_deref())?),
@@ -131,7 +132,13 @@ pub async fn run(size: &Size) -> anyhow::Result<Results> {
     for n in 1..=size.rounds {
         for case in round(size) {
             let began = Instant::now();
-            let said = bench.measure(case).await.with_context(|| format!("{case:?}"))?;
+            let said = match bench.measure(case).await {
+                Ok(said) => said,
+                Err(error) => {
+                    bench.results.faults.reasons.push(format!("the run could not be finished: {case:?}: {error:#}"));
+                    return Ok(bench.results);
+                }
+            };
             say(&format!("{n}/{}  {said}  ({:.1} s)", size.rounds, began.elapsed().as_secs_f64()));
         }
     }
@@ -239,7 +246,11 @@ impl Bench<'_> {
         }
         let sale = market.close().await?;
         let run = format!("{}, whole purchases", engine.name());
-        self.results.faults.add(&run, verify::verify(binary, &fresh.url).await?);
+        match verify::verify(binary, &fresh.url).await {
+            Ok(faults) => self.results.faults.add(&run, faults),
+            // Not a clean bill, and no reason to lose what was measured.
+            Err(error) => self.results.faults.reasons.push(format!("{run}: not verified: {error:#}")),
+        }
         let db = Db::connect(&fresh.url).await?;
         let books = audit::read(&db).await?;
         db.close().await;

@@ -308,7 +308,8 @@ pub fn as_table(results: &Results) -> String {
     }
     for (engine, door, buyers) in results.doors.keys() {
         if let Some(passed) = results.door(*engine, *door) {
-            let what = format!("{}, paid through {}, {buyers} buyers", engine.name(), door.name());
+            let waits = if passed.delayed > 0 { format!(", {} waits", passed.delayed) } else { String::new() };
+            let what = format!("{}, paid through {}, {buyers} buyers{waits}", engine.name(), door.name());
             rated(&what, passed.purchases_per_s, passed.paid_p50_ms, passed.paid_p99_ms);
         }
     }

@@ -13,8 +13,8 @@ use anyhow::{Context, ensure};
 use hanamichi::{
     bus::{Bus, Relay},
     clock::Clock,
-    commerce::{CommerceError, PlaceOrder, Refusal, Sequencer, SequencerConfig, Wish},
-    ids::{CustomerId, OfferId, PurchaseId},
+    commerce::{CommerceError, Delivery, PlaceOrder, Refusal, Sequencer, SequencerConfig, Wish},
+    ids::{CustomerId, PurchaseId},
     store::Db,
     tasks::Tasks,
 };
@@ -34,6 +34,8 @@ const HOLD_TTL: Duration = Duration::from_secs(24 * 3_600);
 const QUEUE_PAUSE: Duration = Duration::from_millis(20);
 /// A buyer gives up after so many taps that came to nothing in a row.
 const MAX_FAILURES: u32 = 20;
+/// A digest as text.
+const DIGEST_CHARS: usize = 64;
 /// Who arrives by the clock is sent in at such a tick.
 const TICK: Duration = Duration::from_millis(1);
 /// Taps under way when arrivals come faster than answers; more are not sent.
@@ -58,8 +60,9 @@ struct Tally {
     told: Told,
     /// Taps that found the queue full, or nothing left.
     refused: u64,
-    /// Times of taps that found nothing left.
-    refusals: Times,
+    /// Taps that found nothing left, and the times of those that began when their buyer knew.
+    refusals: usize,
+    refusal_times: Times,
     /// When the last unit was promised, and when the last buyer first heard that nothing is left.
     last_sale: Option<Instant>,
     last_told: Option<Instant>,
@@ -71,7 +74,8 @@ impl Tally {
         self.told.promised.extend(other.told.promised);
         self.told.unknown += other.told.unknown;
         self.refused += other.refused;
-        self.refusals.append(other.refusals);
+        self.refusals += other.refusals;
+        self.refusal_times.append(other.refusal_times);
         self.last_sale = self.last_sale.max(other.last_sale);
         self.last_told = self.last_told.max(other.last_told);
     }
@@ -89,6 +93,7 @@ pub struct Sold {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct SoldOut {
     pub refusals: usize,
+    /// Of the taps that began after the sell-out.
     pub p99_ms: Option<f64>,
     /// From the promise of the last unit until everybody has heard.
     pub told_all_ms: Option<f64>,
@@ -124,6 +129,23 @@ impl House {
         Ok(audit::compare(&books, told, self.shelf.sku.as_str(), self.units))
     }
 
+    fn order(&self, id: &PurchaseId, customer: &CustomerId) -> PlaceOrder {
+        let Shelf { offer, sku, .. } = &self.shelf;
+        PlaceOrder {
+            id: id.clone(),
+            customer: customer.clone(),
+            key: id.as_str().to_owned(),
+            body_hash: "0".repeat(DIGEST_CHARS),
+            wishes: vec![Wish { offer: offer.clone(), sku: sku.clone(), qty: 1, seen_price_minor: PRICE }],
+            partial: false,
+            delivery: Delivery::default(),
+            sheet_hash: "0".repeat(DIGEST_CHARS),
+            sheet: "{}".to_owned(),
+            method: None,
+            demo: false,
+        }
+    }
+
     fn customer(&self, n: usize) -> CustomerId {
         self.shelf.customers[n % self.shelf.customers.len()].clone()
     }
@@ -132,7 +154,7 @@ impl House {
     async fn tap(&self, n: usize, refused: &mut u64) -> anyhow::Result<Answer> {
         let (id, customer) = (PurchaseId::fresh(), self.customer(n));
         loop {
-            match self.sequencer.place(order(&id, &customer, &self.shelf.offer)).await {
+            match self.sequencer.place(self.order(&id, &customer)).await {
                 Ok(purchase) => return Ok(Answer::Promised(purchase.id)),
                 Err(CommerceError::QueueFull { .. }) => {
                     *refused += 1;
@@ -145,23 +167,6 @@ impl House {
                 Err(error) => return Err(error).context("a tap was refused that must not be"),
             }
         }
-    }
-}
-
-fn order(id: &PurchaseId, customer: &CustomerId, offer: &OfferId) -> PlaceOrder {
-    PlaceOrder {
-        id: id.clone(),
-        customer: customer.clone(),
-        key: id.as_str().to_owned(),
-        body_hash: "0".repeat(64),
-        lines: vec![Wish { offer: offer.clone(), qty: 1, seen_price_minor: PRICE }],
-        partial: false,
-        pickup: None,
-        near: None,
-        sheet_hash: "0".repeat(64),
-        sheet: "{}".to_owned(),
-        method: None,
-        demo: false,
     }
 }
 
@@ -263,8 +268,8 @@ pub async fn sell_out(house: &Arc<House>, buyers: usize) -> anyhow::Result<(Sold
     let mut all = joined(buying).await?;
     let took = all.last_sale.zip(all.last_told).map(|(sold, told)| told.saturating_duration_since(sold));
     let sold_out = SoldOut {
-        refusals: all.refusals.len(),
-        p99_ms: all.refusals.percentile_ms(99.0),
+        refusals: all.refusals,
+        p99_ms: all.refusal_times.percentile_ms(99.0),
         told_all_ms: took.map(|took| took.as_secs_f64() * 1_000.0),
     };
     Ok((sold_out, all.told))
@@ -283,7 +288,10 @@ async fn until_sold_out(house: Arc<House>, mut n: usize, step: usize) -> anyhow:
                 tally.last_sale = Some(now);
             }
             Answer::SoldOut => {
-                tally.refusals.push(now - began);
+                tally.refusals += 1;
+                if after > 0 {
+                    tally.refusal_times.push(now - began);
+                }
                 tally.last_told.get_or_insert(now);
                 if after == TRIES_AFTER {
                     return Ok(tally);

@@ -19,7 +19,8 @@ pub async fn verify(binary: &Path, url: &str) -> anyhow::Result<Faults> {
     let said = String::from_utf8_lossy(&output.stdout);
     let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
     let verdict: Value = serde_json::from_str(last).with_context(|| {
-        format!("the server's verify gave no verdict: {}", String::from_utf8_lossy(&output.stderr).trim())
+        let words = String::from_utf8_lossy(&output.stderr);
+        format!("the server's verify gave no verdict: {}", words.lines().next().unwrap_or("it said nothing"))
     })?;
     Ok(faults_of(&verdict))
 }
