@@ -152,7 +152,7 @@ fn run_live(args: LiveArgs) -> ExitCode {
         database: args.engine,
         server: args.server,
     };
-    let result = finish(live::run(&size)).unwrap_or_else(unfinished);
+    let result = finish(live::run(&size)).unwrap_or_else(|error| unfinished(&error));
     show(&if json { result.to_string() } else { verdict::as_table(&result) });
     if result["verdict"] == "ok" { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -177,7 +177,7 @@ fn run_stock(args: StockArgs) -> ExitCode {
     let (result, table) = match finish(stock::run(&size)) {
         Ok(results) => (stock::as_json(&results), stock::as_table(&results)),
         Err(error) => {
-            let result = unfinished(error);
+            let result = unfinished(&error);
             let table = verdict::as_table(&result);
             (result, table)
         }
@@ -200,7 +200,7 @@ fn finish<T>(run: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> 
     })
 }
 
-fn unfinished(error: anyhow::Error) -> Value {
+fn unfinished(error: &anyhow::Error) -> Value {
     json!({ "verdict": "failed", "reasons": [format!("the run could not be finished: {error:#}")] })
 }
 

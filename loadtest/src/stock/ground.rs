@@ -94,7 +94,7 @@ impl Ground {
             }
         };
         tokio::time::sleep(REST).await;
-        Ok(Fresh { engine, name, url })
+        Ok(Fresh { engine, url, name })
     }
 
     /// Throws a database away.

@@ -17,6 +17,7 @@ mod times;
 mod verify;
 
 use std::{
+    fmt::Write,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -31,7 +32,7 @@ use audit::Told;
 use doors::{Door, Market};
 use ground::{Fresh, Ground};
 use naive::Design;
-use report::{COMPARED, Run};
+use report::{COMPARED, Run, number};
 use sequenced::House;
 
 /// Units on the shelf where there is enough for everybody.
@@ -194,7 +195,12 @@ impl Bench<'_> {
         let (figures, refused) = (sold.figures, sold.refused);
         self.close(house, &sold.told, &format!("{}, {buyers} buyers", engine.name())).await?;
         self.results.runs.entry((engine, buyers)).or_default().push(Run { figures, refused, connections });
-        Ok(format!("{}, {buyers} buyers: {:.0}/s, p99 {:?} ms", engine.name(), figures.per_s, figures.p99_ms))
+        Ok(format!(
+            "{}, {buyers} buyers: {}/s, p99 {} ms",
+            engine.name(),
+            number(Some(figures.per_s)),
+            number(figures.p99_ms)
+        ))
     }
 
     async fn half(&mut self, fresh: &Fresh, engine: Engine) -> anyhow::Result<String> {
@@ -206,7 +212,12 @@ impl Bench<'_> {
         let figures = sold.figures;
         self.close(house, &sold.told, &format!("{}, half load", engine.name())).await?;
         self.results.half_load.entry(engine).or_default().push(figures);
-        Ok(format!("{}, arrivals at half of it: {:.0}/s, p99 {:?} ms", engine.name(), figures.per_s, figures.p99_ms))
+        Ok(format!(
+            "{}, arrivals at half of it: {}/s, p99 {} ms",
+            engine.name(),
+            number(Some(figures.per_s)),
+            number(figures.p99_ms)
+        ))
     }
 
     async fn sell_out(&mut self, fresh: &Fresh, engine: Engine, buyers: usize) -> anyhow::Result<String> {
@@ -221,11 +232,11 @@ impl Bench<'_> {
         }
         self.results.sold_out.entry((engine, buyers)).or_default().push(sold_out);
         Ok(format!(
-            "{}, sold out under {buyers} buyers: {} refusals, p99 {:?} ms, all told after {:?} ms",
+            "{}, sold out under {buyers} buyers: {} refusals, p99 {} ms, all told after {} ms",
             engine.name(),
             sold_out.refusals,
-            sold_out.p99_ms,
-            sold_out.told_all_ms
+            number(sold_out.p99_ms),
+            number(sold_out.told_all_ms)
         ))
     }
 
@@ -242,7 +253,9 @@ impl Bench<'_> {
         for door in Door::ALL {
             let passed = market.sell(door, self.size.length, &mut told).await.with_context(|| door.name())?;
             self.results.doors.entry((engine, door, buyers)).or_default().push(passed);
-            said += &format!(" {} {:.0}/s, p99 {:?} ms;", door.name(), passed.purchases_per_s, passed.paid_p99_ms);
+            let (per_s, p99_ms) = (number(Some(passed.purchases_per_s)), number(passed.paid_p99_ms));
+            // Writing to a text cannot fail.
+            let _ = write!(said, " {} {per_s}/s, p99 {p99_ms} ms;", door.name());
         }
         let sale = market.close().await?;
         let run = format!("{}, whole purchases", engine.name());

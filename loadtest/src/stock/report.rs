@@ -255,7 +255,7 @@ pub fn as_json(results: &Results) -> Value {
 }
 
 /// A number for people: whole with commas from a hundred on, two decimals below.
-fn number(value: Option<f64>) -> String {
+pub fn number(value: Option<f64>) -> String {
     let Some(value) = value else { return "–".to_owned() };
     if value.abs() < 100.0 {
         let text = format!("{value:.2}");
@@ -276,9 +276,9 @@ fn number(value: Option<f64>) -> String {
 pub fn as_table(results: &Results) -> String {
     let mut table = String::new();
     let mut line = |cells: [&str; 6]| {
-        let [what, a, b, c, d, e] = cells;
+        let [what, rate, median, tail, to_peer, to_best] = cells;
         // Writing to a text cannot fail.
-        let _ = writeln!(table, "{what:<46}{a:>11}{b:>11}{c:>11}{d:>11}{e:>13}");
+        let _ = writeln!(table, "{what:<46}{rate:>11}{median:>11}{tail:>11}{to_peer:>11}{to_best:>13}");
     };
     line(["durable purchases of one SKU", "per s", "p50 ms", "p99 ms", "× naive", "× best naive"]);
     let disk = median(&results.fsync_per_s, |rate| *rate);
