@@ -711,7 +711,7 @@ impl Checkout {
 fn body_hash(lines: &[LineRequest], request: &PlaceRequest) -> String {
     let mut asked = String::new();
     for line in lines {
-        asked.push_str(&format!("{}\n{}\n", line.offer_id, line.qty));
+        asked.extend([line.offer_id.as_str(), "\n", &line.qty.to_string(), "\n"]);
     }
     asked.push_str(request.confirmation_hash.as_deref().unwrap_or(""));
     asked.push('\n');
@@ -720,7 +720,7 @@ fn body_hash(lines: &[LineRequest], request: &PlaceRequest) -> String {
         asked.push_str("\npartial");
     }
     if let Some(store) = &request.pickup_location_id {
-        asked.push_str(&format!("\npickup {store}"));
+        asked.extend(["\npickup ", store.as_str()]);
     }
     data_encoding::HEXLOWER.encode(&Sha256::digest(asked.as_bytes()))
 }

@@ -489,17 +489,16 @@ impl<'a> Batch<'a> {
             if wait.state != WaitState::Waiting {
                 continue;
             }
-            if let Ok(after) = self.try_serve(wait) {
-                if after.state != WaitState::Waiting {
-                    self.changed_waits.insert(id.clone());
-                }
-                self.waits.insert(id, after);
+            let after = self.try_serve(wait);
+            if after.state != WaitState::Waiting {
+                self.changed_waits.insert(id.clone());
             }
+            self.waits.insert(id, after);
         }
     }
 
     /// Holds units for a place if there are enough; the place lapses when its offer is no more what it was.
-    fn try_serve(&mut self, mut wait: Wait) -> Result<Wait, Refusal> {
+    fn try_serve(&mut self, mut wait: Wait) -> Wait {
         let (delivery, wishes) = (Delivery::default(), [wait.wish()]);
         let basket = Basket { customer: &wait.customer_id, wishes: &wishes, partial: false, delivery: &delivery };
         match self.world.hold(&basket, self.terms.now) {
@@ -519,14 +518,14 @@ impl<'a> Batch<'a> {
                 wait.purchase_id = Some(self.put(tap, granted).id);
                 wait.state = WaitState::Offered;
             }
-            Err(Refusal::SoldOut | Refusal::OfferNotStarted) => return Ok(wait),
+            Err(Refusal::SoldOut | Refusal::OfferNotStarted) => return wait,
             Err(refusal) => {
                 wait.state = WaitState::Lapsed;
                 wait.reason = Some(refusal.slug().to_owned());
             }
         }
         wait.version += 1;
-        Ok(wait)
+        wait
     }
 
     fn join(&mut self, join: &'a Join) -> Result<Wait, CommerceError> {
@@ -554,7 +553,7 @@ impl<'a> Batch<'a> {
             version: 1,
             demo: join.demo,
         };
-        let wait = self.try_serve(wait)?;
+        let wait = self.try_serve(wait);
         if let (WaitState::Lapsed, Some(reason)) = (wait.state, &wait.reason) {
             let refusals = [Refusal::LimitReached, Refusal::OfferEnded, Refusal::PriceChanged, Refusal::UnknownOffer];
             let refusal = refusals.into_iter().find(|refusal| refusal.slug() == reason);
@@ -701,7 +700,9 @@ impl<'a> Batch<'a> {
 
     fn relocate(&mut self, id: &PurchaseId, sku: &SkuId, from: &LocationId, to: Allocation, short: i64) {
         let Some(purchase) = self.purchases.get_mut(id) else { return };
-        for line in purchase.lines.0.iter_mut().filter(|line| line.left_out.is_none() && line.sku_id == *sku) {
+        // Lines are of different SKUs, so there is one.
+        let mut lines = purchase.lines.0.iter_mut();
+        if let Some(line) = lines.find(|line| line.left_out.is_none() && line.sku_id == *sku) {
             let gone = to.units() + short;
             if let Some(units) = line.allocation.0.get_mut(from) {
                 *units -= gone;
@@ -710,7 +711,6 @@ impl<'a> Batch<'a> {
                 }
             }
             add(&mut line.allocation, to);
-            break;
         }
         purchase.short_units += short;
         purchase.version += 1;

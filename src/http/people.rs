@@ -31,7 +31,11 @@ pub(super) fn router() -> OpenApiRouter<App> {
 
 /// What an operator sets up; answers are kept under their Idempotency-Key.
 pub(super) fn operator_router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(add_brand)).routes(routes!(add_brand_member)).routes(routes!(add_liver))
+    OpenApiRouter::new()
+        .routes(routes!(add_brand))
+        .routes(routes!(add_brand_member))
+        .routes(routes!(add_liver))
+        .routes(routes!(add_staff))
 }
 
 /// Who is signed in.
@@ -224,6 +228,24 @@ async fn add_brand_member(
     let person = app.people.sign_up(new.person()).await?;
     app.people.add_brand_member(&brand, &person.account.id).await?;
     app.people.note(&by.account.id, "brand.add_member", brand.as_str(), person.account.id.as_str()).await?;
+    Ok(Created(MadeAccount { account_id: person.account.id }))
+}
+
+/// Make an account that works at a location: what it says of the goods there counts (tills, counts).
+#[utoipa::path(post, path = "/v1/locations/{location}/staff", tag = "operator", params(("location" = String, Path)), request_body = SignUp,
+    responses((status = 201, body = MadeAccount), (status = "4XX", body = Problem)))]
+async fn add_staff(
+    Operator(by): Operator,
+    State(app): State<App>,
+    PathId(location): PathId<LocationId>,
+    Body(new): Body<SignUp>,
+) -> Result<Created<MadeAccount>, Problem> {
+    if !app.omo.locations().await?.iter().any(|known| known.id == location) {
+        return Err(Problem::not_found("location"));
+    }
+    let person = app.people.sign_up(new.person()).await?;
+    app.people.add_staff(&location, &person.account.id).await?;
+    app.people.note(&by.account.id, "location.add_staff", location.as_str(), person.account.id.as_str()).await?;
     Ok(Created(MadeAccount { account_id: person.account.id }))
 }
 

@@ -86,11 +86,7 @@ impl Mirror {
         for state in batch.state {
             match state.value {
                 Some(Value::Stock(stock)) => self.put_stock(stock),
-                Some(Value::OfferLeft(left)) => {
-                    if self.left.get(&left.offer_id).is_none_or(|known| known.version < left.version) {
-                        self.left.insert(left.offer_id.clone(), left);
-                    }
-                }
+                Some(Value::OfferLeft(left)) => self.put_left(left),
                 Some(Value::Question(question)) => self.put_question(question),
                 Some(Value::Viewers(count)) => self.viewers = count.viewers,
                 Some(Value::Reactions(count)) => {
@@ -126,6 +122,12 @@ impl Mirror {
         let known = self.stock.get(&stock.sku_id);
         if known.is_none_or(|known| known.version < stock.version) {
             self.stock.insert(stock.sku_id.clone(), stock);
+        }
+    }
+
+    fn put_left(&mut self, left: wire::OfferLeft) {
+        if self.left.get(&left.offer_id).is_none_or(|known| known.version < left.version) {
+            self.left.insert(left.offer_id.clone(), left);
         }
     }
 

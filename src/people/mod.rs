@@ -16,7 +16,7 @@ pub use sessions::{ApiKey, SESSION_TTL};
 
 use crate::{
     clock::Clock,
-    ids::{AccountId, ApiKeyId, BrandId, CustomerId, LiverId},
+    ids::{AccountId, ApiKeyId, BrandId, CustomerId, LiverId, LocationId},
     store::{Db, StoreError},
 };
 
@@ -221,6 +221,17 @@ impl People {
             return Err(PeopleError::NotFound);
         }
         accounts::grant(&mut tx, account, "brand_member", brand.as_str(), self.clock.now()).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Makes an account staff of a location, which the caller knows to exist.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn add_staff(&self, location: &LocationId, account: &AccountId) -> Result<(), PeopleError> {
+        let mut tx = self.db.write("add staff").await?;
+        accounts::grant(&mut tx, account, "staff", location.as_str(), self.clock.now()).await?;
         tx.commit().await?;
         Ok(())
     }

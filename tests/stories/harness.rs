@@ -232,6 +232,16 @@ impl Actor {
         self.send(self.request(reqwest::Method::POST, path).header("idempotency-key", key).json(&body)).await
     }
 
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send(self.request(reqwest::Method::PUT, path).json(&body)).await
+    }
+
+    /// The same person by an API key instead of the session.
+    pub async fn with_api_key(&self) -> ApiClient {
+        let made = self.post("/v1/api-keys", json!({ "label": "till" })).await.expect(201);
+        ApiClient { http: reqwest::Client::new(), base: self.base.clone(), key: text(&made, "key") }
+    }
+
     pub async fn delete(&self, path: &str) -> Answer {
         self.send(self.request(reqwest::Method::DELETE, path)).await
     }
@@ -262,6 +272,22 @@ impl Actor {
             return purchase;
         }
         panic!("{id} did not become {state}: {}", self.get(&format!("/v1/purchases/{id}")).await.body);
+    }
+}
+
+/// A till: it has an API key and no session.
+pub struct ApiClient {
+    http: reqwest::Client,
+    base: String,
+    key: String,
+}
+
+impl ApiClient {
+    pub async fn post_with_key(&self, path: &str, key: &str, body: &Value) -> Answer {
+        let request = self.http.post(format!("{}{path}", self.base)).bearer_auth(&self.key);
+        let answer = request.header("idempotency-key", key).json(body).send().await.expect("the server answers");
+        let status = answer.status().as_u16();
+        Answer { status, body: answer.json().await.expect("JSON") }
     }
 }
 

@@ -64,7 +64,7 @@ impl Socket {
         tokio::time::timeout(PATIENCE, search).await.unwrap_or_else(|_| panic!("never heard: {what}"))
     }
 
-    async fn ask(&mut self, body: Value) -> Value {
+    pub async fn ask(&mut self, body: Value) -> Value {
         let id = self.next_id.to_string();
         self.next_id += 1;
         let mut frame = body;

@@ -12,4 +12,5 @@ mod media;
 mod peer;
 mod race;
 mod reports;
+mod stock;
 mod tls;
