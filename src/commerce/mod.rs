@@ -3,9 +3,11 @@
 //! The database is the only truth of stock and money. Everything that changes stock or a purchase goes through the
 //! [`Sequencer`]'s batches; everything else here reads.
 
+mod cards;
 mod catalog;
 mod checkout;
 mod confirmation;
+mod import;
 mod ledger;
 mod payment;
 mod purchase;
@@ -20,6 +22,7 @@ pub use catalog::{
 };
 pub use checkout::{Checkout, PlaceRequest};
 pub use confirmation::Confirmation;
+pub use import::{ImportError, ImportFile, ImportReport, Imports, MAX_IMPORT_BYTES, RowError};
 pub use ledger::ShelfView;
 pub use payment::{Method, Payment};
 pub use purchase::State as PurchaseState;
