@@ -9,7 +9,7 @@ use crate::{
     attribution::{self, Reports, Touches},
     bus::{Bus, Fact, Relay},
     clock::Clock,
-    commerce::{self, Checkout, Imports, Payment, Sequencer},
+    commerce::{self, Checkout, Imports, Payment, Sequencer, SequencerConfig},
     config::{BusKind, Config, PaymentKind},
     http::{self, DemoView, rates::Rates},
     live::{self, Lives, Picture},
@@ -79,12 +79,19 @@ impl App {
             BusKind::Local => Bus::local(),
         };
         let relay = Relay::new(db.clone(), bus.clone(), clock.clone());
-        let sequencer = Sequencer::start(db.clone(), clock.clone(), relay.clone(), config.commerce.hold_ttl(), &tasks);
+        let payments_per_s = std::num::NonZeroU32::new(config.commerce.payments_per_s);
+        let pace = SequencerConfig {
+            hold_ttl: config.commerce.hold_ttl(),
+            payments_per_s: payments_per_s.map(std::num::NonZeroU32::get),
+            ..SequencerConfig::default()
+        };
+        let sequencer = Sequencer::start(db.clone(), clock.clone(), relay.clone(), pace, &tasks);
         let payment = match config.commerce.payment {
-            PaymentKind::Sandbox => Payment::sandbox(db.clone(), clock.clone()),
+            PaymentKind::Sandbox => Payment::sandbox(db.clone(), clock.clone(), &tasks),
         };
         let days = config.commerce.delivery_days;
-        let checkout = Checkout::start(db.clone(), clock.clone(), sequencer.clone(), payment, days, &tasks);
+        let checkout =
+            Checkout::start(db.clone(), clock.clone(), sequencer.clone(), payment, days, payments_per_s, &tasks);
         let touches = Touches::start(db.clone(), &tasks);
         let lives = Lives::start(live::Wiring {
             db: db.clone(),

@@ -93,6 +93,9 @@ pub struct Commerce {
     pub payment: PaymentKind,
     /// Said on the final confirmation: shipped within so many days of the order.
     pub delivery_days: u32,
+    /// Payments that the provider takes a second: more wait their turn, and holds live longer by their place in that
+    /// queue. 0: no limit.
+    pub payments_per_s: u32,
 }
 
 /// Who collects the money.
@@ -145,7 +148,7 @@ impl Default for MediaSection {
 
 impl Default for Commerce {
     fn default() -> Self {
-        Self { hold_ttl_s: 180, payment: PaymentKind::Sandbox, delivery_days: 5 }
+        Self { hold_ttl_s: 180, payment: PaymentKind::Sandbox, delivery_days: 5, payments_per_s: 0 }
     }
 }
 

@@ -71,6 +71,18 @@ macro_rules! ids {
             }
         }
 
+        impl<'a> From<&'a $name> for crate::store::Cell<'a> {
+            fn from(id: &'a $name) -> Self {
+                id.as_str().into()
+            }
+        }
+
+        impl<'a> From<Option<&'a $name>> for crate::store::Cell<'a> {
+            fn from(id: Option<&'a $name>) -> Self {
+                id.map($name::as_str).into()
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
@@ -139,6 +151,10 @@ ids! {
     StockEntryId = "ste";
     /// One transaction of the sequencer.
     BatchId = "bat";
+    /// What a till, a count or goods-in said of the stock.
+    FactId = "fct";
+    /// A place on a waitlist.
+    WaitId = "wait";
     /// Why a customer came.
     TouchId = "tch";
     /// An attributed amount, a ledger row.

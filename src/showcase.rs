@@ -25,6 +25,9 @@ const MAX_ENDS_IN_S: i64 = 24 * 60 * 60;
 /// Highest price of one unit.
 const MAX_PRICE_MINOR: i64 = 100_000_000;
 
+/// Largest quota of an offer.
+const MAX_QUOTA: i64 = 1_000_000;
+
 /// What a liver asks for when pinning.
 #[derive(Debug, Clone, Default)]
 pub struct PinTerms {
@@ -34,6 +37,10 @@ pub struct PinTerms {
     pub limit_per_customer: Option<i32>,
     /// The offer ends so many seconds from now.
     pub ends_in_s: Option<i64>,
+    /// Nothing can be bought before so many seconds from now.
+    pub starts_in_s: Option<i64>,
+    /// Units of the shared stock that each SKU may sell in this live.
+    pub quota: Option<i64>,
 }
 
 impl PinTerms {
@@ -47,11 +54,23 @@ impl PinTerms {
         if self.ends_in_s.is_some_and(|seconds| !(1..=MAX_ENDS_IN_S).contains(&seconds)) {
             return Err(LiveError::Terms("ends_in_s must be 1 to 86,400"));
         }
+        if self.starts_in_s.is_some_and(|seconds| !(0..=MAX_ENDS_IN_S).contains(&seconds)) {
+            return Err(LiveError::Terms("starts_in_s must be 0 to 86,400"));
+        }
+        if self.starts_in_s.zip(self.ends_in_s).is_some_and(|(starts, ends)| starts >= ends) {
+            return Err(LiveError::Terms("starts_in_s must be before ends_in_s"));
+        }
+        if self.quota.is_some_and(|quota| !(1..=MAX_QUOTA).contains(&quota)) {
+            return Err(LiveError::Terms("quota must be 1 to 1,000,000"));
+        }
+        let starts_in = self.starts_in_s.and_then(|seconds| u64::try_from(seconds).ok());
         let seconds = self.ends_in_s.and_then(|seconds| u64::try_from(seconds).ok());
         Ok(Terms {
             live_price_minor: self.live_price_minor,
             limit_per_customer: self.limit_per_customer,
+            starts_at_ms: starts_in.map(|seconds| now.plus(Duration::from_secs(seconds))),
             ends_at_ms: seconds.map(|seconds| now.plus(Duration::from_secs(seconds))),
+            quota: self.quota,
         })
     }
 }
@@ -112,6 +131,18 @@ fn offer_to_wire(offer: &Offer) -> wire::Offer {
         limit_per_customer: offer.limit_per_customer.unwrap_or(0),
         ends_at_ms: offer.ends_at_ms.unwrap_or_default().0,
         version: offer.version,
+        starts_at_ms: offer.starts_at_ms.0,
+        quota: offer.quota.unwrap_or(0),
+    }
+}
+
+impl Card {
+    /// What the offers with a quota may still sell, as it goes to viewers.
+    fn left(&self) -> impl Iterator<Item = wire::OfferLeft> {
+        self.offers.iter().filter_map(|offer| {
+            let version = self.stock.get(&offer.sku_id).map_or(0, |level| level.version);
+            Some(wire::OfferLeft { offer_id: offer.id.to_string(), left: offer.left?, version })
+        })
     }
 }
 
@@ -149,7 +180,8 @@ pub fn load_shown<'a>(tx: &'a mut Tx, live: &'a LiveId) -> BoxFuture<'a, Result<
     Box::pin(async move {
         let cards = load_cards(tx, live).await?;
         let stock = cards.iter().flat_map(|card| card.stock.values().map(level_to_wire)).collect();
-        Ok(Shown { pins: cards.iter().map(Card::to_wire).collect(), stock })
+        let left = cards.iter().flat_map(Card::left).collect();
+        Ok(Shown { pins: cards.iter().map(Card::to_wire).collect(), stock, left })
     })
 }
 
@@ -206,6 +238,7 @@ impl Showcase {
         facts.extend(
             card.stock.values().map(|level| Fact::Stock { stock: level_to_wire(level), edge: StockEdge::None }),
         );
+        facts.extend(card.left().map(|left| Fact::Left { live: live.clone(), left }));
         bus::append_many(&mut tx, &facts, now).await?;
         tx.commit().await?;
         self.relay.ring();

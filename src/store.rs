@@ -5,6 +5,10 @@
 //! `SQLITE_BUSY` cannot happen between our own writers) and several read from the WAL.
 //! Invariant: no network await other than the database's own while a [`Tx`] is open.
 
+mod rows;
+
+pub use rows::{Cell, Kind, Rows};
+
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
@@ -16,8 +20,12 @@ use sqlx::{
 
 /// Readers of the SQLite file. Reads are short; more would only queue on two cores.
 const SQLITE_READERS: u32 = 8;
-/// Connections of one node to PostgreSQL, the sequencer's included.
-const POSTGRES_CONNECTIONS: u32 = 24;
+/// Connections of one node to PostgreSQL, besides the sequencer's.
+const POSTGRES_CONNECTIONS: u32 = 22;
+/// Connections of one node's sequencer: one works; a second replaces one whose COMMIT never answered.
+const SEQUENCER_CONNECTIONS: u32 = 2;
+/// Prepared statements kept a connection: the sequencer's bulk statements come in several sizes on SQLite.
+const STATEMENTS: usize = 400;
 /// How long a caller waits for a connection before the answer is "unavailable".
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -30,6 +38,9 @@ pub enum StoreError {
     /// The schema could not be brought up to date.
     #[error("migration: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
+    /// Other nodes changed the same rows again and again; trying once more may well work.
+    #[error("the rows are contended")]
+    Contended,
     /// The address names no engine we speak.
     #[error("unknown database address; expected sqlite:… or postgres://…")]
     UnknownEngine,
@@ -57,6 +68,7 @@ impl StoreError {
             Self::Database(e) => {
                 !matches!(e, sqlx::Error::Database(_) | sqlx::Error::RowNotFound | sqlx::Error::ColumnDecode { .. })
             }
+            Self::Contended => true,
             Self::Migration(_) | Self::UnknownEngine => false,
         }
     }
@@ -73,7 +85,12 @@ pub enum Db {
         readers: sqlx::Pool<Sqlite>,
     },
     /// A server.
-    Postgres(sqlx::Pool<Postgres>),
+    Postgres {
+        /// For everybody.
+        pool: sqlx::Pool<Postgres>,
+        /// For the sequencer alone: buyers never wait behind readers.
+        sequencer: sqlx::Pool<Postgres>,
+    },
 }
 
 /// An open transaction; rolled back when dropped without [`Tx::commit`].
@@ -115,13 +132,27 @@ impl Db {
         if url.starts_with("sqlite:") {
             Self::connect_sqlite(url).await
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            let options = PgConnectOptions::from_str(url)?.application_name("hanamichi");
+            let options = PgConnectOptions::from_str(url)?;
             let pool = PoolOptions::new()
                 .max_connections(POSTGRES_CONNECTIONS)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
-                .connect_with(options)
+                .connect_with(options.clone().application_name("hanamichi"))
                 .await?;
-            Ok(Self::Postgres(pool))
+            // A plan that was made while a table was empty would read all of it for good; every statement of the
+            // sequencer is a look-up by index.
+            let by_index = [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")];
+            let sequencer = PoolOptions::new()
+                .max_connections(SEQUENCER_CONNECTIONS)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                // A dead connection is noticed by BEGIN, and the batch is run again: no question before each batch.
+                .test_before_acquire(false)
+                .connect_lazy_with(
+                    options
+                        .application_name("hanamichi-sequencer")
+                        .statement_cache_capacity(STATEMENTS)
+                        .options(by_index),
+                );
+            Ok(Self::Postgres { pool, sequencer })
         } else {
             Err(StoreError::UnknownEngine)
         }
@@ -135,6 +166,7 @@ impl Db {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(ACQUIRE_TIMEOUT)
+            .statement_cache_capacity(STATEMENTS)
             .pragma("cache_size", "-16000")
             .pragma("temp_store", "memory");
         let writer = PoolOptions::new()
@@ -157,7 +189,7 @@ impl Db {
     pub fn engine(&self) -> &'static str {
         match self {
             Self::Sqlite { .. } => "sqlite",
-            Self::Postgres(_) => "postgres",
+            Self::Postgres { .. } => "postgres",
         }
     }
 
@@ -168,7 +200,7 @@ impl Db {
     pub async fn migrate(&self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite { writer, .. } => MIGRATIONS.run(writer).await?,
-            Self::Postgres(pool) => MIGRATIONS.run(pool).await?,
+            Self::Postgres { pool, .. } => MIGRATIONS.run(pool).await?,
         }
         Ok(())
     }
@@ -181,7 +213,7 @@ impl Db {
         tracing::trace!(tx.name = name, "read");
         Ok(match self {
             Self::Sqlite { readers, .. } => Tx::Sqlite(readers.begin().await?),
-            Self::Postgres(pool) => {
+            Self::Postgres { pool, .. } => {
                 Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
         })
@@ -196,8 +228,19 @@ impl Db {
         Ok(match self {
             // IMMEDIATE: a deferred transaction that turns into a write is refused at once, whatever the timeout.
             Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Self::Postgres { pool, .. } => Tx::Postgres(pool.begin().await?),
         })
+    }
+
+    /// A transaction of the sequencer, on its own connection.
+    ///
+    /// # Errors
+    /// When no connection can be had.
+    pub async fn sequence(&self) -> Result<Tx, StoreError> {
+        match self {
+            Self::Sqlite { .. } => self.write("stock batch").await,
+            Self::Postgres { sequencer, .. } => Ok(Tx::Postgres(sequencer.begin().await?)),
+        }
     }
 
     /// Closes every connection; on SQLite this also folds the WAL into the file.
@@ -207,7 +250,10 @@ impl Db {
                 readers.close().await;
                 writer.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres { pool, sequencer } => {
+                sequencer.close().await;
+                pool.close().await;
+            }
         }
     }
 }
@@ -223,6 +269,16 @@ impl Tx {
             Self::Postgres(tx) => tx.commit().await?,
         }
         Ok(())
+    }
+
+    /// What a `SELECT` of the rows of `table` ends with so that they are locked until the commit. Nothing on SQLite,
+    /// where the transaction is the only writer. Others may still refer to the rows.
+    #[must_use]
+    pub fn locking(&self, table: &str) -> String {
+        match self {
+            Self::Sqlite(_) => String::new(),
+            Self::Postgres(_) => format!(" FOR NO KEY UPDATE OF {table}"),
+        }
     }
 
     /// Whether rows are bound for SQLite: for the handful of statements whose text must differ.

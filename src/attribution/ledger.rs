@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sqlx::QueryBuilder;
-
 use super::{
     rule::{Credit, Line, RULE_VERSION, credits},
     touch::{self, NewTouch, TouchKind},
@@ -12,12 +10,8 @@ use crate::{
     clock::Millis,
     ids::{BrandId, CreditId, CustomerId, LiveId, OrderId, OrderLineId, ProductId, PurchaseId},
     money::Currency,
-    on,
-    store::{StoreError, Tx},
+    store::{Kind, Rows, StoreError, Tx},
 };
-
-/// Rows of one statement.
-const BULK_ROWS: usize = 500;
 
 /// A line that was just paid for.
 #[derive(Debug, Clone)]
@@ -79,49 +73,63 @@ pub async fn credit_sales(tx: &mut Tx, lines: &[SoldLine], now: Millis) -> Resul
 }
 
 async fn commission_rates(tx: &mut Tx, lines: &[SoldLine]) -> Result<HashMap<BrandId, i32>, StoreError> {
+    const RATES: &str = "SELECT b.id, b.commission_bp FROM rows CROSS JOIN brands b WHERE b.id = rows.id";
     let brands: BTreeSet<&BrandId> = lines.iter().map(|line| &line.brand_id).collect();
-    let rows: Vec<(BrandId, i32)> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new("SELECT id, commission_bp FROM brands WHERE id IN (");
-        let mut ids = query.separated(", ");
-        for brand in &brands {
-            ids.push_bind(*brand);
-        }
-        query.push(")");
-        query.build_query_as().persistent(false).fetch_all(conn).await?
-    });
-    Ok(rows.into_iter().collect())
+    let mut rows = Rows::new(&[("id", Kind::Text)]);
+    for brand in brands {
+        rows.push([brand.into()]);
+    }
+    Ok(rows.fetch::<(BrandId, i32)>(tx, RATES).await?.into_iter().collect())
 }
 
 async fn insert(tx: &mut Tx, rows: &[(&SoldLine, Credit)], now: Millis) -> Result<(), StoreError> {
-    for chunk in rows.chunks(BULK_ROWS) {
-        on!(tx, |conn| {
-            let mut query = QueryBuilder::new(
-                "INSERT INTO credits (id, kind, order_id, order_line_id, brand_id, live_id, pool, party_id, qty, base_minor, \
-                 share_bp, commission_bp, commission_minor, currency, rule, rule_version, evidence, at_ms) ",
-            );
-            query.push_values(chunk, |mut row, (line, credit)| {
-                let evidence = serde_json::json!({ "purchase": line.purchase_id, "touches": credit.evidence });
-                row.push_bind(CreditId::fresh())
-                    .push_bind("sale")
-                    .push_bind(&line.order_id)
-                    .push_bind(&line.line_id)
-                    .push_bind(&line.brand_id)
-                    .push_bind(&credit.live)
-                    .push_bind(credit.pool.as_str())
-                    .push_bind(&credit.party)
-                    .push_bind(line.qty)
-                    .push_bind(credit.base_minor)
-                    .push_bind(credit.share_bp)
-                    .push_bind(credit.commission_bp)
-                    .push_bind(credit.commission_minor)
-                    .push_bind(line.currency)
-                    .push_bind(credit.rule)
-                    .push_bind(RULE_VERSION)
-                    .push_bind(evidence.to_string())
-                    .push_bind(now);
-            });
-            query.build().persistent(false).execute(conn).await.map(drop)
-        })?;
+    const INSERT: &str = "
+        INSERT INTO credits (id, kind, order_id, order_line_id, brand_id, live_id, pool, party_id, qty, base_minor, share_bp,
+                             commission_bp, commission_minor, currency, rule, rule_version, evidence, at_ms)
+        SELECT id, 'sale', order_id, order_line_id, brand_id, live_id, pool, party_id, qty, base_minor, share_bp,
+               commission_bp, commission_minor, currency, rule, rule_version, evidence, at_ms
+        FROM rows";
+    let mut table = Rows::new(&[
+        ("id", Kind::Text),
+        ("order_id", Kind::Text),
+        ("order_line_id", Kind::Text),
+        ("brand_id", Kind::Text),
+        ("live_id", Kind::Text),
+        ("pool", Kind::Text),
+        ("party_id", Kind::Text),
+        ("qty", Kind::Number),
+        ("base_minor", Kind::Number),
+        ("share_bp", Kind::Number),
+        ("commission_bp", Kind::Number),
+        ("commission_minor", Kind::Number),
+        ("currency", Kind::Text),
+        ("rule", Kind::Text),
+        ("rule_version", Kind::Number),
+        ("evidence", Kind::Text),
+        ("at_ms", Kind::Number),
+    ]);
+    for (line, credit) in rows {
+        let evidence = serde_json::json!({ "purchase": line.purchase_id, "touches": credit.evidence });
+        table.push([
+            String::from(CreditId::fresh()).into(),
+            (&line.order_id).into(),
+            (&line.line_id).into(),
+            (&line.brand_id).into(),
+            (&credit.live).into(),
+            credit.pool.as_str().into(),
+            credit.party.as_str().into(),
+            line.qty.into(),
+            credit.base_minor.into(),
+            credit.share_bp.into(),
+            credit.commission_bp.into(),
+            credit.commission_minor.into(),
+            line.currency.as_str().into(),
+            credit.rule.into(),
+            RULE_VERSION.into(),
+            evidence.to_string().into(),
+            now.into(),
+        ]);
     }
+    table.execute(tx, INSERT).await?;
     Ok(())
 }

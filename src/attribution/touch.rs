@@ -5,15 +5,13 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use sqlx::QueryBuilder;
 use tokio::sync::mpsc;
 
 use super::rule;
 use crate::{
     clock::Millis,
     ids::{CustomerId, LiveId, LiverId, ProductId, TouchId},
-    on,
-    store::{Db, StoreError, Tx},
+    store::{Db, Kind, Rows, StoreError, Tx},
     tasks::Tasks,
 };
 
@@ -132,25 +130,31 @@ async fn write(db: &Db, touches: &[NewTouch]) -> Result<(), StoreError> {
     tx.commit().await
 }
 
-/// Writes touches; gives their ids in the same order.
-pub(super) async fn insert(tx: &mut Tx, touches: &[NewTouch]) -> Result<Vec<TouchId>, StoreError> {
-    let ids: Vec<TouchId> = touches.iter().map(|_| TouchId::fresh()).collect();
-    for (ids, touches) in ids.chunks(MAX_BATCH).zip(touches.chunks(MAX_BATCH)) {
-        on!(tx, |conn| {
-            let mut query =
-                QueryBuilder::new("INSERT INTO touches (id, customer_id, live_id, kind, product_id, at_ms) ");
-            query.push_values(ids.iter().zip(touches), |mut row, (id, touch)| {
-                row.push_bind(id)
-                    .push_bind(&touch.customer)
-                    .push_bind(&touch.live)
-                    .push_bind(touch.kind)
-                    .push_bind(&touch.product)
-                    .push_bind(touch.at);
-            });
-            query.build().persistent(false).execute(conn).await.map(drop)
-        })?;
+/// Writes touches.
+pub(super) async fn insert(tx: &mut Tx, touches: &[NewTouch]) -> Result<(), StoreError> {
+    const INSERT: &str = "
+        INSERT INTO touches (id, customer_id, live_id, kind, product_id, at_ms)
+        SELECT id, customer_id, live_id, kind, product_id, at_ms FROM rows";
+    let mut rows = Rows::new(&[
+        ("id", Kind::Text),
+        ("customer_id", Kind::Text),
+        ("live_id", Kind::Text),
+        ("kind", Kind::Text),
+        ("product_id", Kind::Text),
+        ("at_ms", Kind::Number),
+    ]);
+    for touch in touches {
+        rows.push([
+            String::from(TouchId::fresh()).into(),
+            (&touch.customer).into(),
+            (&touch.live).into(),
+            touch.kind.as_str().into(),
+            touch.product.as_ref().into(),
+            touch.at.into(),
+        ]);
     }
-    Ok(ids)
+    rows.execute(tx, INSERT).await?;
+    Ok(())
 }
 
 #[derive(sqlx::FromRow)]
@@ -170,22 +174,17 @@ pub(super) async fn of_customers(
     customers: &[CustomerId],
     now: Millis,
 ) -> Result<HashMap<CustomerId, Vec<rule::Touch>>, StoreError> {
+    const NEWEST: &str = "
+        SELECT t.id, t.customer_id, t.kind, t.live_id, l.liver_id, t.product_id, t.at_ms
+        FROM rows CROSS JOIN touches t JOIN lives l ON l.id = t.live_id
+        WHERE t.customer_id = rows.customer_id AND t.at_ms >= rows.since_ms
+        ORDER BY t.at_ms DESC";
     let since = Millis(now.0 - LOOK_BACK_MS);
-    let rows: Vec<Row> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(
-            "SELECT t.id, t.customer_id, t.kind, t.live_id, l.liver_id, t.product_id, t.at_ms
-             FROM touches t
-             JOIN lives l ON l.id = t.live_id
-             WHERE t.at_ms >= ",
-        );
-        query.push_bind(since).push(" AND t.customer_id IN (");
-        let mut ids = query.separated(", ");
-        for customer in customers {
-            ids.push_bind(customer);
-        }
-        query.push(") ORDER BY t.at_ms DESC");
-        query.build_query_as().persistent(false).fetch_all(conn).await?
-    });
+    let mut wanted = Rows::new(&[("customer_id", Kind::Text), ("since_ms", Kind::Number)]);
+    for customer in customers {
+        wanted.push([customer.into(), since.into()]);
+    }
+    let rows: Vec<Row> = wanted.fetch(tx, NEWEST).await?;
     let mut found: HashMap<CustomerId, Vec<rule::Touch>> = HashMap::new();
     for row in rows {
         let of_one = found.entry(row.customer_id).or_default();

@@ -58,6 +58,20 @@ pub enum Fact {
         /// The edge it crossed.
         edge: StockEdge,
     },
+    /// What an offer with a quota may still sell: of the state class of one live.
+    Left {
+        /// Where.
+        live: LiveId,
+        /// The newest number.
+        left: wire::OfferLeft,
+    },
+    /// A customer's place on a waitlist: goes to that person's connections.
+    Wait {
+        /// Whose.
+        customer: CustomerId,
+        /// The newest state.
+        wait: wire::Wait,
+    },
     /// The state of a customer's purchase: goes to that person's connections, in whichever room.
     Purchase {
         /// Whose.

@@ -55,6 +55,11 @@ fn every_fact_survives_its_json() {
             customer: CustomerId::fresh(),
             status: wire::PurchaseStatus { state: "authorized".into(), total_minor: 1, ..Default::default() },
         },
+        Fact::Left { live: live.clone(), left: wire::OfferLeft { offer_id: "ofr".into(), left: 3, version: 4 } },
+        Fact::Wait {
+            customer: CustomerId::fresh(),
+            wait: wire::Wait { state: "waiting".into(), qty: 1, ..Default::default() },
+        },
         Fact::Sold { live: live.clone(), units: 1, gross_minor: 1 },
         Fact::Chat { live: live.clone(), message: wire::ChatMessage { text: "👏".into(), ..Default::default() } },
         Fact::Reactions { live: live.clone(), more: vec![wire::ReactionCount { kind: "heart".into(), total: 3 }] },

@@ -6,18 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::QueryBuilder;
-
 use crate::{
     clock::Millis,
     ids::{BrandId, ProductId, SkuId},
     money::Currency,
-    on,
-    store::{StoreError, Tx},
+    store::{Kind, Rows, StoreError, Tx},
 };
-
-/// Rows of one statement, far below the number of values either engine takes.
-const ROWS_AT_ONCE: usize = 500;
 
 /// A product's own row.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -60,69 +54,51 @@ pub(super) struct Names<'a> {
 }
 
 /// Every product of a brand that bears one of these handles, or one of whose SKUs bears one of these codes or JANs.
+///
+/// # Errors
+/// The database's.
 pub(super) async fn find_named(tx: &mut Tx, brand: &BrandId, names: &Names<'_>) -> Result<Vec<Known>, StoreError> {
+    const BY_HANDLE: &str = "
+        SELECT p.id
+        FROM rows CROSS JOIN products p
+        WHERE p.brand_id = rows.brand_id AND p.handle = rows.name";
+    const BY_CODE: &str = "
+        SELECT k.product_id
+        FROM rows CROSS JOIN skus k
+        WHERE k.brand_id = rows.brand_id AND k.code = rows.name";
+    const BY_JAN: &str = "
+        SELECT k.product_id
+        FROM rows CROSS JOIN skus k
+        WHERE k.jan = rows.name AND k.brand_id = rows.brand_id";
     let mut ids = BTreeSet::new();
-    for (sql, names) in [
-        ("SELECT id FROM products WHERE brand_id = $1 AND handle IN (", &names.handles),
-        ("SELECT product_id FROM skus WHERE brand_id = $1 AND code IN (", &names.codes),
-        ("SELECT product_id FROM skus WHERE brand_id = $1 AND jan IN (", &names.jans),
-    ] {
-        for chunk in names.chunks(ROWS_AT_ONCE) {
-            ids.extend(product_ids(tx, sql, brand, chunk).await?);
-        }
-    }
-    let ids: Vec<ProductId> = ids.into_iter().collect();
-    let mut found = Vec::with_capacity(ids.len());
-    for chunk in ids.chunks(ROWS_AT_ONCE) {
-        found.extend(load(tx, chunk).await?);
-    }
-    Ok(found)
-}
-
-async fn product_ids(
-    tx: &mut Tx,
-    sql: &'static str,
-    brand: &BrandId,
-    names: &[&str],
-) -> Result<Vec<ProductId>, StoreError> {
-    let rows: Vec<(ProductId,)> = on!(tx, |conn| {
-        let (before, after) = sql.split_once("$1").expect("the statement names its brand");
-        let mut query = QueryBuilder::new(before);
-        query.push_bind(brand).push(after);
-        let mut list = query.separated(", ");
+    for (find, names) in [(BY_HANDLE, &names.handles), (BY_CODE, &names.codes), (BY_JAN, &names.jans)] {
+        let mut rows = Rows::new(&[("brand_id", Kind::Text), ("name", Kind::Text)]);
         for name in names {
-            list.push_bind(*name);
+            rows.push([brand.into(), (*name).into()]);
         }
-        query.push(")");
-        query.build_query_as().persistent(false).fetch_all(conn).await?
-    });
-    Ok(rows.into_iter().map(|(id,)| id).collect())
+        let found: Vec<(ProductId,)> = rows.fetch(tx, find).await?;
+        ids.extend(found.into_iter().map(|(id,)| id));
+    }
+    load(tx, &ids).await
 }
 
-async fn load(tx: &mut Tx, ids: &[ProductId]) -> Result<Vec<Known>, StoreError> {
-    const PRODUCTS: &str = "SELECT id, handle, title, description FROM products WHERE id IN (";
+async fn load(tx: &mut Tx, ids: &BTreeSet<ProductId>) -> Result<Vec<Known>, StoreError> {
+    const PRODUCTS: &str = "
+        SELECT p.id, p.handle, p.title, p.description
+        FROM rows CROSS JOIN products p
+        WHERE p.id = rows.id";
     const SKUS: &str = "
-        SELECT id, product_id, variant, code, jan, price_minor, tax_rate_bp
-        FROM skus
-        WHERE product_id IN (";
-    let products: Vec<ProductCard> = on!(&mut *tx, |conn| {
-        let mut query = QueryBuilder::new(PRODUCTS);
-        let mut list = query.separated(", ");
-        for id in ids {
-            list.push_bind(id);
-        }
-        query.push(") ORDER BY id");
-        query.build_query_as().persistent(false).fetch_all(conn).await?
-    });
-    let skus: Vec<SkuCard> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(SKUS);
-        let mut list = query.separated(", ");
-        for id in ids {
-            list.push_bind(id);
-        }
-        query.push(") ORDER BY id");
-        query.build_query_as().persistent(false).fetch_all(conn).await?
-    });
+        SELECT k.id, k.product_id, k.variant, k.code, k.jan, k.price_minor, k.tax_rate_bp
+        FROM rows CROSS JOIN skus k
+        WHERE k.product_id = rows.id";
+    let mut rows = Rows::new(&[("id", Kind::Text)]);
+    for id in ids {
+        rows.push([id.into()]);
+    }
+    let mut products: Vec<ProductCard> = rows.fetch(tx, PRODUCTS).await?;
+    let mut skus: Vec<SkuCard> = rows.fetch(tx, SKUS).await?;
+    products.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    skus.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     let mut by_product: BTreeMap<ProductId, Vec<SkuCard>> = BTreeMap::new();
     for sku in skus {
         by_product.entry(sku.product_id.clone()).or_default().push(sku);
@@ -141,73 +117,80 @@ pub(super) async fn put_products(
     products: &[ProductCard],
     now: Millis,
 ) -> Result<(), StoreError> {
-    for chunk in products.chunks(ROWS_AT_ONCE) {
-        on!(&mut *tx, |conn| {
-            let mut query = QueryBuilder::new(
-                "INSERT INTO products (id, brand_id, handle, title, description, image_svg, created_at_ms) ",
-            );
-            query.push_values(chunk, |mut row, product| {
-                row.push_bind(&product.id)
-                    .push_bind(brand)
-                    .push_bind(&product.handle)
-                    .push_bind(&product.title)
-                    .push_bind(&product.description)
-                    .push_bind(&product.image_svg)
-                    .push_bind(now);
-            });
-            query.push(
-                " ON CONFLICT (id) DO UPDATE SET
-                    handle = excluded.handle,
-                    title = excluded.title,
-                    description = excluded.description,
-                    image_svg = COALESCE(excluded.image_svg, products.image_svg)",
-            );
-            query.build().persistent(false).execute(conn).await.map(drop)
-        })?;
+    const PUT: &str = "
+        INSERT INTO products (id, brand_id, handle, title, description, image_svg, created_at_ms)
+        SELECT id, brand_id, handle, title, description, image_svg, created_at_ms FROM rows WHERE true
+        ON CONFLICT (id) DO UPDATE SET
+            handle = excluded.handle,
+            title = excluded.title,
+            description = excluded.description,
+            image_svg = COALESCE(excluded.image_svg, products.image_svg)";
+    let mut rows = Rows::new(&[
+        ("id", Kind::Text),
+        ("brand_id", Kind::Text),
+        ("handle", Kind::Text),
+        ("title", Kind::Text),
+        ("description", Kind::Text),
+        ("image_svg", Kind::Text),
+        ("created_at_ms", Kind::Number),
+    ]);
+    for product in products {
+        rows.push([
+            (&product.id).into(),
+            brand.into(),
+            product.handle.as_deref().into(),
+            product.title.as_str().into(),
+            product.description.as_str().into(),
+            product.image_svg.as_deref().into(),
+            now.into(),
+        ]);
     }
-    Ok(())
+    rows.execute(tx, PUT).await.map(drop)
 }
 
 /// Writes SKUs, new ones and known ones; their stock is another's.
 ///
 /// # Errors
 /// The database's; a unique violation when another SKU of the brand bears a code.
-pub(super) async fn put_skus(
-    tx: &mut Tx,
-    brand: &BrandId,
-    mut skus: Vec<&SkuCard>,
-    now: Millis,
-) -> Result<(), StoreError> {
-    skus.sort_unstable_by_key(|sku| &sku.id);
-    for chunk in skus.chunks(ROWS_AT_ONCE) {
-        on!(&mut *tx, |conn| {
-            let mut query = QueryBuilder::new(
-                "INSERT INTO skus (id, product_id, brand_id, variant, code, jan, price_minor, currency, tax_rate_bp, \
-                 stock_version, created_at_ms) ",
-            );
-            query.push_values(chunk, |mut row, sku| {
-                row.push_bind(&sku.id)
-                    .push_bind(&sku.product_id)
-                    .push_bind(brand)
-                    .push_bind(&sku.variant)
-                    .push_bind(&sku.code)
-                    .push_bind(&sku.jan)
-                    .push_bind(sku.price_minor)
-                    .push_bind(Currency::Jpy)
-                    .push_bind(sku.tax_rate_bp)
-                    .push_bind(0_i64)
-                    .push_bind(now);
-            });
-            query.push(
-                " ON CONFLICT (id) DO UPDATE SET
-                    variant = excluded.variant,
-                    code = excluded.code,
-                    jan = excluded.jan,
-                    price_minor = excluded.price_minor,
-                    tax_rate_bp = excluded.tax_rate_bp",
-            );
-            query.build().persistent(false).execute(conn).await.map(drop)
-        })?;
+pub(super) async fn put_skus(tx: &mut Tx, brand: &BrandId, skus: &[SkuCard], now: Millis) -> Result<(), StoreError> {
+    const PUT: &str = "
+        INSERT INTO skus (id, product_id, brand_id, variant, code, jan, price_minor, currency, tax_rate_bp, stock_version,
+                          created_at_ms)
+        SELECT id, product_id, brand_id, variant, code, jan, price_minor, currency, tax_rate_bp, 0, created_at_ms
+        FROM rows WHERE true
+        ON CONFLICT (id) DO UPDATE SET
+            variant = excluded.variant,
+            code = excluded.code,
+            jan = excluded.jan,
+            price_minor = excluded.price_minor,
+            tax_rate_bp = excluded.tax_rate_bp";
+    let mut rows = Rows::new(&[
+        ("id", Kind::Text),
+        ("product_id", Kind::Text),
+        ("brand_id", Kind::Text),
+        ("variant", Kind::Text),
+        ("code", Kind::Text),
+        ("jan", Kind::Text),
+        ("price_minor", Kind::Number),
+        ("currency", Kind::Text),
+        ("tax_rate_bp", Kind::Number),
+        ("created_at_ms", Kind::Number),
+    ]);
+    let mut in_order: Vec<&SkuCard> = skus.iter().collect();
+    in_order.sort_unstable_by_key(|sku| &sku.id);
+    for sku in in_order {
+        rows.push([
+            (&sku.id).into(),
+            (&sku.product_id).into(),
+            brand.into(),
+            sku.variant.as_str().into(),
+            sku.code.as_deref().into(),
+            sku.jan.as_deref().into(),
+            sku.price_minor.into(),
+            Currency::Jpy.as_str().into(),
+            sku.tax_rate_bp.into(),
+            now.into(),
+        ]);
     }
-    Ok(())
+    rows.execute(tx, PUT).await.map(drop)
 }

@@ -3,6 +3,8 @@
 //! Their rows are written by [`super::cards`].
 //! An offer is the price and the rules of a SKU in one live. Pinning a product again changes its offers and their version.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use sqlx::QueryBuilder;
 
@@ -16,7 +18,7 @@ use crate::{
     money::{Currency, Money},
     on,
     people::find_brand,
-    store::{StoreError, Tx},
+    store::{Kind, Rows, StoreError, Tx},
 };
 
 /// SKUs of one product.
@@ -105,8 +107,12 @@ pub struct Terms {
     pub live_price_minor: Option<i64>,
     /// Over the live and product.
     pub limit_per_customer: Option<i32>,
+    /// `None`: at once.
+    pub starts_at_ms: Option<Millis>,
     /// `None`: until the pin or the live ends.
     pub ends_at_ms: Option<Millis>,
+    /// Units of the shared pool that each SKU's offer may sell in this live; `None`: all.
+    pub quota: Option<i64>,
 }
 
 /// Price and rules of a SKU in a live.
@@ -130,8 +136,14 @@ pub struct Offer {
     pub tax_rate_bp: i32,
     /// Over the live and product.
     pub limit_per_customer: Option<i32>,
+    /// First moment it can be bought.
+    pub starts_at_ms: Millis,
     /// First moment it cannot be bought.
     pub ends_at_ms: Option<Millis>,
+    /// Units of the shared pool that it may sell; all of them when absent.
+    pub quota: Option<i64>,
+    /// Of the quota, what is left.
+    pub left: Option<i64>,
     /// Grows with every change.
     pub version: i64,
 }
@@ -225,7 +237,7 @@ pub(super) async fn insert(
     };
     let skus: Vec<SkuCard> = new.skus.iter().map(card).collect();
     cards::put_products(tx, brand, &[product], now).await?;
-    cards::put_skus(tx, brand, skus.iter().collect(), now).await?;
+    cards::put_skus(tx, brand, &skus, now).await?;
     Ok(id)
 }
 
@@ -361,6 +373,22 @@ async fn with_skus(tx: &mut Tx, rows: Vec<ProductRow>) -> Result<Vec<Product>, S
     Ok(products)
 }
 
+/// The SKUs with these JANs; a JAN may be used by several brands.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn find_by_jan(
+    tx: &mut Tx,
+    jans: &BTreeSet<&str>,
+) -> Result<Vec<(String, SkuId, BrandId)>, StoreError> {
+    const FIND: &str = "SELECT k.jan, k.id, k.brand_id FROM rows CROSS JOIN skus k WHERE k.jan = rows.jan";
+    let mut rows = Rows::new(&[("jan", Kind::Text)]);
+    for jan in jans {
+        rows.push([(*jan).into()]);
+    }
+    rows.fetch(tx, FIND).await
+}
+
 /// A product's picture.
 ///
 /// # Errors
@@ -385,13 +413,15 @@ pub async fn put_offers(
     now: Millis,
 ) -> Result<Vec<Offer>, StoreError> {
     const PUT: &str = "
-        INSERT INTO offers (id, live_id, product_id, sku_id, price_minor, limit_per_customer, starts_at_ms, ends_at_ms, version)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1)
+        INSERT INTO offers (id, live_id, product_id, sku_id, price_minor, limit_per_customer, starts_at_ms, ends_at_ms, quota,
+                            version)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1)
         ON CONFLICT (live_id, sku_id) DO UPDATE SET
             price_minor = excluded.price_minor,
             limit_per_customer = excluded.limit_per_customer,
             starts_at_ms = excluded.starts_at_ms,
             ends_at_ms = excluded.ends_at_ms,
+            quota = excluded.quota,
             version = offers.version + 1";
     for sku in &product.skus {
         on!(tx, |conn| sqlx::query(PUT)
@@ -401,8 +431,9 @@ pub async fn put_offers(
             .bind(&sku.id)
             .bind(terms.live_price_minor.unwrap_or(sku.price_minor))
             .bind(terms.limit_per_customer)
-            .bind(now)
+            .bind(terms.starts_at_ms.unwrap_or(now))
             .bind(terms.ends_at_ms)
+            .bind(terms.quota)
             .execute(conn)
             .await
             .map(drop))?;
@@ -420,7 +451,11 @@ pub async fn end_offers(tx: &mut Tx, live: &LiveId, product: &ProductId, now: Mi
     const END: &str = "
         UPDATE offers SET ends_at_ms = $3, version = version + 1
         WHERE live_id = $1 AND product_id = $2 AND (ends_at_ms IS NULL OR ends_at_ms > $3)";
+    const LAPSE: &str = "
+        UPDATE waitlist SET state = 'lapsed', reason = 'offer-ended', version = version + 1
+        WHERE live_id = $1 AND product_id = $2 AND state = 'waiting'";
     on!(tx, |conn| sqlx::query(END).bind(live).bind(product).bind(now).execute(conn).await.map(drop))?;
+    on!(tx, |conn| sqlx::query(LAPSE).bind(live).bind(product).execute(conn).await.map(drop))?;
     Ok(())
 }
 
@@ -432,7 +467,11 @@ pub async fn end_all_offers(tx: &mut Tx, live: &LiveId, now: Millis) -> Result<(
     const END: &str = "
         UPDATE offers SET ends_at_ms = $2, version = version + 1
         WHERE live_id = $1 AND (ends_at_ms IS NULL OR ends_at_ms > $2)";
+    const LAPSE: &str = "
+        UPDATE waitlist SET state = 'lapsed', reason = 'offer-ended', version = version + 1
+        WHERE live_id = $1 AND state = 'waiting'";
     on!(tx, |conn| sqlx::query(END).bind(live).bind(now).execute(conn).await.map(drop))?;
+    on!(tx, |conn| sqlx::query(LAPSE).bind(live).execute(conn).await.map(drop))?;
     Ok(())
 }
 
@@ -443,7 +482,8 @@ pub async fn end_all_offers(tx: &mut Tx, live: &LiveId, now: Millis) -> Result<(
 pub async fn offers_of_live(tx: &mut Tx, live: &LiveId) -> Result<Vec<Offer>, StoreError> {
     const LIST: &str = "
         SELECT o.id, o.sku_id, o.product_id, k.variant, o.price_minor, k.price_minor AS regular_price_minor, k.currency,
-               k.tax_rate_bp, o.limit_per_customer, o.ends_at_ms, o.version
+               k.tax_rate_bp, o.limit_per_customer, o.starts_at_ms, o.ends_at_ms, o.quota,
+               CASE WHEN o.quota - o.taken < 0 THEN 0 ELSE o.quota - o.taken END AS left, o.version
         FROM offers o
         JOIN skus k ON k.id = o.sku_id
         WHERE o.live_id = $1

@@ -4,29 +4,38 @@
 //! crash, and when an answer was lost, the reconciler asks again under the same key.
 //! Invariant: paid once, sold once, credited once, or none of them.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    num::NonZeroU32,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use parking_lot::Mutex;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
-    CommerceError, Refusal, catalog,
-    confirmation::{self, Confirmation, Goods},
+    CommerceError, Refusal,
+    allocation::{Delivery, Point},
+    catalog,
+    confirmation::{self, Ask, Confirmation, Goods},
     ledger::{self, ShelfView},
     payment::{Method, Payment, Word},
     purchase::{Input, State},
-    records::{self, Order, Purchase},
+    records::{self, Attempt, Order, Purchase, Shortage},
     sequencer::{PlaceOrder, Sequencer},
-    stock::OfferTerms,
+    stock::Wish,
+    waitlist::{self, Join, Wait},
 };
 use crate::{
     clock::{Clock, Millis},
-    ids::{BrandId, CustomerId, OfferId, OrderId, ProductId, PurchaseId, SkuId},
+    ids::{BrandId, CustomerId, LocationId, OfferId, OrderId, ProductId, PurchaseId, SkuId, WaitId},
     money::Money,
     people::find_brand,
-    store::{Db, Tx},
+    store::Db,
     tasks::Tasks,
 };
 
@@ -43,19 +52,125 @@ const RECONCILE_AFTER_MS: i64 = 5_000;
 /// … and takes this many.
 const RECONCILE_PAGE: i64 = 256;
 
-/// The buyer's tap.
-#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
+/// Lines of one basket.
+const MAX_LINES: usize = 20;
+/// A sheet is answered from memory for so long. The sequencer judges the price itself, so an older sheet can only be
+/// refused, never sell at its price.
+const SHEET_TTL: Duration = Duration::from_millis(250);
+/// Sheets in memory; when full, all are made anew.
+const MAX_SHEETS: usize = 1_024;
+/// Units of one place on a waitlist.
+const MAX_WAIT_QTY: u32 = 10;
+
+/// One line of a tap.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PlaceRequest {
+pub struct LineRequest {
     /// At which terms.
     pub offer_id: OfferId,
     /// 1 to 99.
     pub qty: u32,
+}
+
+/// Where the buyer is.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Near {
+    /// -90 to 90.
+    pub latitude: f64,
+    /// -180 to 180.
+    pub longitude: f64,
+}
+
+/// The buyer's tap: one offer, or up to 20 `lines` of one live.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlaceRequest {
+    /// At which terms; not together with `lines`.
+    pub offer_id: Option<OfferId>,
+    /// 1 to 99; with `offer_id`.
+    pub qty: Option<u32>,
+    /// A basket: different offers of one live. All or nothing, unless `partial`.
+    pub lines: Vec<LineRequest>,
+    /// Hold what there is and leave out the rest. Not together with `payment_method`: first look at what it came to.
+    pub partial: bool,
     /// Of the sheet that was shown; another sheet now is refused with `price-changed`.
     pub confirmation_hash: Option<String>,
     /// Pays at once; without it the units are held for a while.
     pub payment_method: Option<Method>,
+    /// Picked up in this store: units come from its shelf alone.
+    pub pickup_location_id: Option<LocationId>,
+    /// Among equals, the nearest location sends.
+    pub near: Option<Near>,
 }
+
+impl PlaceRequest {
+    /// The lines that are asked for.
+    ///
+    /// # Errors
+    /// [`CommerceError::Invalid`] names the field.
+    fn lines(&self) -> Result<Vec<LineRequest>, CommerceError> {
+        let lines = match (&self.offer_id, self.lines.is_empty()) {
+            (Some(offer), true) => {
+                vec![LineRequest { offer_id: offer.clone(), qty: self.qty.ok_or_else(|| invalid("qty is missing"))? }]
+            }
+            (None, false) if self.qty.is_none() => self.lines.clone(),
+            (None, false) => return Err(invalid("qty goes with offer_id; each of `lines` has its own")),
+            (Some(_), false) => return Err(invalid("give either offer_id or lines")),
+            (None, true) => return Err(invalid("offer_id is missing")),
+        };
+        check_lines(&lines)?;
+        if self.partial && self.payment_method.is_some() {
+            return Err(invalid("partial and payment_method do not go together: look at what is held, then pay"));
+        }
+        Ok(lines)
+    }
+
+    fn delivery(&self) -> Result<Delivery, CommerceError> {
+        let near = self.near.map(|near| Point::parse(near.latitude, near.longitude));
+        let near = near.transpose().map_err(|field| CommerceError::Invalid(format!("near.{field}")))?;
+        Ok(Delivery { pickup: self.pickup_location_id.clone(), near })
+    }
+}
+
+fn invalid(text: &str) -> CommerceError {
+    CommerceError::Invalid(text.to_owned())
+}
+
+fn check_lines(lines: &[LineRequest]) -> Result<(), CommerceError> {
+    if lines.is_empty() || lines.len() > MAX_LINES {
+        return Err(CommerceError::Invalid(format!("lines must be 1 to {MAX_LINES}")));
+    }
+    if lines.iter().any(|line| !(1..=MAX_QTY).contains(&line.qty)) {
+        return Err(CommerceError::Invalid(format!("qty must be between 1 and {MAX_QTY}")));
+    }
+    if lines.iter().map(|line| &line.offer_id).collect::<HashSet<_>>().len() < lines.len() {
+        return Err(invalid("lines must be of different offers"));
+    }
+    Ok(())
+}
+
+fn check_key(key: &str) -> Result<(), CommerceError> {
+    // Visible ASCII, as in an HTTP header: keys of our own may contain what no client's can.
+    let visible = key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if key.is_empty() || key.len() > MAX_KEY_CHARS || !visible {
+        return Err(CommerceError::Invalid(format!(
+            "Idempotency-Key must have 1 to {MAX_KEY_CHARS} visible ASCII characters"
+        )));
+    }
+    Ok(())
+}
+
+/// A sheet and what the sequencer needs of it.
+#[derive(Debug)]
+struct Shown {
+    wishes: Vec<Wish>,
+    confirmation: Confirmation,
+    text: String,
+    made_at: Instant,
+}
+
+type Sheets = HashMap<Vec<LineRequest>, Arc<Shown>>;
 
 /// Buying. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -67,11 +182,14 @@ pub struct Checkout {
     tasks: Tasks,
     paying: Arc<Semaphore>,
     collecting: Arc<Mutex<HashSet<PurchaseId>>>,
+    sheets: Arc<Mutex<Sheets>>,
+    bucket: Option<Arc<DefaultDirectRateLimiter>>,
     delivery_days: u32,
 }
 
 impl Checkout {
-    /// Starts the reconciler, which also finishes what an earlier process left unpaid.
+    /// Starts the reconciler, which also finishes what an earlier process left unpaid. `payments_per_s` bounds how often
+    /// the provider is asked.
     #[must_use]
     pub fn start(
         db: Db,
@@ -79,8 +197,10 @@ impl Checkout {
         sequencer: Sequencer,
         payment: Payment,
         delivery_days: u32,
+        payments_per_s: Option<NonZeroU32>,
         tasks: &Tasks,
     ) -> Self {
+        let bucket = payments_per_s.map(|per_s| Arc::new(RateLimiter::direct(Quota::per_second(per_s))));
         let paying = Arc::new(Semaphore::new(MAX_PAYING));
         let checkout = Self {
             db,
@@ -90,6 +210,8 @@ impl Checkout {
             tasks: tasks.clone(),
             paying,
             collecting: Arc::default(),
+            sheets: Arc::default(),
+            bucket,
             delivery_days,
         };
         let (reconciler, stopping) = (checkout.clone(), tasks.stopping());
@@ -119,54 +241,151 @@ impl Checkout {
         key: &str,
         request: &PlaceRequest,
     ) -> Result<Purchase, CommerceError> {
-        if !(1..=MAX_QTY).contains(&request.qty) {
-            return Err(CommerceError::Invalid(format!("qty must be between 1 and {MAX_QTY}")));
+        let lines = request.lines()?;
+        let delivery = request.delivery()?;
+        check_key(key)?;
+        let body_hash = body_hash(&lines, request);
+        let (shown, mut fresh) = match self.shown(&lines).await {
+            Ok(found) => found,
+            Err(error) => return self.known_or(customer, key, &body_hash, error).await,
+        };
+        let mut shown = shown;
+        let agrees =
+            |shown: &Shown| request.confirmation_hash.as_ref().is_none_or(|seen| *seen == shown.confirmation.hash);
+        if !agrees(&shown) && !fresh {
+            (shown, fresh) = (self.make_sheet(&lines).await?, true);
         }
-        if key.is_empty() || key.chars().count() > MAX_KEY_CHARS {
-            return Err(CommerceError::Invalid(format!("Idempotency-Key must have 1 to {MAX_KEY_CHARS} characters")));
+        if !agrees(&shown) {
+            return self.known_or(customer, key, &body_hash, Refusal::PriceChanged.into()).await;
         }
-        let body_hash = body_hash(request);
-        let mut tx = self.db.read("look at the offer").await?;
-        // The same tap again is answered from what is stored, whatever the offer has become since.
-        if let Some(known) = records::find_by_key(&mut tx, customer, key).await? {
-            return if known.body_hash == body_hash { Ok(known) } else { Err(CommerceError::KeyReused) };
+        if !request.partial && shown.wishes.iter().any(|wish| self.sequencer.is_hinted_sold_out(&wish.sku)) {
+            return self.known_or(customer, key, &body_hash, Refusal::SoldOut.into()).await;
         }
-        let (terms, sheet) = self.sheet(&mut tx, &request.offer_id, request.qty).await?;
-        drop(tx);
-        if request.confirmation_hash.as_ref().is_some_and(|seen| *seen != sheet.hash) {
-            return Err(Refusal::PriceChanged.into());
-        }
-        if self.sequencer.is_hinted_sold_out(&terms.sku_id) {
-            return Err(Refusal::SoldOut.into());
-        }
-        let order = PlaceOrder {
+        let order = |shown: &Shown| PlaceOrder {
             id: PurchaseId::fresh(),
             customer: customer.clone(),
             key: key.to_owned(),
-            body_hash,
-            offer: request.offer_id.clone(),
-            qty: request.qty,
-            seen_price_minor: terms.price_minor,
-            sheet_hash: sheet.hash,
-            sheet: confirmation::text(&sheet.sheet),
+            body_hash: body_hash.clone(),
+            wishes: shown.wishes.clone(),
+            partial: request.partial,
+            delivery: delivery.clone(),
+            sheet_hash: shown.confirmation.hash.clone(),
+            sheet: shown.text.clone(),
             method: request.payment_method,
             demo,
         };
-        let purchase = self.sequencer.place(order).await?;
+        let mut placed = self.sequencer.place(order(&shown)).await;
+        if matches!(placed, Err(CommerceError::Refused(Refusal::PriceChanged))) && !fresh {
+            // The sheet was older than the offer; who was shown one (its hash) is asked again, who was not is not.
+            let now = self.make_sheet(&lines).await?;
+            if agrees(&now) {
+                placed = self.sequencer.place(order(&now)).await;
+            }
+        }
+        let purchase = placed?;
         if purchase.state == State::Paying {
-            self.collect_soon(&purchase.id);
+            let attempt = request.payment_method.map(|method| Attempt::first(&purchase, method));
+            self.collect_soon(&purchase.id, attempt);
         }
         Ok(purchase)
+    }
+
+    /// The purchase that this tap made before, if it did; the error otherwise.
+    async fn known_or(
+        &self,
+        customer: &CustomerId,
+        key: &str,
+        body_hash: &str,
+        error: CommerceError,
+    ) -> Result<Purchase, CommerceError> {
+        let mut tx = self.db.read("known tap").await?;
+        match records::find_by_key(&mut tx, customer, key).await? {
+            Some(known) if known.body_hash == body_hash => Ok(known),
+            Some(_) => Err(CommerceError::KeyReused),
+            None => Err(error),
+        }
+    }
+
+    /// Waits in line for the next released units of an offer. Joining twice is the same place.
+    ///
+    /// # Errors
+    /// A [`Refusal`] of the offer; an invalid quantity.
+    pub async fn join_waitlist(
+        &self,
+        customer: &CustomerId,
+        demo: bool,
+        offer: &OfferId,
+        qty: u32,
+        confirmation_hash: Option<&str>,
+    ) -> Result<Wait, CommerceError> {
+        if !(1..=MAX_WAIT_QTY).contains(&qty) {
+            return Err(CommerceError::Invalid(format!("qty must be between 1 and {MAX_WAIT_QTY}")));
+        }
+        let shown = self.make_sheet(&[LineRequest { offer_id: offer.clone(), qty }]).await?;
+        if confirmation_hash.is_some_and(|seen| *seen != shown.confirmation.hash) {
+            return Err(Refusal::PriceChanged.into());
+        }
+        let wish = shown.wishes.first().cloned().ok_or(Refusal::UnknownOffer)?;
+        let join = Join {
+            customer: customer.clone(),
+            wish,
+            sheet_hash: shown.confirmation.hash.clone(),
+            sheet: shown.text.clone(),
+            demo,
+        };
+        self.sequencer.join(join).await
+    }
+
+    /// Gives up a place; one that was served already stays as it is.
+    ///
+    /// # Errors
+    /// Not found, also when it is another's.
+    pub async fn leave_waitlist(&self, customer: &CustomerId, wait: &WaitId) -> Result<Wait, CommerceError> {
+        self.sequencer.leave(wait, customer).await
+    }
+
+    /// A customer's places, newest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn waits(
+        &self,
+        customer: &CustomerId,
+        before: Option<&WaitId>,
+        limit: i64,
+    ) -> Result<Vec<Wait>, CommerceError> {
+        let mut tx = self.db.read("list waits").await?;
+        Ok(waitlist::list(&mut tx, customer, before, limit).await?)
     }
 
     /// Pays for held units.
     ///
     /// # Errors
     /// [`Refusal::HoldExpired`], [`Refusal::NotPayable`]; not found when it is another's.
-    pub async fn pay(&self, customer: &CustomerId, id: &PurchaseId, method: Method) -> Result<Purchase, CommerceError> {
-        self.load(customer, id).await?;
+    pub async fn pay(
+        &self,
+        customer: &CustomerId,
+        id: &PurchaseId,
+        method: Method,
+        confirmation_hash: Option<&str>,
+    ) -> Result<Purchase, CommerceError> {
+        let held = self.load(customer, id).await?;
+        if let Some(seen) = confirmation_hash.filter(|seen| **seen != held.confirmation_hash) {
+            // What was shown just now instead of then is as good, when it is for the same price.
+            let lines: Vec<LineRequest> = held
+                .granted()
+                .map(|line| LineRequest {
+                    offer_id: line.offer_id.clone(),
+                    qty: u32::try_from(line.qty).unwrap_or(u32::MAX),
+                })
+                .collect();
+            let now = self.make_sheet(&lines).await?;
+            if now.confirmation.hash != *seen || now.confirmation.sheet.total_minor != held.total_minor {
+                return Err(Refusal::PriceChanged.into());
+            }
+        }
         let purchase = self.sequencer.step(id, Input::StartPaying, Some(method)).await?;
-        self.collect_soon(id);
+        self.collect_soon(id, None);
         Ok(purchase)
     }
 
@@ -217,12 +436,64 @@ impl Checkout {
     ///
     /// # Errors
     /// Not found; a quantity that is out of range.
-    pub async fn confirmation(&self, offer: &OfferId, qty: u32) -> Result<Confirmation, CommerceError> {
-        if !(1..=MAX_QTY).contains(&qty) {
-            return Err(CommerceError::Invalid(format!("qty must be between 1 and {MAX_QTY}")));
+    pub async fn confirmation(&self, lines: &[LineRequest]) -> Result<Confirmation, CommerceError> {
+        check_lines(lines)?;
+        Ok(self.make_sheet(lines).await?.confirmation.clone())
+    }
+
+    /// The sheet that was shown for a purchase, as it was kept (JSON).
+    ///
+    /// # Errors
+    /// Not found, also when the purchase is another's.
+    pub async fn kept_confirmation(&self, customer: &CustomerId, id: &PurchaseId) -> Result<String, CommerceError> {
+        let purchase = self.load(customer, id).await?;
+        let mut tx = self.db.read("kept confirmation").await?;
+        let kept = records::find_confirmation(&mut tx, &purchase.confirmation_hash).await?;
+        kept.ok_or(CommerceError::NotFound("confirmation"))
+    }
+
+    /// Takes the money of a paid order and notes that its goods have left the shelf. May be repeated.
+    ///
+    /// # Errors
+    /// [`Refusal::NotShippable`] when it is not paid or short of goods; not found; [`CommerceError::Unknown`] when the
+    /// provider does not answer: then nothing has left.
+    pub async fn fulfil(&self, order: &OrderId) -> Result<Purchase, CommerceError> {
+        let mut tx = self.db.read("order to fulfil").await?;
+        let found = records::find_order(&mut tx, order).await?.ok_or(CommerceError::NotFound("order"))?;
+        let purchase = records::find(&mut tx, &found.purchase_id).await?.ok_or(CommerceError::NotFound("order"))?;
+        let attempt = records::find_attempt(&mut tx, &purchase.id).await?;
+        drop(tx);
+        if purchase.short_units > 0 || !purchase.state.is_paid() {
+            return Err(Refusal::NotShippable.into());
         }
-        let mut tx = self.db.read("final confirmation").await?;
-        Ok(self.sheet(&mut tx, offer, qty).await?.1)
+        if purchase.state == State::Authorized {
+            let attempt = attempt.ok_or(CommerceError::NotFound("payment attempt"))?;
+            let taken = self.payment.capture(&attempt.key()).await.map_err(|_| CommerceError::Unknown)?;
+            if !taken {
+                return Err(Refusal::NotShippable.into());
+            }
+            self.sequencer.step(&purchase.id, Input::Captured, None).await?;
+        }
+        self.sequencer.step(&purchase.id, Input::Shipped, None).await
+    }
+
+    /// Whose the lines of an order are.
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn brands_of(&self, order: &OrderId) -> Result<BTreeSet<BrandId>, CommerceError> {
+        let mut tx = self.db.read("brands of order").await?;
+        let brands = records::brands_of(&mut tx, order).await?;
+        if brands.is_empty() { Err(CommerceError::NotFound("order")) } else { Ok(brands) }
+    }
+
+    /// Paid orders that are short of goods, oldest first; of these brands, or of all.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn shortages(&self, brands: Option<&BTreeSet<BrandId>>) -> Result<Vec<Shortage>, CommerceError> {
+        let mut tx = self.db.read("shortages").await?;
+        Ok(records::shortages(&mut tx, brands).await?)
     }
 
     /// A product's picture.
@@ -260,69 +531,122 @@ impl Checkout {
         Ok((level, ledger::shelves(&mut tx, sku).await?))
     }
 
-    /// Whose a SKU is.
+    /// Whose these SKUs are; those that do not exist are missing.
     ///
     /// # Errors
-    /// [`Refusal::UnknownSku`].
-    pub async fn brand_of(&self, sku: &SkuId) -> Result<BrandId, CommerceError> {
-        let mut tx = self.db.read("brand of sku").await?;
-        let found = records::titles(&mut tx, std::slice::from_ref(sku)).await?.pop();
-        Ok(found.ok_or(Refusal::UnknownSku)?.1)
+    /// The database's.
+    pub async fn brands_of_skus(&self, skus: &BTreeSet<&SkuId>) -> Result<HashMap<SkuId, BrandId>, CommerceError> {
+        let mut tx = self.db.read("brands of skus").await?;
+        let found = records::titles(&mut tx, skus).await?;
+        Ok(found.into_iter().map(|(sku, brand, _, _)| (sku, brand)).collect())
     }
 
-    async fn sheet(&self, tx: &mut Tx, offer: &OfferId, qty: u32) -> Result<(OfferTerms, Confirmation), CommerceError> {
-        let terms = records::terms(tx, &[offer]).await?.pop().ok_or(Refusal::UnknownOffer)?;
-        let product = catalog::find_product(tx, &terms.product_id).await?.ok_or(CommerceError::NotFound("product"))?;
-        let brand = find_brand(tx, &product.brand_id).await?;
-        let variant = product.skus.iter().find(|sku| sku.id == terms.sku_id).map(|sku| sku.variant.clone());
-        let goods = Goods {
-            product_title: product.title,
-            variant: variant.unwrap_or_default(),
-            brand_name: product.brand_name,
-            invoice_number: brand.and_then(|brand| brand.invoice_number),
-        };
-        let sheet = confirmation::confirm(&terms, goods, qty, self.delivery_days)
-            .map_err(|_| CommerceError::Invalid("the total is too large".to_owned()))?;
-        Ok((terms, sheet))
+    /// The SKUs with these JANs.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn skus_by_jan(&self, jans: &BTreeSet<&str>) -> Result<Vec<(String, SkuId, BrandId)>, CommerceError> {
+        let mut tx = self.db.read("skus by jan").await?;
+        Ok(catalog::find_by_jan(&mut tx, jans).await?)
+    }
+
+    /// The sheet for these lines, from memory when it is young enough (then `false`).
+    async fn shown(&self, lines: &[LineRequest]) -> Result<(Arc<Shown>, bool), CommerceError> {
+        let kept = self.sheets.lock().get(lines).cloned();
+        match kept.filter(|shown| shown.made_at.elapsed() < SHEET_TTL) {
+            Some(shown) => Ok((shown, false)),
+            None => Ok((self.make_sheet(lines).await?, true)),
+        }
+    }
+
+    async fn make_sheet(&self, lines: &[LineRequest]) -> Result<Arc<Shown>, CommerceError> {
+        let made_at = Instant::now();
+        let mut tx = self.db.read("final confirmation").await?;
+        let terms = records::terms(&mut tx, &lines.iter().map(|line| &line.offer_id).collect()).await?;
+        let (mut asked, mut wishes) = (Vec::with_capacity(lines.len()), Vec::with_capacity(lines.len()));
+        for line in lines {
+            let terms = terms.iter().find(|terms| terms.id == line.offer_id).ok_or(Refusal::UnknownOffer)?.clone();
+            let product = catalog::find_product(&mut tx, &terms.product_id).await?;
+            let product = product.ok_or(CommerceError::NotFound("product"))?;
+            let brand = find_brand(&mut tx, &product.brand_id).await?;
+            let variant = product.skus.iter().find(|sku| sku.id == terms.sku_id).map(|sku| sku.variant.clone());
+            let goods = Goods {
+                product_title: product.title,
+                variant: variant.unwrap_or_default(),
+                brand_name: product.brand_name,
+                invoice_number: brand.and_then(|brand| brand.invoice_number),
+            };
+            wishes.push(Wish {
+                offer: terms.id.clone(),
+                sku: terms.sku_id.clone(),
+                qty: i64::from(line.qty),
+                seen_price_minor: terms.price_minor,
+            });
+            asked.push(Ask { terms, goods, qty: line.qty });
+        }
+        drop(tx);
+        if asked.iter().any(|ask| ask.terms.live_id != asked[0].terms.live_id) {
+            return Err(invalid("lines must be offers of one live"));
+        }
+        let confirmation =
+            confirmation::confirm(asked, self.delivery_days).map_err(|_| invalid("the total is too large"))?;
+        let text = confirmation::text(&confirmation.sheet);
+        let shown = Arc::new(Shown { wishes, confirmation, text, made_at });
+        let mut sheets = self.sheets.lock();
+        if sheets.len() >= MAX_SHEETS {
+            sheets.clear();
+        }
+        sheets.insert(lines.to_vec(), Arc::clone(&shown));
+        Ok(shown)
     }
 
     /// Begins to collect, unless somebody in this process is at it already. At most [`MAX_PAYING`] ask at once; when the
     /// server stops, who has not asked yet leaves it to the next start.
-    fn collect_soon(&self, id: &PurchaseId) {
+    fn collect_soon(&self, id: &PurchaseId, attempt: Option<Attempt>) {
         if !self.collecting.lock().insert(id.clone()) {
             return;
         }
+        self.sequencer.paying().fetch_add(1, Ordering::Relaxed);
         let (checkout, id) = (self.clone(), id.clone());
         self.tasks.spawn("collect", async move {
             let stopping = checkout.tasks.stopping();
             tokio::select! {
                 biased;
                 place = checkout.paying.acquire() => if place.is_ok() {
-                    checkout.collect(&id).await;
+                    if let Some(bucket) = &checkout.bucket {
+                        bucket.until_ready().await;
+                    }
+                    checkout.collect(&id, attempt).await;
                 },
                 () = stopping.cancelled() => {}
             }
             checkout.collecting.lock().remove(&id);
+            checkout.sequencer.paying().fetch_sub(1, Ordering::Relaxed);
         });
     }
 
     /// Asks the provider and settles its word. May run twice for one purchase without harm.
-    async fn collect(&self, id: &PurchaseId) {
-        if let Err(error) = self.try_collect(id).await {
+    async fn collect(&self, id: &PurchaseId, attempt: Option<Attempt>) {
+        if let Err(error) = self.try_collect(id, attempt).await {
             // The reconciler asks again.
             tracing::warn!(purchase.id = %id, error = %error, "payment has no last word yet");
         }
     }
 
-    async fn try_collect(&self, id: &PurchaseId) -> Result<(), CommerceError> {
-        let mut tx = self.db.read("payment attempt").await?;
-        let attempt = records::find_attempt(&mut tx, id).await?.ok_or(CommerceError::NotFound("payment attempt"))?;
-        drop(tx);
+    async fn try_collect(&self, id: &PurchaseId, attempt: Option<Attempt>) -> Result<(), CommerceError> {
+        let attempt = match attempt {
+            Some(attempt) => attempt,
+            None => {
+                let mut tx = self.db.read("payment attempt").await?;
+                let found = records::find_attempt(&mut tx, id).await?;
+                found.ok_or(CommerceError::NotFound("payment attempt"))?
+            }
+        };
         let method = Method::parse(&attempt.method).ok_or(CommerceError::NotFound("payment method"))?;
         let amount = Money::yen(attempt.amount_minor).map_err(|_| CommerceError::Invalid("amount".to_owned()))?;
         debug_assert_eq!(amount.currency(), attempt.currency);
-        let key = format!("pi:{}:{}", attempt.purchase_id, attempt.n);
-        tracing::debug!(purchase.id = %id, attempt.id = %attempt.id, "asking the provider");
+        let key = attempt.key();
+        tracing::debug!(purchase.id = %id, attempt.n, "asking the provider");
         let word = match self.payment.authorize(&key, amount, method).await {
             Ok(word) => word,
             Err(error) => {
@@ -344,7 +668,7 @@ impl Checkout {
 
     async fn mark(&self, id: &PurchaseId, state: &'static str) -> Result<(), CommerceError> {
         let mut tx = self.db.write("mark attempt").await?;
-        records::mark_attempt(&mut tx, id, state, self.clock.now()).await?;
+        records::mark_attempts(&mut tx, &[(id.clone(), state)], self.clock.now()).await?;
         Ok(tx.commit().await?)
     }
 
@@ -358,7 +682,7 @@ impl Checkout {
             Ok(ids) => {
                 for id in ids {
                     tracing::info!(purchase.id = %id, "asking again about a payment");
-                    self.collect_soon(&id);
+                    self.collect_soon(&id, None);
                 }
             }
             Err(error) => tracing::warn!(error = %error, "reconciler cannot look"),
@@ -367,14 +691,19 @@ impl Checkout {
 }
 
 /// What was asked, so that another wish under the same key is noticed.
-fn body_hash(request: &PlaceRequest) -> String {
-    let method = request.payment_method.map_or("", Method::as_str);
-    let asked = format!(
-        "{}\n{}\n{}\n{}",
-        request.offer_id,
-        request.qty,
-        request.confirmation_hash.as_deref().unwrap_or(""),
-        method
-    );
+fn body_hash(lines: &[LineRequest], request: &PlaceRequest) -> String {
+    let mut asked = String::new();
+    for line in lines {
+        asked.push_str(&format!("{}\n{}\n", line.offer_id, line.qty));
+    }
+    asked.push_str(request.confirmation_hash.as_deref().unwrap_or(""));
+    asked.push('\n');
+    asked.push_str(request.payment_method.map_or("", Method::as_str));
+    if request.partial {
+        asked.push_str("\npartial");
+    }
+    if let Some(store) = &request.pickup_location_id {
+        asked.push_str(&format!("\npickup {store}"));
+    }
     data_encoding::HEXLOWER.encode(&Sha256::digest(asked.as_bytes()))
 }

@@ -27,7 +27,30 @@ pub struct Confirmation {
     pub sheet: Sheet,
 }
 
-/// The content of the sheet.
+/// One line of the sheet.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct SheetLine {
+    /// At which terms.
+    pub offer_id: OfferId,
+    /// What is counted.
+    pub sku_id: SkuId,
+    /// What is bought.
+    pub product_title: String,
+    /// "M / 白".
+    pub variant: String,
+    /// Whose it is.
+    pub brand_name: String,
+    /// 分量.
+    pub qty: u32,
+    /// 販売価格, tax included.
+    pub unit_price_minor: i64,
+    /// Tax included.
+    pub amount_minor: i64,
+    /// 販売業者.
+    pub seller: Seller,
+}
+
+/// The content of the sheet. The members of the first line stand at the top too.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Sheet {
     /// At which terms.
@@ -44,6 +67,8 @@ pub struct Sheet {
     pub qty: u32,
     /// 販売価格, tax included.
     pub unit_price_minor: i64,
+    /// Everything that is bought.
+    pub lines: Vec<SheetLine>,
     /// Tax and shipping included.
     pub total_minor: i64,
     /// One rounding per rate.
@@ -103,29 +128,54 @@ pub(super) struct Goods {
     pub(super) invoice_number: Option<String>,
 }
 
-/// The sheet for this many units at these terms.
+/// One line to be confirmed.
+#[derive(Debug, Clone)]
+pub(super) struct Ask {
+    pub(super) terms: OfferTerms,
+    pub(super) goods: Goods,
+    pub(super) qty: u32,
+}
+
+/// The sheet for these lines, at least one.
 ///
 /// # Errors
 /// When the total is out of range.
-pub(super) fn confirm(
-    terms: &OfferTerms,
-    goods: Goods,
-    qty: u32,
-    delivery_days: u32,
-) -> Result<Confirmation, AmountOutOfRange> {
-    let total = Money::yen(terms.price_minor)?.times(qty)?;
-    let (application_period_ja, application_period_en) = period(terms.ends_at_ms);
+pub(super) fn confirm(asked: Vec<Ask>, delivery_days: u32) -> Result<Confirmation, AmountOutOfRange> {
+    // The first end is the end of the whole basket.
+    let (application_period_ja, application_period_en) =
+        period(asked.iter().filter_map(|ask| ask.terms.ends_at_ms).min());
+    let currency = asked.first().map_or(Currency::Jpy, |ask| ask.terms.currency);
+    let mut rates = Vec::with_capacity(asked.len());
+    let mut lines = Vec::with_capacity(asked.len());
+    for ask in asked {
+        let amount = Money::yen(ask.terms.price_minor)?.times(ask.qty)?;
+        rates.push((ask.terms.tax_rate_bp, amount.minor()));
+        lines.push(SheetLine {
+            offer_id: ask.terms.id,
+            sku_id: ask.terms.sku_id,
+            product_title: ask.goods.product_title,
+            variant: ask.goods.variant,
+            brand_name: ask.goods.brand_name.clone(),
+            qty: ask.qty,
+            unit_price_minor: ask.terms.price_minor,
+            amount_minor: amount.minor(),
+            seller: Seller { name: ask.goods.brand_name, invoice_number: ask.goods.invoice_number },
+        });
+    }
+    let total = Money::yen(rates.iter().map(|(_, amount)| amount).sum())?;
+    let first = lines.first().cloned().ok_or(AmountOutOfRange)?;
     let sheet = Sheet {
-        offer_id: terms.id.clone(),
-        sku_id: terms.sku_id.clone(),
-        product_title: goods.product_title,
-        variant: goods.variant,
-        brand_name: goods.brand_name.clone(),
-        qty,
-        unit_price_minor: terms.price_minor,
+        offer_id: first.offer_id,
+        sku_id: first.sku_id,
+        product_title: first.product_title,
+        variant: first.variant,
+        brand_name: first.brand_name,
+        qty: first.qty,
+        unit_price_minor: first.unit_price_minor,
+        lines,
         total_minor: total.minor(),
-        tax: tax_lines([(terms.tax_rate_bp, total.minor())]),
-        currency: terms.currency,
+        tax: tax_lines(rates),
+        currency,
         shipping_minor: 0,
         payment: PaymentText {
             method: "sandbox_card",
@@ -140,7 +190,7 @@ pub(super) fn confirm(
         cancellation_en: "Before payment you can cancel from the order's status. After payment, orders cannot be cancelled or returned for a change of mind. Faulty goods are exchanged or refunded when reported within 8 days of arrival.".to_owned(),
         application_period_ja,
         application_period_en,
-        seller: Seller { name: goods.brand_name, invoice_number: goods.invoice_number },
+        seller: first.seller,
     };
     let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(text(&sheet).as_bytes()));
     Ok(Confirmation { hash, sheet })
@@ -182,6 +232,8 @@ mod tests {
             currency: Currency::Jpy,
             tax_rate_bp: 800,
             limit_per_customer: None,
+            quota: None,
+            taken: 0,
             starts_at_ms: Millis(0),
             ends_at_ms: Some(Millis(1_800_000_000_000)),
         }
@@ -195,11 +247,14 @@ mod tests {
 
     #[test]
     fn a_changed_price_changes_the_hash_and_the_same_terms_do_not() {
+        let sheet = |terms: &OfferTerms| {
+            confirm(vec![Ask { terms: terms.clone(), goods: goods(), qty: 2 }], 5).expect("in range")
+        };
         let terms = terms();
-        let first = confirm(&terms, goods(), 2, 5).expect("in range");
-        assert_eq!(first.hash, confirm(&terms, goods(), 2, 5).expect("in range").hash);
+        let first = sheet(&terms);
+        assert_eq!(first.hash, sheet(&terms).hash);
         let dearer = OfferTerms { price_minor: 1_081, ..terms };
-        assert_ne!(first.hash, confirm(&dearer, goods(), 2, 5).expect("in range").hash);
+        assert_ne!(first.hash, sheet(&dearer).hash);
         assert_eq!(
             first.sheet.tax,
             vec![TaxLine { rate_bp: 800, total_minor: 2_160, base_minor: 2_000, tax_minor: 160 }]

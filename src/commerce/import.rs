@@ -12,7 +12,7 @@ mod sheet;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -22,10 +22,10 @@ use tokio::sync::Semaphore;
 use super::{
     CommerceError,
     cards::{self, Names, ProductCard, SkuCard},
-    stock::Move,
     facts::{FactClass, StockFact},
     ledger,
     sequencer::Sequencer,
+    stock::Move,
 };
 use crate::{
     clock::Clock,
@@ -203,7 +203,7 @@ impl Imports {
             return Err(CommerceError::NotFound("brand"));
         }
         if let Some(location) = &file.location
-            && ledger::place_kind(&mut tx, location).await?.is_none()
+            && ledger::empty_shelves(&mut tx, &BTreeSet::from([location])).await?.is_empty()
         {
             return Err(CommerceError::NotFound("location"));
         }
@@ -234,7 +234,7 @@ impl Imports {
             let now = self.clock.now();
             let mut tx = self.db.write("import goods").await?;
             cards::put_products(&mut tx, &file.brand, &chunk.products, now).await?;
-            cards::put_skus(&mut tx, &file.brand, chunk.skus.iter().collect(), now).await?;
+            cards::put_skus(&mut tx, &file.brand, &chunk.skus, now).await?;
             tx.commit().await?;
         }
         let Some(location) = &file.location else { return Ok(()) };

@@ -1,204 +1,260 @@
-//! Table: stock, stock_entries, limit_usage.
+//! Table: stock, stock_entries, limit_usage; `offers.taken`.
 //!
 //! Read and written inside the sequencer's transactions only (but for the views at the end).
 //! Invariant: a SKU's shelves are read after its row in `skus` was locked; Σ entries = rows at every commit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
-use sqlx::QueryBuilder;
 
-use super::stock::{Cause, Delta, PlaceKind, Pool, Shelf, UsageKey};
+use super::{
+    allocation::Point,
+    stock::{Delta, Entries, PlaceKind, Pool, Shelf, Usage, UsageKey, Was},
+};
 use crate::{
     clock::Millis,
-    ids::{BatchId, LocationId, SkuId, StockEntryId},
+    ids::{CustomerId, LiveId, LocationId, OfferId, ProductId, SkuId, StockEntryId},
     on,
-    store::{StoreError, Tx},
+    store::{Kind, Rows, StoreError, Tx},
 };
-
-/// Rows of one bulk statement: keeps the number of binds far below both engines' limits.
-pub(super) const BULK_ROWS: usize = 500;
 
 #[derive(sqlx::FromRow)]
 struct ShelfRow {
+    sku_id: SkuId,
     location_id: LocationId,
     kind: PlaceKind,
     on_hand: i64,
     held: i64,
     safety: i64,
+    latitude_e6: Option<i64>,
+    longitude_e6: Option<i64>,
+}
+
+fn point(latitude_e6: Option<i64>, longitude_e6: Option<i64>) -> Option<Point> {
+    Some(Point { latitude_e6: latitude_e6?, longitude_e6: longitude_e6? })
 }
 
 /// Locks these SKUs in their order and reads their shelves. A SKU that does not exist is missing in the answer.
-pub(super) async fn lock_pools(
-    tx: &mut Tx,
-    skus: impl IntoIterator<Item = SkuId>,
-) -> Result<BTreeMap<SkuId, Pool>, StoreError> {
-    // The portable lock-and-read; one statement a SKU, so two nodes lock in the same order.
-    const LOCK: &str = "UPDATE skus SET stock_version = stock_version + 1 WHERE id = $1 RETURNING stock_version";
+pub(super) async fn lock_pools(tx: &mut Tx, skus: &BTreeSet<SkuId>) -> Result<BTreeMap<SkuId, Pool>, StoreError> {
+    const LOCK: &str =
+        "SELECT k.id, k.stock_version FROM rows CROSS JOIN skus k WHERE k.id = rows.sku_id ORDER BY k.id";
+    // Read after the lock was had, so they are what the last holder left.
     const SHELVES: &str = "
-        SELECT s.location_id, l.kind, s.on_hand, s.held, s.safety
-        FROM stock s
-        JOIN locations l ON l.id = s.location_id
-        WHERE s.sku_id = $1
-        ORDER BY s.location_id";
-    let sorted: std::collections::BTreeSet<SkuId> = skus.into_iter().collect();
-    let mut pools = BTreeMap::new();
-    for sku in sorted {
-        let version: Option<(i64,)> = on!(tx, |conn| sqlx::query_as(LOCK).bind(&sku).fetch_optional(conn).await?);
-        let Some((version,)) = version else { continue };
-        let rows = on!(tx, |conn| sqlx::query_as::<_, ShelfRow>(SHELVES).bind(&sku).fetch_all(conn).await?);
-        let shelves = rows
-            .into_iter()
-            .map(|row| Shelf {
-                location: row.location_id,
-                kind: row.kind,
-                on_hand: row.on_hand,
-                held: row.held,
-                safety: row.safety,
-            })
-            .collect();
-        pools.insert(sku, Pool::new(version, shelves));
+        SELECT s.sku_id, s.location_id, l.kind, s.on_hand, s.held, s.safety, l.latitude_e6, l.longitude_e6
+        FROM rows CROSS JOIN stock s JOIN locations l ON l.id = s.location_id
+        WHERE s.sku_id = rows.sku_id
+        ORDER BY s.sku_id, s.location_id";
+    let mut rows = Rows::new(&[("sku_id", Kind::Text)]);
+    for sku in skus {
+        rows.push([sku.into()]);
     }
-    Ok(pools)
+    let locking = tx.locking("k");
+    let versions: Vec<(SkuId, i64)> = rows.fetch(tx, &format!("{LOCK}{locking}")).await?;
+    let mut shelves: HashMap<SkuId, Vec<Shelf>> = HashMap::new();
+    for row in rows.fetch::<ShelfRow>(tx, SHELVES).await? {
+        shelves.entry(row.sku_id).or_default().push(Shelf {
+            location: row.location_id,
+            kind: row.kind,
+            on_hand: row.on_hand,
+            held: row.held,
+            safety: row.safety,
+            point: point(row.latitude_e6, row.longitude_e6),
+        });
+    }
+    let pool = |(sku, version): (SkuId, i64)| {
+        let shelves = shelves.remove(&sku).unwrap_or_default();
+        (sku, Pool::new(version + 1, shelves))
+    };
+    Ok(versions.into_iter().map(pool).collect())
 }
 
 /// What these customers have used of these limits.
-pub(super) async fn read_usage(tx: &mut Tx, keys: &[UsageKey]) -> Result<HashMap<UsageKey, (i64, i64)>, StoreError> {
-    let mut usage = HashMap::new();
-    for chunk in keys.chunks(BULK_ROWS) {
-        type Row = (crate::ids::LiveId, crate::ids::ProductId, crate::ids::CustomerId, i64);
-        let rows: Vec<Row> = on!(tx, |conn| {
-            let mut query = QueryBuilder::new(
-                "SELECT live_id, product_id, customer_id, used FROM limit_usage WHERE (live_id, product_id, customer_id) IN (",
-            );
-            query.push_values(chunk, |mut row, key| {
-                row.push_bind(&key.live).push_bind(&key.product).push_bind(&key.customer);
-            });
-            query.push(")");
-            query.build_query_as().persistent(false).fetch_all(conn).await?
-        });
-        for (live, product, customer, used) in rows {
-            usage.insert(UsageKey { live, product, customer }, (used, 0));
-        }
+pub(super) async fn read_usage(tx: &mut Tx, keys: &BTreeSet<UsageKey>) -> Result<HashMap<UsageKey, Usage>, StoreError> {
+    const READ: &str = "
+        SELECT u.live_id, u.product_id, u.customer_id, u.used
+        FROM rows CROSS JOIN limit_usage u
+        WHERE u.live_id = rows.live_id AND u.product_id = rows.product_id AND u.customer_id = rows.customer_id";
+    let mut rows = Rows::new(&[("live_id", Kind::Text), ("product_id", Kind::Text), ("customer_id", Kind::Text)]);
+    for key in keys {
+        rows.push([(&key.live).into(), (&key.product).into(), (&key.customer).into()]);
+    }
+    let absent = Usage { was: Was::Absent, change: 0 };
+    let mut usage: HashMap<UsageKey, Usage> = keys.iter().map(|key| (key.clone(), absent)).collect();
+    for (live, product, customer, used) in rows.fetch::<(LiveId, ProductId, CustomerId, i64)>(tx, READ).await? {
+        usage.insert(UsageKey { live, product, customer }, Usage { was: Was::Used(used), change: 0 });
     }
     Ok(usage)
 }
 
+/// Shelves that a batch changed.
+#[derive(Debug, Default)]
+pub(super) struct Moves<'a> {
+    /// Why, by the name under which the ledger keeps it.
+    pub(super) entries: Vec<(&'a str, &'a Entries)>,
+    /// Shelves that there were not.
+    pub(super) fresh: &'a [(SkuId, LocationId)],
+    /// New safety stock.
+    pub(super) safety: &'a [(SkuId, LocationId, i64)],
+    /// New versions.
+    pub(super) versions: Vec<(&'a SkuId, i64)>,
+}
+
 /// Writes the shelves that the batch moved, and why.
-pub(super) async fn write_entries(
-    tx: &mut Tx,
-    entries: &BTreeMap<(SkuId, LocationId, Cause), Delta>,
-    batch: &str,
-    now: Millis,
-) -> Result<(), StoreError> {
-    const MOVE: &str = "
+pub(super) async fn write_moves(tx: &mut Tx, moves: &Moves<'_>, now: Millis) -> Result<(), StoreError> {
+    const MAKE: &str = "
         INSERT INTO stock (sku_id, location_id, on_hand, held, safety)
-        VALUES ($1, $2, $3, $4, 0)
-        ON CONFLICT (sku_id, location_id) DO UPDATE SET
-            on_hand = stock.on_hand + excluded.on_hand,
-            held = stock.held + excluded.held";
-    const UPDATE: &str = "
-        UPDATE stock SET on_hand = on_hand + $3, held = held + $4
-        WHERE sku_id = $1 AND location_id = $2";
-    let mut moves: BTreeMap<(&SkuId, &LocationId), Delta> = BTreeMap::new();
-    for ((sku, location, _), delta) in entries {
-        let sum = moves.entry((sku, location)).or_default();
-        sum.on_hand += delta.on_hand;
-        sum.held += delta.held;
+        SELECT sku_id, location_id, 0, 0, 0 FROM rows WHERE true
+        ON CONFLICT (sku_id, location_id) DO NOTHING";
+    const MOVE: &str = "
+        UPDATE stock SET on_hand = stock.on_hand + rows.on_hand, held = stock.held + rows.held
+        FROM rows
+        WHERE stock.sku_id = rows.sku_id AND stock.location_id = rows.location_id";
+    const SAFETY: &str = "
+        UPDATE stock SET safety = rows.safety
+        FROM rows
+        WHERE stock.sku_id = rows.sku_id AND stock.location_id = rows.location_id";
+    const VERSIONS: &str = "UPDATE skus SET stock_version = rows.version FROM rows WHERE skus.id = rows.sku_id";
+    const EXPLAIN: &str = "
+        INSERT INTO stock_entries (id, sku_id, location_id, kind, on_hand_delta, held_delta, batch_id, at_ms)
+        SELECT id, sku_id, location_id, kind, on_hand_delta, held_delta, batch_id, at_ms FROM rows";
+    let mut fresh = Rows::new(&[("sku_id", Kind::Text), ("location_id", Kind::Text)]);
+    for (sku, location) in moves.fresh {
+        fresh.push([sku.into(), location.into()]);
     }
-    for ((sku, location), delta) in &moves {
-        let updated = on!(tx, |conn| sqlx::query(UPDATE)
-            .bind(*sku)
-            .bind(*location)
-            .bind(delta.on_hand)
-            .bind(delta.held)
-            .execute(conn)
-            .await?
-            .rows_affected());
-        // The first goods of a SKU at a location make its shelf. (Not an upsert from the start: its proposed row would
-        // be checked by the CHECK even where the update is what counts.)
-        if updated == 0 {
-            on!(tx, |conn| sqlx::query(MOVE)
-                .bind(*sku)
-                .bind(*location)
-                .bind(delta.on_hand)
-                .bind(delta.held)
-                .execute(conn)
-                .await
-                .map(drop))?;
+    fresh.execute(tx, MAKE).await?;
+    let mut sums: BTreeMap<(&SkuId, &LocationId), Delta> = BTreeMap::new();
+    let mut entries = Rows::new(&[
+        ("id", Kind::Text),
+        ("sku_id", Kind::Text),
+        ("location_id", Kind::Text),
+        ("kind", Kind::Text),
+        ("on_hand_delta", Kind::Number),
+        ("held_delta", Kind::Number),
+        ("batch_id", Kind::Text),
+        ("at_ms", Kind::Number),
+    ]);
+    for (name, of_one) in &moves.entries {
+        for ((sku, location, cause), delta) in *of_one {
+            let sum = sums.entry((sku, location)).or_default();
+            sum.on_hand += delta.on_hand;
+            sum.held += delta.held;
+            entries.push([
+                String::from(StockEntryId::fresh()).into(),
+                sku.into(),
+                location.into(),
+                cause.as_str().into(),
+                delta.on_hand.into(),
+                delta.held.into(),
+                (*name).into(),
+                now.into(),
+            ]);
         }
     }
-    let rows: Vec<_> = entries.iter().collect();
-    for chunk in rows.chunks(BULK_ROWS) {
-        on!(tx, |conn| {
-            let mut query = QueryBuilder::new(
-                "INSERT INTO stock_entries (id, sku_id, location_id, kind, on_hand_delta, held_delta, batch_id, at_ms) ",
-            );
-            query.push_values(chunk, |mut row, ((sku, location, cause), delta)| {
-                row.push_bind(StockEntryId::fresh())
-                    .push_bind(sku)
-                    .push_bind(location)
-                    .push_bind(cause.as_str())
-                    .push_bind(delta.on_hand)
-                    .push_bind(delta.held)
-                    .push_bind(batch)
-                    .push_bind(now);
-            });
-            query.build().persistent(false).execute(conn).await.map(drop)
-        })?;
+    // One update a shelf, with the sum of all that happened: the CHECK under it judges the outcome of the batch.
+    let mut shelves = Rows::new(&[
+        ("sku_id", Kind::Text),
+        ("location_id", Kind::Text),
+        ("on_hand", Kind::Number),
+        ("held", Kind::Number),
+    ]);
+    for ((sku, location), delta) in sums {
+        shelves.push([sku.into(), location.into(), delta.on_hand.into(), delta.held.into()]);
     }
+    shelves.execute(tx, MOVE).await?;
+    let mut safety = Rows::new(&[("sku_id", Kind::Text), ("location_id", Kind::Text), ("safety", Kind::Number)]);
+    for (sku, location, units) in moves.safety {
+        safety.push([sku.into(), location.into(), (*units).into()]);
+    }
+    safety.execute(tx, SAFETY).await?;
+    let mut versions = Rows::new(&[("sku_id", Kind::Text), ("version", Kind::Number)]);
+    for (sku, version) in &moves.versions {
+        versions.push([(*sku).into(), (*version).into()]);
+    }
+    versions.execute(tx, VERSIONS).await?;
+    entries.execute(tx, EXPLAIN).await?;
     Ok(())
 }
 
-/// Writes the limits that the batch used or gave back.
-pub(super) async fn write_usage(tx: &mut Tx, usage: &HashMap<UsageKey, (i64, i64)>) -> Result<(), StoreError> {
-    let mut changed: Vec<(&UsageKey, i64)> =
-        usage.iter().filter(|(_, (_, d))| *d != 0).map(|(k, (_, d))| (k, *d)).collect();
-    // One order for every node, so two batches cannot wait for each other.
-    changed.sort();
-    let (used, returned): (Vec<_>, Vec<_>) = changed.into_iter().partition(|(_, delta)| *delta > 0);
-    for chunk in used.chunks(BULK_ROWS) {
-        on!(tx, |conn| {
-            let mut query = QueryBuilder::new("INSERT INTO limit_usage (live_id, product_id, customer_id, used) ");
-            query.push_values(chunk, |mut row, (key, delta)| {
-                row.push_bind(&key.live).push_bind(&key.product).push_bind(&key.customer).push_bind(*delta);
-            });
-            query.push(
-                " ON CONFLICT (live_id, product_id, customer_id) DO UPDATE SET used = limit_usage.used + excluded.used",
-            );
-            query.build().persistent(false).execute(conn).await.map(drop)
-        })?;
-    }
+/// Writes the limits that the batch used or gave back. `false` when another node used one of them meanwhile: then
+/// nothing of the batch may be committed.
+pub(super) async fn write_usage(tx: &mut Tx, usage: &HashMap<UsageKey, Usage>) -> Result<bool, StoreError> {
+    const FIRST: &str = "
+        INSERT INTO limit_usage (live_id, product_id, customer_id, used)
+        SELECT live_id, product_id, customer_id, change FROM rows WHERE true
+        ON CONFLICT (live_id, product_id, customer_id) DO NOTHING";
+    const SWAP: &str = "
+        UPDATE limit_usage SET used = limit_usage.used + rows.change
+        FROM rows
+        WHERE limit_usage.live_id = rows.live_id AND limit_usage.product_id = rows.product_id
+          AND limit_usage.customer_id = rows.customer_id AND limit_usage.used = rows.was";
+    const ADD: &str = "
+        INSERT INTO limit_usage (live_id, product_id, customer_id, used)
+        SELECT live_id, product_id, customer_id, change FROM rows WHERE true
+        ON CONFLICT (live_id, product_id, customer_id) DO UPDATE SET used = limit_usage.used + excluded.used";
     const GIVE_BACK: &str = "
-        UPDATE limit_usage SET used = used + $4
-        WHERE live_id = $1 AND product_id = $2 AND customer_id = $3";
-    for (key, delta) in returned {
-        on!(tx, |conn| sqlx::query(GIVE_BACK)
-            .bind(&key.live)
-            .bind(&key.product)
-            .bind(&key.customer)
-            .bind(delta)
-            .execute(conn)
-            .await
-            .map(drop))?;
+        UPDATE limit_usage SET used = limit_usage.used + rows.change
+        FROM rows
+        WHERE limit_usage.live_id = rows.live_id AND limit_usage.product_id = rows.product_id
+          AND limit_usage.customer_id = rows.customer_id";
+    let table = || {
+        Rows::new(&[
+            ("live_id", Kind::Text),
+            ("product_id", Kind::Text),
+            ("customer_id", Kind::Text),
+            ("change", Kind::Number),
+            ("was", Kind::Number),
+        ])
+    };
+    let (mut first, mut swap, mut add, mut give_back) = (table(), table(), table(), table());
+    let mut changed: Vec<_> = usage.iter().filter(|(_, usage)| usage.change != 0).collect();
+    // One order for every node, so two batches cannot wait for each other.
+    changed.sort_by_key(|(key, _)| *key);
+    for (key, usage) in changed {
+        let (to, was) = match usage.was {
+            Was::Absent => (&mut first, 0),
+            Was::Used(units) => (&mut swap, units),
+            Was::Unread if usage.change > 0 => (&mut add, 0),
+            Was::Unread => (&mut give_back, 0),
+        };
+        to.push([(&key.live).into(), (&key.product).into(), (&key.customer).into(), usage.change.into(), was.into()]);
     }
+    let firsts = first.execute(tx, FIRST).await?;
+    let swaps = swap.execute(tx, SWAP).await?;
+    add.execute(tx, ADD).await?;
+    give_back.execute(tx, GIVE_BACK).await?;
+    Ok(firsts == first.len() as u64 && swaps == swap.len() as u64)
+}
+
+/// Writes what the offers have sold.
+pub(super) async fn write_taken(tx: &mut Tx, taken: &BTreeMap<OfferId, i64>) -> Result<(), StoreError> {
+    const TAKE: &str = "UPDATE offers SET taken = offers.taken + rows.change FROM rows WHERE offers.id = rows.offer_id";
+    let mut rows = Rows::new(&[("offer_id", Kind::Text), ("change", Kind::Number)]);
+    for (offer, change) in taken.iter().filter(|(_, change)| **change != 0) {
+        rows.push([offer.into(), (*change).into()]);
+    }
+    rows.execute(tx, TAKE).await?;
     Ok(())
 }
 
-/// Whether a batch of this name was written: how a repeated adjustment is recognised.
-pub(super) async fn batch_exists(tx: &mut Tx, batch: &str) -> Result<bool, StoreError> {
-    const FIND: &str = "SELECT COUNT(*) FROM stock_entries WHERE batch_id = $1";
-    let (count,): (i64,) = on!(tx, |conn| sqlx::query_as(FIND).bind(batch).fetch_one(conn).await?);
-    Ok(count > 0)
-}
-
-/// What kind of place a location is; `None` when there is none.
-pub(super) async fn place_kind(tx: &mut Tx, location: &LocationId) -> Result<Option<PlaceKind>, StoreError> {
-    let row: Option<(PlaceKind,)> = on!(tx, |conn| sqlx::query_as("SELECT kind FROM locations WHERE id = $1")
-        .bind(location)
-        .fetch_optional(conn)
-        .await?);
-    Ok(row.map(|(kind,)| kind))
+/// These locations, as shelves with nothing on them.
+pub(super) async fn empty_shelves(
+    tx: &mut Tx,
+    locations: &BTreeSet<&LocationId>,
+) -> Result<HashMap<LocationId, Shelf>, StoreError> {
+    const FIND: &str = "
+        SELECT l.id, l.kind, l.latitude_e6, l.longitude_e6
+        FROM rows CROSS JOIN locations l
+        WHERE l.id = rows.id";
+    let mut rows = Rows::new(&[("id", Kind::Text)]);
+    for location in locations {
+        rows.push([(*location).into()]);
+    }
+    let found: Vec<(LocationId, PlaceKind, Option<i64>, Option<i64>)> = rows.fetch(tx, FIND).await?;
+    let shelf = |(location, kind, latitude, longitude): (LocationId, PlaceKind, Option<i64>, Option<i64>)| {
+        let point = point(latitude, longitude);
+        (location.clone(), Shelf { location, kind, on_hand: 0, held: 0, safety: 0, point })
+    };
+    Ok(found.into_iter().map(shelf).collect())
 }
 
 /// One location's part of a SKU's stock.
@@ -227,9 +283,4 @@ pub(super) async fn shelves(tx: &mut Tx, sku: &SkuId) -> Result<Vec<ShelfView>, 
         WHERE s.sku_id = $1
         ORDER BY s.location_id";
     Ok(on!(tx, |conn| sqlx::query_as::<_, ShelfView>(LIST).bind(sku).fetch_all(conn).await?))
-}
-
-/// A fresh name for a batch.
-pub(super) fn fresh_batch() -> String {
-    BatchId::fresh().to_string()
 }

@@ -3,10 +3,12 @@
 //! The database is the only truth of stock and money. Everything that changes stock or a purchase goes through the
 //! [`Sequencer`]'s batches; everything else here reads.
 
+mod allocation;
 mod cards;
 mod catalog;
 mod checkout;
 mod confirmation;
+mod facts;
 mod import;
 mod ledger;
 mod payment;
@@ -14,21 +16,29 @@ mod purchase;
 mod records;
 mod sequencer;
 mod settle;
+mod shortage;
 mod stock;
+mod waitlist;
 
+pub use allocation::{Delivery, Point};
 pub use catalog::{
     NewProduct, NewSku, Offer, Product, Sku, StockLevel, Terms, end_all_offers, end_offers, find_product,
     list_products, offers_of_live, put_offers, stock_of,
 };
-pub use checkout::{Checkout, PlaceRequest};
+pub use checkout::{Checkout, LineRequest, PlaceRequest};
 pub use confirmation::Confirmation;
+pub use facts::{FactAnswer, FactClass, SafetyChange, ShelfAfter, StockFact};
 pub use import::{ImportError, ImportFile, ImportReport, Imports, MAX_IMPORT_BYTES, RowError};
 pub use ledger::ShelfView;
 pub use payment::{Method, Payment};
 pub use purchase::State as PurchaseState;
-pub use records::{LiveSales, Order, OrderLine, ProductSales, Purchase, TaxLine, live_sales};
-pub use sequencer::{Adjustment, Sequencer};
-pub use stock::{FactKind, PlaceKind};
+pub use records::{
+    LeftOut, LineView, LiveSales, Order, OrderLine, ProductSales, Purchase, PurchaseView, Shortage, TaxLine, live_sales,
+};
+pub use sequencer::{PlaceOrder, Sequencer, SequencerConfig};
+pub use settle::status as purchase_status;
+pub use stock::{FactKind, Move, PlaceKind, Wish};
+pub use waitlist::{Wait, WaitState};
 
 use crate::store::StoreError;
 
@@ -65,9 +75,9 @@ pub enum Refusal {
     /// There is no such SKU.
     #[error("there is no such SKU")]
     UnknownSku,
-    /// Fewer would be there than are promised.
-    #[error("fewer units would be there than are promised to buyers")]
-    StockTooLow,
+    /// Not in a state in which goods may leave.
+    #[error("this order is not waiting to be sent")]
+    NotShippable,
     /// Too late to call it off.
     #[error("this purchase can no longer be cancelled here")]
     NotCancellable,
@@ -88,7 +98,7 @@ impl Refusal {
             Self::HoldExpired => "hold-expired",
             Self::PaymentDeclined => "payment-declined",
             Self::UnknownSku => "unknown-sku",
-            Self::StockTooLow | Self::NotCancellable => "conflict",
+            Self::NotShippable | Self::NotCancellable => "conflict",
         }
     }
 }

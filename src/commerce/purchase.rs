@@ -3,8 +3,8 @@
 //! `held → paying → (requires_action) → authorized → captured → fulfilled`; people see "paid" from `authorized` on.
 //! Answers of the provider (its reply, a webhook, the reconciler) all become an [`Input`] of one monotone function:
 //! order and duplicates do not matter.
-//! Invariant: a purchase in `paying` never expires; every path out of `held`/`paying` either sells or releases its
-//! units exactly once.
+//! Invariant: a purchase in `paying` never expires; its units are promised from the hold until it is paid for and they
+//! leave the shelf ([`Effect::Ship`]), or until they are given back, exactly once.
 
 use serde::{Deserialize, Serialize};
 
@@ -72,10 +72,16 @@ impl State {
         }
     }
 
-    /// Whether units are reserved for it.
+    /// Whether units are reserved for it and it is not paid for.
     #[must_use]
     pub fn holds_units(self) -> bool {
         matches!(self, Self::Held | Self::Paying | Self::RequiresAction)
+    }
+
+    /// Whether the money is reserved or taken.
+    #[must_use]
+    pub fn is_paid(self) -> bool {
+        matches!(self, Self::Authorized | Self::Captured | Self::Fulfilled)
     }
 }
 
@@ -96,21 +102,26 @@ pub enum Input {
     /// Provider: the money is reserved.
     Authorized,
     /// Provider: the money was taken.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the sandbox only reserves"))]
     Captured,
     /// Provider: no.
     Declined,
+    /// The goods have left.
+    Shipped,
+    /// A physical fact took the goods.
+    GoodsGone,
 }
 
 /// What follows, in the same transaction unless it says "after".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// The units leave the pool for good.
-    Sell,
+    /// The units leave the shelf.
+    Ship,
     /// The units go back to the pool.
     Release,
     /// The units go back to the pool because time ran out.
     Expire,
+    /// The promise is broken: its units are not there.
+    Break,
     /// Order, lines and credits are written.
     WriteOrder,
     /// After: ask the provider for the money.
@@ -129,7 +140,7 @@ pub fn transition(
     hold_expires_at: Millis,
     now: Millis,
 ) -> Result<(State, Vec<Effect>), Refusal> {
-    use Effect::{AskProvider, Expire, LetMoneyGo, Release, Sell, WriteOrder};
+    use Effect::{AskProvider, Break, Expire, LetMoneyGo, Release, Ship, WriteOrder};
     let stay = Ok((state, vec![]));
     match (state, input) {
         (State::Held, Input::StartPaying) if now >= hold_expires_at => Err(Refusal::HoldExpired),
@@ -149,10 +160,10 @@ pub fn transition(
         (_, Input::ActionRequired) => stay,
 
         (State::Held | State::Paying | State::RequiresAction, Input::Authorized) => {
-            Ok((State::Authorized, vec![Sell, WriteOrder]))
+            Ok((State::Authorized, vec![WriteOrder]))
         }
         (State::Held | State::Paying | State::RequiresAction, Input::Captured) => {
-            Ok((State::Captured, vec![Sell, WriteOrder]))
+            Ok((State::Captured, vec![WriteOrder]))
         }
         (State::Authorized, Input::Captured) => Ok((State::Captured, vec![])),
         (State::Refused | State::Expired | State::Failed | State::Cancelled, Input::Authorized | Input::Captured) => {
@@ -162,6 +173,13 @@ pub fn transition(
 
         (State::Held | State::Paying | State::RequiresAction, Input::Declined) => Ok((State::Failed, vec![Release])),
         (_, Input::Declined) => stay,
+
+        (State::Captured, Input::Shipped) => Ok((State::Fulfilled, vec![Ship])),
+        (State::Fulfilled, Input::Shipped) => stay,
+        (_, Input::Shipped) => Err(Refusal::NotShippable),
+
+        (State::Held | State::Paying | State::RequiresAction, Input::GoodsGone) => Ok((State::Cancelled, vec![Break])),
+        (_, Input::GoodsGone) => stay,
     }
 }
 
@@ -180,6 +198,8 @@ mod tests {
             Input::Authorized,
             Input::Captured,
             Input::Declined,
+            Input::Shipped,
+            Input::GoodsGone,
         ])
     }
 
@@ -206,7 +226,7 @@ mod tests {
                 let Ok((next, effects)) = transition(state, input, Millis(100), Millis(at)) else { continue };
                 for effect in effects {
                     match effect {
-                        Effect::Sell | Effect::Release | Effect::Expire => settled += 1,
+                        Effect::Ship | Effect::Release | Effect::Expire | Effect::Break => settled += 1,
                         Effect::WriteOrder => orders += 1,
                         Effect::AskProvider | Effect::LetMoneyGo => {}
                     }
@@ -214,8 +234,9 @@ mod tests {
                 prop_assert!(before.holds_units() || !next.holds_units(), "no way back to {next:?}");
                 state = next;
             }
-            prop_assert_eq!(settled, i32::from(!state.holds_units()));
-            prop_assert_eq!(orders, i32::from(matches!(state, State::Authorized | State::Captured)));
+            let promised = state.holds_units() || matches!(state, State::Authorized | State::Captured);
+            prop_assert_eq!(settled, i32::from(!promised));
+            prop_assert_eq!(orders, i32::from(state.is_paid()));
         }
 
         #[test]

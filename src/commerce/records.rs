@@ -2,59 +2,68 @@
 //!
 //! Written inside the sequencer's transactions; read by whoever owns the purchase.
 
+use std::collections::{BTreeSet, HashSet};
+
 use serde::{Deserialize, Serialize};
-use sqlx::QueryBuilder;
 
 use super::{
-    ledger::BULK_ROWS,
+    payment::Method,
     purchase::State,
-    stock::{Allocation, OfferTerms},
+    stock::{Line, OfferTerms},
 };
 use crate::{
     clock::Millis,
-    ids::{AttemptId, BrandId, CustomerId, LiveId, OfferId, OrderId, OrderLineId, ProductId, PurchaseId, SkuId},
+    ids::{
+        AttemptId, BrandId, CustomerId, LiveId, LocationId, OfferId, OrderId, OrderLineId, ProductId, PurchaseId,
+        SkuId, WaitId,
+    },
     money::{Currency, tax_inside},
     on,
-    store::{StoreError, Tx},
+    store::{Kind, Rows, StoreError, Tx},
 };
 
-/// One purchase, as its buyer may see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+/// Shortages of one answer: more than an operator can look into at once.
+const MAX_SHORTAGES: i64 = 1_000;
+
+/// The lines of a purchase, stored as JSON text: one row a purchase, however many lines.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lines(pub Vec<Line>);
+
+impl TryFrom<String> for Lines {
+    type Error = serde_json::Error;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        serde_json::from_str(&text).map(Self)
+    }
+}
+
+impl Lines {
+    fn to_json(&self) -> String {
+        serde_json::to_string(&self.0).expect("ids and numbers are JSON")
+    }
+}
+
+/// One purchase, as stored.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Purchase {
     /// Its id.
     pub id: PurchaseId,
     /// Where it stands.
     pub state: State,
-    /// A problem name when it was refused, expired or failed.
+    /// A problem name when it was refused, expired or failed; `stock-short` when its goods were gone.
     pub reason: Option<String>,
     /// Who buys.
-    #[serde(skip)]
     pub customer_id: CustomerId,
     /// Under which key.
-    #[serde(skip)]
     pub idempotency_key: String,
     /// Digest of what was asked.
-    #[serde(skip)]
     pub body_hash: String,
     /// In which live.
     pub live_id: LiveId,
-    /// At which terms.
-    pub offer_id: OfferId,
-    /// What is shown.
-    pub product_id: ProductId,
-    /// What is counted.
-    pub sku_id: SkuId,
-    /// Where the units stand (JSON).
-    #[serde(skip)]
-    pub allocation: String,
-    /// Units.
-    pub qty: i32,
-    /// Tax included.
-    pub unit_price_minor: i64,
+    /// What; at least one line that is not left out.
+    #[sqlx(try_from = "String")]
+    pub lines: Lines,
     /// Tax included.
     pub total_minor: i64,
-    /// Basis points.
-    pub tax_rate_bp: i32,
     /// Of the amounts.
     pub currency: Currency,
     /// What the buyer was shown.
@@ -64,10 +73,19 @@ pub struct Purchase {
     /// When the units were reserved.
     pub placed_at_ms: Millis,
     /// The transaction that reserved them.
-    #[serde(skip)]
     pub batch_id: String,
+    /// The transaction that changed it last.
+    pub last_batch_id: String,
     /// Once it is paid.
     pub order_id: Option<OrderId>,
+    /// When the goods left the shelf.
+    pub left_at_ms: Option<Millis>,
+    /// Units of a paid purchase that stand nowhere.
+    pub short_units: i64,
+    /// Picked up here; shipped otherwise.
+    pub pickup_location_id: Option<LocationId>,
+    /// The place on the waitlist that it was held for.
+    pub wait_id: Option<WaitId>,
     /// Grows with every change.
     pub version: i64,
     /// Made by `hanamichi demo`.
@@ -75,65 +93,202 @@ pub struct Purchase {
 }
 
 impl Purchase {
-    /// Where the units stand.
+    /// The lines that were granted.
+    pub fn granted(&self) -> impl Iterator<Item = &Line> {
+        self.lines.0.iter().filter(|line| line.left_out.is_none())
+    }
+
+    /// Whether units stand on a shelf for it.
     #[must_use]
-    pub(super) fn allocation(&self) -> Allocation {
-        serde_json::from_str(&self.allocation).expect("we wrote this JSON ourselves")
+    pub fn is_promised(&self) -> bool {
+        self.left_at_ms.is_none() && (self.state.holds_units() || self.state.is_paid())
+    }
+}
+
+/// One purchase, as its buyer may see it.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[schema(as = Purchase)]
+pub struct PurchaseView {
+    /// Its id.
+    pub id: PurchaseId,
+    /// Where it stands.
+    pub state: State,
+    /// A problem name when it was refused, expired or failed; `stock-short` when its goods were gone.
+    pub reason: Option<String>,
+    /// In which live.
+    pub live_id: LiveId,
+    /// What is bought.
+    pub lines: Vec<LineView>,
+    /// What a partial purchase goes without.
+    pub left_out: Vec<LeftOut>,
+    /// The first line's offer.
+    pub offer_id: OfferId,
+    /// The first line's product.
+    pub product_id: ProductId,
+    /// The first line's SKU.
+    pub sku_id: SkuId,
+    /// The first line's units.
+    pub qty: i64,
+    /// The first line's price, tax included.
+    pub unit_price_minor: i64,
+    /// The first line's rate in basis points.
+    pub tax_rate_bp: i32,
+    /// Of all lines, tax included.
+    pub total_minor: i64,
+    /// Of the amounts.
+    pub currency: Currency,
+    /// What the buyer was shown.
+    pub confirmation_hash: String,
+    /// When an unpaid hold runs out.
+    pub hold_expires_at_ms: Millis,
+    /// When the units were reserved.
+    pub placed_at_ms: Millis,
+    /// Once it is paid.
+    pub order_id: Option<OrderId>,
+    /// When the goods left.
+    pub left_at_ms: Option<Millis>,
+    /// Units of a paid purchase that cannot be delivered at the moment.
+    pub short_units: i64,
+    /// Picked up here; shipped otherwise.
+    pub pickup_location_id: Option<LocationId>,
+    /// The place on the waitlist that it was held for.
+    pub wait_id: Option<WaitId>,
+    /// Grows with every change.
+    pub version: i64,
+    /// Made by `hanamichi demo`.
+    pub demo: bool,
+}
+
+/// One line of a purchase.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[schema(as = PurchaseLine)]
+pub struct LineView {
+    /// At which terms.
+    pub offer_id: OfferId,
+    /// What is shown.
+    pub product_id: ProductId,
+    /// What is counted.
+    pub sku_id: SkuId,
+    /// Units.
+    pub qty: i64,
+    /// Tax included.
+    pub unit_price_minor: i64,
+    /// Basis points.
+    pub tax_rate_bp: i32,
+}
+
+impl From<Line> for LineView {
+    fn from(line: Line) -> Self {
+        Self {
+            offer_id: line.offer_id,
+            product_id: line.product_id,
+            sku_id: line.sku_id,
+            qty: line.qty,
+            unit_price_minor: line.unit_price_minor,
+            tax_rate_bp: line.tax_rate_bp,
+        }
+    }
+}
+
+/// A line that a partial purchase goes without.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct LeftOut {
+    /// At which terms it was wanted.
+    pub offer_id: OfferId,
+    /// Units that were wanted.
+    pub qty: i64,
+    /// A problem's name.
+    pub reason: String,
+}
+
+impl From<Purchase> for PurchaseView {
+    fn from(purchase: Purchase) -> Self {
+        let mut lines = Vec::with_capacity(purchase.lines.0.len());
+        let mut left_out = Vec::new();
+        for line in purchase.lines.0 {
+            match line.left_out {
+                Some(reason) => left_out.push(LeftOut { offer_id: line.offer_id, qty: line.qty, reason }),
+                None => lines.push(line.into()),
+            }
+        }
+        let first = lines.first().cloned().expect("a purchase has a line");
+        Self {
+            id: purchase.id,
+            state: purchase.state,
+            reason: purchase.reason,
+            live_id: purchase.live_id,
+            lines,
+            left_out,
+            offer_id: first.offer_id,
+            product_id: first.product_id,
+            sku_id: first.sku_id,
+            qty: first.qty,
+            unit_price_minor: first.unit_price_minor,
+            tax_rate_bp: first.tax_rate_bp,
+            total_minor: purchase.total_minor,
+            currency: purchase.currency,
+            confirmation_hash: purchase.confirmation_hash,
+            hold_expires_at_ms: purchase.hold_expires_at_ms,
+            placed_at_ms: purchase.placed_at_ms,
+            order_id: purchase.order_id,
+            left_at_ms: purchase.left_at_ms,
+            short_units: purchase.short_units,
+            pickup_location_id: purchase.pickup_location_id,
+            wait_id: purchase.wait_id,
+            version: purchase.version,
+            demo: purchase.demo,
+        }
     }
 }
 
 macro_rules! purchase_columns {
     () => {
-        "id, state, reason, customer_id, idempotency_key, body_hash, live_id, offer_id, product_id, sku_id, allocation, qty, \
-         unit_price_minor, total_minor, tax_rate_bp, currency, confirmation_hash, hold_expires_at_ms, placed_at_ms, batch_id, \
-         order_id, version, demo"
+        "p.id, p.state, p.reason, p.customer_id, p.idempotency_key, p.body_hash, p.live_id, p.lines, p.total_minor, \
+         p.currency, p.confirmation_hash, p.hold_expires_at_ms, p.placed_at_ms, p.batch_id, p.last_batch_id, p.order_id, \
+         p.left_at_ms, p.short_units, p.pickup_location_id, p.wait_id, p.version, p.demo"
     };
 }
 
 /// A purchase by id.
 pub(super) async fn find(tx: &mut Tx, id: &PurchaseId) -> Result<Option<Purchase>, StoreError> {
-    const FIND: &str = concat!("SELECT ", purchase_columns!(), " FROM purchases WHERE id = $1");
+    const FIND: &str = concat!("SELECT ", purchase_columns!(), " FROM purchases p WHERE p.id = $1");
     Ok(on!(tx, |conn| sqlx::query_as::<_, Purchase>(FIND).bind(id).fetch_optional(conn).await?))
 }
 
 /// A purchase by its buyer's key.
 pub(super) async fn find_by_key(tx: &mut Tx, customer: &CustomerId, key: &str) -> Result<Option<Purchase>, StoreError> {
-    const FIND: &str =
-        concat!("SELECT ", purchase_columns!(), " FROM purchases WHERE customer_id = $1 AND idempotency_key = $2");
+    const FIND: &str = concat!(
+        "SELECT ",
+        purchase_columns!(),
+        " FROM purchases p WHERE p.customer_id = $1 AND p.idempotency_key = $2"
+    );
     Ok(on!(tx, |conn| sqlx::query_as::<_, Purchase>(FIND).bind(customer).bind(key).fetch_optional(conn).await?))
 }
 
 /// Which of these (customer, key) pairs bought already.
 pub(super) async fn find_by_keys(tx: &mut Tx, keys: &[(&CustomerId, &str)]) -> Result<Vec<Purchase>, StoreError> {
-    const FIND: &str =
-        concat!("SELECT ", purchase_columns!(), " FROM purchases WHERE (customer_id, idempotency_key) IN (");
-    let mut found = Vec::new();
-    for chunk in keys.chunks(BULK_ROWS) {
-        let rows: Vec<Purchase> = on!(tx, |conn| {
-            let mut query = QueryBuilder::new(FIND);
-            query.push_values(chunk, |mut row, (customer, key)| {
-                row.push_bind(*customer).push_bind(*key);
-            });
-            query.push(")");
-            query.build_query_as().persistent(false).fetch_all(conn).await?
-        });
-        found.extend(rows);
+    const FIND: &str = concat!(
+        "SELECT ",
+        purchase_columns!(),
+        " FROM rows CROSS JOIN purchases p WHERE p.customer_id = rows.customer_id AND p.idempotency_key = rows.key"
+    );
+    let mut rows = Rows::new(&[("customer_id", Kind::Text), ("key", Kind::Text)]);
+    for (customer, key) in keys {
+        rows.push([(*customer).into(), (*key).into()]);
     }
-    Ok(found)
+    rows.fetch(tx, FIND).await
 }
 
-/// Locks these purchases and reads them.
-pub(super) async fn lock(tx: &mut Tx, ids: &[&PurchaseId]) -> Result<Vec<Purchase>, StoreError> {
-    // The portable lock-and-read, one at a time in id order: two nodes cannot wait for each other.
+/// Locks these purchases, in the order of their ids, and reads them.
+pub(super) async fn lock(tx: &mut Tx, ids: &BTreeSet<&PurchaseId>) -> Result<Vec<Purchase>, StoreError> {
     const LOCK: &str =
-        concat!("UPDATE purchases SET version = version + 1 WHERE id = $1 RETURNING ", purchase_columns!());
-    let sorted: std::collections::BTreeSet<&PurchaseId> = ids.iter().copied().collect();
-    let mut locked = Vec::with_capacity(sorted.len());
-    for id in sorted {
-        let row = on!(tx, |conn| sqlx::query_as::<_, Purchase>(LOCK).bind(id).fetch_optional(conn).await?);
-        locked.extend(row);
+        concat!("SELECT ", purchase_columns!(), " FROM rows CROSS JOIN purchases p WHERE p.id = rows.id ORDER BY p.id");
+    let mut rows = Rows::new(&[("id", Kind::Text)]);
+    for id in ids {
+        rows.push([(*id).into()]);
     }
-    Ok(locked)
+    let locking = tx.locking("p");
+    rows.fetch(tx, &format!("{LOCK}{locking}")).await
 }
 
 /// Unpaid purchases whose time is over, oldest first.
@@ -148,93 +303,226 @@ pub(super) async fn due(tx: &mut Tx, now: Millis, limit: i64) -> Result<Vec<Purc
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
+/// Purchases of lives that ever offered this SKU and have units on a shelf; newest first. Not locked.
+pub(super) async fn promised_of(tx: &mut Tx, sku: &SkuId) -> Result<Vec<PurchaseId>, StoreError> {
+    const LIST: &str = "
+        SELECT p.id
+        FROM purchases p
+        WHERE p.live_id IN (SELECT o.live_id FROM offers o WHERE o.sku_id = $1)
+          AND p.state IN ('held', 'paying', 'requires_action', 'authorized', 'captured')
+          AND p.left_at_ms IS NULL AND p.lines LIKE $2
+        ORDER BY p.placed_at_ms DESC, p.id DESC";
+    let pattern = format!("%\"{sku}\"%");
+    let rows: Vec<(PurchaseId,)> =
+        on!(tx, |conn| sqlx::query_as(LIST).bind(sku).bind(&pattern).fetch_all(conn).await?);
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// Paid purchases that are short, oldest first.
+pub(super) async fn short(tx: &mut Tx, limit: i64) -> Result<Vec<PurchaseId>, StoreError> {
+    const LIST: &str = "SELECT id FROM purchases WHERE short_units > 0 ORDER BY id LIMIT $1";
+    let rows: Vec<(PurchaseId,)> = on!(tx, |conn| sqlx::query_as(LIST).bind(limit).fetch_all(conn).await?);
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
 /// The terms of these offers, with what the SKU says of tax.
-pub(super) async fn terms(tx: &mut Tx, offers: &[&OfferId]) -> Result<Vec<OfferTerms>, StoreError> {
+pub(super) async fn terms(tx: &mut Tx, offers: &BTreeSet<&OfferId>) -> Result<Vec<OfferTerms>, StoreError> {
     const TERMS: &str = "
         SELECT o.id, o.live_id, o.product_id, o.sku_id, o.price_minor, k.currency, k.tax_rate_bp, o.limit_per_customer,
-               o.starts_at_ms, o.ends_at_ms
-        FROM offers o
-        JOIN skus k ON k.id = o.sku_id
-        WHERE o.id IN (";
-    if offers.is_empty() {
-        return Ok(Vec::new());
+               o.quota, o.taken, o.starts_at_ms, o.ends_at_ms
+        FROM rows CROSS JOIN offers o JOIN skus k ON k.id = o.sku_id
+        WHERE o.id = rows.id";
+    let mut rows = Rows::new(&[("id", Kind::Text)]);
+    for offer in offers {
+        rows.push([(*offer).into()]);
     }
-    Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(TERMS);
-        let mut ids = query.separated(", ");
-        for offer in offers {
-            ids.push_bind(*offer);
+    rows.fetch(tx, TERMS).await
+}
+
+/// Writes new purchases; how many were new under their keys.
+pub(super) async fn insert<'a>(tx: &mut Tx, purchases: impl Iterator<Item = &'a Purchase>) -> Result<u64, StoreError> {
+    const INSERT: &str = "
+        INSERT INTO purchases (id, state, reason, customer_id, idempotency_key, body_hash, live_id, lines, total_minor,
+                               currency, confirmation_hash, hold_expires_at_ms, placed_at_ms, batch_id, last_batch_id,
+                               order_id, left_at_ms, short_units, pickup_location_id, wait_id, version, demo)
+        SELECT id, state, reason, customer_id, idempotency_key, body_hash, live_id, lines, total_minor, currency,
+               confirmation_hash, hold_expires_at_ms, placed_at_ms, batch_id, last_batch_id, order_id, left_at_ms,
+               short_units, pickup_location_id, wait_id, version, demo
+        FROM rows WHERE true
+        ON CONFLICT (customer_id, idempotency_key) DO NOTHING";
+    let mut rows = Rows::new(&[
+        ("id", Kind::Text),
+        ("state", Kind::Text),
+        ("reason", Kind::Text),
+        ("customer_id", Kind::Text),
+        ("idempotency_key", Kind::Text),
+        ("body_hash", Kind::Text),
+        ("live_id", Kind::Text),
+        ("lines", Kind::Text),
+        ("total_minor", Kind::Number),
+        ("currency", Kind::Text),
+        ("confirmation_hash", Kind::Text),
+        ("hold_expires_at_ms", Kind::Number),
+        ("placed_at_ms", Kind::Number),
+        ("batch_id", Kind::Text),
+        ("last_batch_id", Kind::Text),
+        ("order_id", Kind::Text),
+        ("left_at_ms", Kind::Number),
+        ("short_units", Kind::Number),
+        ("pickup_location_id", Kind::Text),
+        ("wait_id", Kind::Text),
+        ("version", Kind::Number),
+        ("demo", Kind::Flag),
+    ]);
+    for p in purchases {
+        rows.push([
+            (&p.id).into(),
+            p.state.as_str().into(),
+            p.reason.as_deref().into(),
+            (&p.customer_id).into(),
+            p.idempotency_key.as_str().into(),
+            p.body_hash.as_str().into(),
+            (&p.live_id).into(),
+            p.lines.to_json().into(),
+            p.total_minor.into(),
+            p.currency.as_str().into(),
+            p.confirmation_hash.as_str().into(),
+            p.hold_expires_at_ms.into(),
+            p.placed_at_ms.into(),
+            p.batch_id.as_str().into(),
+            p.last_batch_id.as_str().into(),
+            p.order_id.as_ref().into(),
+            p.left_at_ms.into(),
+            p.short_units.into(),
+            p.pickup_location_id.as_ref().into(),
+            p.wait_id.as_ref().into(),
+            p.version.into(),
+            p.demo.into(),
+        ]);
+    }
+    rows.execute(tx, INSERT).await
+}
+
+/// Writes the new state of purchases that this transaction has locked; their lines only where they are in `moved`.
+pub(super) async fn update(
+    tx: &mut Tx,
+    purchases: &[&Purchase],
+    moved: &HashSet<PurchaseId>,
+) -> Result<(), StoreError> {
+    const UPDATE: &str = "
+        UPDATE purchases SET state = rows.state, reason = rows.reason, order_id = rows.order_id,
+            left_at_ms = rows.left_at_ms, version = rows.version, last_batch_id = rows.last_batch_id
+        FROM rows
+        WHERE purchases.id = rows.id";
+    const MOVE: &str = "
+        UPDATE purchases SET lines = rows.lines, short_units = rows.short_units FROM rows WHERE purchases.id = rows.id";
+    let mut rows = Rows::new(&[
+        ("id", Kind::Text),
+        ("state", Kind::Text),
+        ("reason", Kind::Text),
+        ("order_id", Kind::Text),
+        ("left_at_ms", Kind::Number),
+        ("version", Kind::Number),
+        ("last_batch_id", Kind::Text),
+    ]);
+    let mut lines = Rows::new(&[("id", Kind::Text), ("lines", Kind::Text), ("short_units", Kind::Number)]);
+    for p in purchases {
+        rows.push([
+            (&p.id).into(),
+            p.state.as_str().into(),
+            p.reason.as_deref().into(),
+            p.order_id.as_ref().into(),
+            p.left_at_ms.into(),
+            p.version.into(),
+            p.last_batch_id.as_str().into(),
+        ]);
+        if moved.contains(&p.id) {
+            lines.push([(&p.id).into(), p.lines.to_json().into(), p.short_units.into()]);
         }
-        query.push(")");
-        query.build_query_as().persistent(false).fetch_all(conn).await?
-    }))
-}
-
-/// Writes new purchases.
-pub(super) async fn insert(tx: &mut Tx, purchases: &[&Purchase]) -> Result<(), StoreError> {
-    const INSERT: &str = concat!("INSERT INTO purchases (", purchase_columns!(), ") ");
-    for chunk in purchases.chunks(BULK_ROWS) {
-        on!(tx, |conn| {
-            let mut query = QueryBuilder::new(INSERT);
-            query.push_values(chunk, |mut row, p| {
-                row.push_bind(&p.id)
-                    .push_bind(p.state)
-                    .push_bind(&p.reason)
-                    .push_bind(&p.customer_id)
-                    .push_bind(&p.idempotency_key)
-                    .push_bind(&p.body_hash)
-                    .push_bind(&p.live_id)
-                    .push_bind(&p.offer_id)
-                    .push_bind(&p.product_id)
-                    .push_bind(&p.sku_id)
-                    .push_bind(&p.allocation)
-                    .push_bind(p.qty)
-                    .push_bind(p.unit_price_minor)
-                    .push_bind(p.total_minor)
-                    .push_bind(p.tax_rate_bp)
-                    .push_bind(p.currency)
-                    .push_bind(&p.confirmation_hash)
-                    .push_bind(p.hold_expires_at_ms)
-                    .push_bind(p.placed_at_ms)
-                    .push_bind(&p.batch_id)
-                    .push_bind(&p.order_id)
-                    .push_bind(p.version)
-                    .push_bind(p.demo);
-            });
-            query.build().persistent(false).execute(conn).await.map(drop)
-        })?;
     }
+    rows.execute(tx, UPDATE).await?;
+    lines.execute(tx, MOVE).await?;
     Ok(())
 }
 
-/// Writes the new state of a purchase that this transaction has locked.
-pub(super) async fn update(tx: &mut Tx, purchase: &Purchase) -> Result<(), StoreError> {
-    const UPDATE: &str = "UPDATE purchases SET state = $2, reason = $3, order_id = $4 WHERE id = $1";
-    on!(tx, |conn| sqlx::query(UPDATE)
-        .bind(&purchase.id)
-        .bind(purchase.state)
-        .bind(&purchase.reason)
-        .bind(&purchase.order_id)
-        .execute(conn)
-        .await
-        .map(drop))?;
-    Ok(())
-}
-
-/// Keeps what a buyer was shown; the same sheet is kept once.
-pub(super) async fn keep_confirmation(tx: &mut Tx, hash: &str, shown: &str, now: Millis) -> Result<(), StoreError> {
+/// Keeps what buyers were shown; the same sheet is kept once.
+pub(super) async fn keep_confirmations(tx: &mut Tx, sheets: &[(&str, &str)], now: Millis) -> Result<(), StoreError> {
     const KEEP: &str = "
         INSERT INTO confirmations (hash, shown, created_at_ms)
-        VALUES ($1, $2, $3)
+        SELECT hash, shown, at_ms FROM rows WHERE true
         ON CONFLICT (hash) DO NOTHING";
-    on!(tx, |conn| sqlx::query(KEEP).bind(hash).bind(shown).bind(now).execute(conn).await.map(drop))?;
+    let mut rows = Rows::new(&[("hash", Kind::Text), ("shown", Kind::Text), ("at_ms", Kind::Number)]);
+    for (hash, shown) in sheets {
+        rows.push([(*hash).into(), (*shown).into(), now.into()]);
+    }
+    rows.execute(tx, KEEP).await?;
     Ok(())
+}
+
+/// What was shown under this digest.
+pub(super) async fn find_confirmation(tx: &mut Tx, hash: &str) -> Result<Option<String>, StoreError> {
+    let row: Option<(String,)> = on!(tx, |conn| sqlx::query_as("SELECT shown FROM confirmations WHERE hash = $1")
+        .bind(hash)
+        .fetch_optional(conn)
+        .await?);
+    Ok(row.map(|(shown,)| shown))
+}
+
+/// A paid order that is short of goods.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Shortage {
+    /// The purchase.
+    pub purchase_id: PurchaseId,
+    /// Its order.
+    pub order_id: OrderId,
+    /// What people read out.
+    pub order_number: String,
+    /// Units that stand nowhere.
+    pub short_units: i64,
+    /// When it was placed.
+    pub placed_at_ms: Millis,
+    /// What was bought.
+    pub lines: Vec<LineView>,
+}
+
+/// Paid orders that are short of goods, oldest first; of these brands, or of all.
+pub(super) async fn shortages(tx: &mut Tx, brands: Option<&BTreeSet<BrandId>>) -> Result<Vec<Shortage>, StoreError> {
+    const LIST: &str = "
+        SELECT p.id, o.id, o.number, p.short_units, p.placed_at_ms, p.lines, l.brand_id
+        FROM purchases p
+        JOIN orders o ON o.purchase_id = p.id
+        JOIN order_lines l ON l.order_id = o.id
+        WHERE p.short_units > 0
+        ORDER BY p.id, l.id
+        LIMIT $1";
+    type Row = (PurchaseId, OrderId, String, i64, Millis, String, BrandId);
+    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(LIST).bind(MAX_SHORTAGES).fetch_all(conn).await?);
+    let mut found: Vec<Shortage> = Vec::new();
+    for (purchase_id, order_id, order_number, short_units, placed_at_ms, lines, brand) in rows {
+        let known = found.last().is_some_and(|last| last.purchase_id == purchase_id);
+        if known || brands.is_some_and(|brands| !brands.contains(&brand)) {
+            continue;
+        }
+        let lines = Lines::try_from(lines).expect("we wrote this JSON ourselves");
+        let lines = lines.0.into_iter().filter(|line| line.left_out.is_none()).map(LineView::from).collect();
+        found.push(Shortage { purchase_id, order_id, order_number, short_units, placed_at_ms, lines });
+    }
+    Ok(found)
+}
+
+/// Whose the lines of an order are.
+pub(super) async fn brands_of(tx: &mut Tx, order: &OrderId) -> Result<BTreeSet<BrandId>, StoreError> {
+    let rows: Vec<(BrandId,)> =
+        on!(tx, |conn| sqlx::query_as("SELECT DISTINCT brand_id FROM order_lines WHERE order_id = $1")
+            .bind(order)
+            .fetch_all(conn)
+            .await?);
+    Ok(rows.into_iter().map(|(brand,)| brand).collect())
 }
 
 /// One try to collect money.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub(super) struct Attempt {
-    pub(super) id: AttemptId,
     pub(super) purchase_id: PurchaseId,
     pub(super) n: i32,
     pub(super) method: String,
@@ -242,34 +530,60 @@ pub(super) struct Attempt {
     pub(super) currency: Currency,
 }
 
-/// Writes the first try of a purchase; a second call changes nothing.
-pub(super) async fn insert_attempt(
+impl Attempt {
+    /// The first try to collect a purchase.
+    pub(super) fn first(purchase: &Purchase, method: Method) -> Self {
+        Self {
+            purchase_id: purchase.id.clone(),
+            n: 1,
+            method: method.as_str().to_owned(),
+            amount_minor: purchase.total_minor,
+            currency: purchase.currency,
+        }
+    }
+
+    /// Under which the provider is asked: the same try has the same answer.
+    pub(super) fn key(&self) -> String {
+        format!("pi:{}:{}", self.purchase_id, self.n)
+    }
+}
+
+/// Writes the first try of purchases; a second call changes nothing.
+pub(super) async fn insert_attempts(
     tx: &mut Tx,
-    purchase: &Purchase,
-    method: &str,
+    attempts: &[(&Purchase, &'static str)],
     now: Millis,
 ) -> Result<(), StoreError> {
     const INSERT: &str = "
         INSERT INTO payment_attempts (id, purchase_id, n, provider, method, amount_minor, currency, state, updated_at_ms)
-        VALUES ($1, $2, 1, 'sandbox', $3, $4, $5, 'created', $6)
+        SELECT id, purchase_id, 1, 'sandbox', method, amount_minor, currency, 'created', at_ms FROM rows WHERE true
         ON CONFLICT (purchase_id, n) DO NOTHING";
-    on!(tx, |conn| sqlx::query(INSERT)
-        .bind(AttemptId::fresh())
-        .bind(&purchase.id)
-        .bind(method)
-        .bind(purchase.total_minor)
-        .bind(purchase.currency)
-        .bind(now)
-        .execute(conn)
-        .await
-        .map(drop))?;
+    let mut rows = Rows::new(&[
+        ("id", Kind::Text),
+        ("purchase_id", Kind::Text),
+        ("method", Kind::Text),
+        ("amount_minor", Kind::Number),
+        ("currency", Kind::Text),
+        ("at_ms", Kind::Number),
+    ]);
+    for (purchase, method) in attempts {
+        rows.push([
+            String::from(AttemptId::fresh()).into(),
+            (&purchase.id).into(),
+            (*method).into(),
+            purchase.total_minor.into(),
+            purchase.currency.as_str().into(),
+            now.into(),
+        ]);
+    }
+    rows.execute(tx, INSERT).await?;
     Ok(())
 }
 
 /// The newest try of a purchase.
 pub(super) async fn find_attempt(tx: &mut Tx, purchase: &PurchaseId) -> Result<Option<Attempt>, StoreError> {
     const FIND: &str = "
-        SELECT id, purchase_id, n, method, amount_minor, currency
+        SELECT purchase_id, n, method, amount_minor, currency
         FROM payment_attempts
         WHERE purchase_id = $1
         ORDER BY n DESC
@@ -277,17 +591,22 @@ pub(super) async fn find_attempt(tx: &mut Tx, purchase: &PurchaseId) -> Result<O
     Ok(on!(tx, |conn| sqlx::query_as::<_, Attempt>(FIND).bind(purchase).fetch_optional(conn).await?))
 }
 
-/// Notes how the newest try of a purchase stands.
-pub(super) async fn mark_attempt(
+/// Notes how the newest tries of purchases stand.
+pub(super) async fn mark_attempts(
     tx: &mut Tx,
-    purchase: &PurchaseId,
-    state: &'static str,
+    marks: &[(PurchaseId, &'static str)],
     now: Millis,
 ) -> Result<(), StoreError> {
     const MARK: &str = "
-        UPDATE payment_attempts SET state = $2, updated_at_ms = $3
-        WHERE purchase_id = $1 AND n = (SELECT MAX(n) FROM payment_attempts WHERE purchase_id = $1)";
-    on!(tx, |conn| sqlx::query(MARK).bind(purchase).bind(state).bind(now).execute(conn).await.map(drop))?;
+        UPDATE payment_attempts SET state = rows.state, updated_at_ms = rows.at_ms
+        FROM rows
+        WHERE payment_attempts.purchase_id = rows.purchase_id
+          AND payment_attempts.n = (SELECT MAX(a.n) FROM payment_attempts a WHERE a.purchase_id = rows.purchase_id)";
+    let mut rows = Rows::new(&[("purchase_id", Kind::Text), ("state", Kind::Text), ("at_ms", Kind::Number)]);
+    for (purchase, state) in marks {
+        rows.push([purchase.into(), (*state).into(), now.into()]);
+    }
+    rows.execute(tx, MARK).await?;
     Ok(())
 }
 
@@ -382,73 +701,105 @@ pub(super) fn tax_lines(amounts: impl IntoIterator<Item = (i32, i64)>) -> Vec<Ta
         .collect()
 }
 
-/// What a new order needs besides its purchase.
+/// A new order.
 #[derive(Debug, Clone)]
-pub(super) struct NewOrder {
+pub(super) struct NewOrder<'a> {
     pub(super) id: OrderId,
-    pub(super) line_id: OrderLineId,
-    pub(super) purchase: Purchase,
+    pub(super) purchase: &'a Purchase,
+    pub(super) lines: Vec<NewLine<'a>>,
+}
+
+/// One line of a new order: what the purchase says, and what the catalogue called it then.
+#[derive(Debug, Clone)]
+pub(super) struct NewLine<'a> {
+    pub(super) id: OrderLineId,
+    pub(super) line: &'a Line,
     pub(super) brand_id: BrandId,
     pub(super) product_title: String,
     pub(super) variant: String,
 }
 
 /// What the order line repeats of the catalogue, so that it stays as it was sold.
-pub(super) async fn titles(tx: &mut Tx, skus: &[SkuId]) -> Result<Vec<(SkuId, BrandId, String, String)>, StoreError> {
-    Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(
-            "SELECT k.id, k.brand_id, p.title, k.variant FROM skus k JOIN products p ON p.id = k.product_id WHERE k.id IN (",
-        );
-        let mut ids = query.separated(", ");
-        for sku in skus {
-            ids.push_bind(sku);
-        }
-        query.push(")");
-        query.build_query_as().persistent(false).fetch_all(conn).await?
-    }))
+pub(super) async fn titles(
+    tx: &mut Tx,
+    skus: &BTreeSet<&SkuId>,
+) -> Result<Vec<(SkuId, BrandId, String, String)>, StoreError> {
+    const TITLES: &str = "
+        SELECT k.id, k.brand_id, p.title, k.variant
+        FROM rows CROSS JOIN skus k JOIN products p ON p.id = k.product_id
+        WHERE k.id = rows.id";
+    let mut rows = Rows::new(&[("id", Kind::Text)]);
+    for sku in skus {
+        rows.push([(*sku).into()]);
+    }
+    rows.fetch(tx, TITLES).await
 }
 
 /// Writes orders and their lines.
-pub(super) async fn insert_orders(tx: &mut Tx, orders: &[NewOrder], now: Millis) -> Result<(), StoreError> {
-    for chunk in orders.chunks(BULK_ROWS) {
-        on!(tx, |conn| {
-            let mut query = QueryBuilder::new(
-                "INSERT INTO orders (id, number, purchase_id, customer_id, live_id, total_minor, currency, placed_at_ms, demo) ",
-            );
-            query.push_values(chunk, |mut row, order| {
-                row.push_bind(&order.id)
-                    .push_bind(number(&order.id))
-                    .push_bind(&order.purchase.id)
-                    .push_bind(&order.purchase.customer_id)
-                    .push_bind(&order.purchase.live_id)
-                    .push_bind(order.purchase.total_minor)
-                    .push_bind(order.purchase.currency)
-                    .push_bind(now)
-                    .push_bind(order.purchase.demo);
-            });
-            query.build().persistent(false).execute(conn).await.map(drop)
-        })?;
-        on!(tx, |conn| {
-            let mut query = QueryBuilder::new(
-                "INSERT INTO order_lines (id, order_id, brand_id, product_id, sku_id, product_title, variant, qty, \
-                 unit_price_minor, amount_minor, tax_rate_bp) ",
-            );
-            query.push_values(chunk, |mut row, order| {
-                row.push_bind(&order.line_id)
-                    .push_bind(&order.id)
-                    .push_bind(&order.brand_id)
-                    .push_bind(&order.purchase.product_id)
-                    .push_bind(&order.purchase.sku_id)
-                    .push_bind(&order.product_title)
-                    .push_bind(&order.variant)
-                    .push_bind(order.purchase.qty)
-                    .push_bind(order.purchase.unit_price_minor)
-                    .push_bind(order.purchase.total_minor)
-                    .push_bind(order.purchase.tax_rate_bp);
-            });
-            query.build().persistent(false).execute(conn).await.map(drop)
-        })?;
+pub(super) async fn insert_orders(tx: &mut Tx, orders: &[NewOrder<'_>], now: Millis) -> Result<(), StoreError> {
+    const ORDERS: &str = "
+        INSERT INTO orders (id, number, purchase_id, customer_id, live_id, total_minor, currency, placed_at_ms, demo)
+        SELECT id, number, purchase_id, customer_id, live_id, total_minor, currency, placed_at_ms, demo FROM rows";
+    const LINES: &str = "
+        INSERT INTO order_lines (id, order_id, brand_id, product_id, sku_id, product_title, variant, qty,
+                                 unit_price_minor, amount_minor, tax_rate_bp)
+        SELECT id, order_id, brand_id, product_id, sku_id, product_title, variant, qty, unit_price_minor, amount_minor,
+               tax_rate_bp
+        FROM rows";
+    let mut rows = Rows::new(&[
+        ("id", Kind::Text),
+        ("number", Kind::Text),
+        ("purchase_id", Kind::Text),
+        ("customer_id", Kind::Text),
+        ("live_id", Kind::Text),
+        ("total_minor", Kind::Number),
+        ("currency", Kind::Text),
+        ("placed_at_ms", Kind::Number),
+        ("demo", Kind::Flag),
+    ]);
+    let mut lines = Rows::new(&[
+        ("id", Kind::Text),
+        ("order_id", Kind::Text),
+        ("brand_id", Kind::Text),
+        ("product_id", Kind::Text),
+        ("sku_id", Kind::Text),
+        ("product_title", Kind::Text),
+        ("variant", Kind::Text),
+        ("qty", Kind::Number),
+        ("unit_price_minor", Kind::Number),
+        ("amount_minor", Kind::Number),
+        ("tax_rate_bp", Kind::Number),
+    ]);
+    for order in orders {
+        rows.push([
+            (&order.id).into(),
+            number(&order.id).into(),
+            (&order.purchase.id).into(),
+            (&order.purchase.customer_id).into(),
+            (&order.purchase.live_id).into(),
+            order.purchase.total_minor.into(),
+            order.purchase.currency.as_str().into(),
+            now.into(),
+            order.purchase.demo.into(),
+        ]);
+        for new in &order.lines {
+            lines.push([
+                (&new.id).into(),
+                (&order.id).into(),
+                (&new.brand_id).into(),
+                (&new.line.product_id).into(),
+                (&new.line.sku_id).into(),
+                new.product_title.as_str().into(),
+                new.variant.as_str().into(),
+                new.line.qty.into(),
+                new.line.unit_price_minor.into(),
+                (new.line.unit_price_minor * new.line.qty).into(),
+                new.line.tax_rate_bp.into(),
+            ]);
+        }
     }
+    rows.execute(tx, ORDERS).await?;
+    lines.execute(tx, LINES).await?;
     Ok(())
 }
 
@@ -504,7 +855,7 @@ pub(super) async fn list(
     const LIST: &str = concat!(
         "SELECT ",
         purchase_columns!(),
-        " FROM purchases WHERE customer_id = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3"
+        " FROM purchases p WHERE p.customer_id = $1 AND ($2 = '' OR p.id < $2) ORDER BY p.id DESC LIMIT $3"
     );
     let before = before.map_or("", PurchaseId::as_str);
     Ok(on!(tx, |conn| sqlx::query_as::<_, Purchase>(LIST)

@@ -6,24 +6,46 @@
 //! Invariant: an answer is durable. A lost COMMIT is looked up again by key before anybody is told anything; one bad
 //! command never sinks its batch. The hint may delay a sale by [`HINT_TTL_MS`], never allow one.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
-use super::{CommerceError, payment::Method, purchase::Input, records::Purchase, settle, stock::FactKind};
+use super::{
+    CommerceError,
+    allocation::Delivery,
+    facts::{FactAnswer, SafetyChange, ShelfAfter, StockFact},
+    payment::Method,
+    purchase::Input,
+    records::Purchase,
+    settle::{self, Stop},
+    stock::Wish,
+    waitlist::{Join, Wait},
+};
 use crate::{
     bus::Relay,
     clock::{Clock, Millis},
-    ids::{AccountId, CustomerId, LocationId, OfferId, PurchaseId, SkuId},
+    ids::{CustomerId, PurchaseId, SkuId, WaitId},
     store::{Db, StoreError},
     tasks::Tasks,
 };
 
-/// Commands of one transaction.
-const MAX_BATCH: usize = 512;
+/// Commands of one transaction. Larger batches no longer sell more, but make everybody wait for their last one.
+const MAX_BATCH: usize = 1_024;
 /// Commands that may wait; more are refused with their place, at once.
-const QUEUE: usize = 4_096;
+const QUEUE: usize = 16_384;
+/// A buyer who has waited so long is answered that too many are before them; nothing was done then.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 /// Looks for holds that ran out, when nobody buys.
 const EXPIRY_TICK: Duration = Duration::from_millis(250);
 /// How long a sold-out SKU is refused without asking the database.
@@ -37,35 +59,29 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// A buyer's tap, checked.
 #[derive(Debug, Clone)]
-pub(super) struct PlaceOrder {
-    pub(super) id: PurchaseId,
-    pub(super) customer: CustomerId,
-    pub(super) key: String,
-    pub(super) body_hash: String,
-    pub(super) offer: OfferId,
-    pub(super) qty: u32,
-    pub(super) seen_price_minor: i64,
-    pub(super) sheet_hash: String,
-    pub(super) sheet: String,
-    pub(super) method: Option<Method>,
-    pub(super) demo: bool,
-}
-
-/// A physical fact.
-#[derive(Debug, Clone)]
-pub struct Adjustment {
-    /// Who says so.
-    pub account: AccountId,
-    /// The same fact under the same key counts once.
+pub struct PlaceOrder {
+    /// Of the purchase it may become.
+    pub id: PurchaseId,
+    /// Who buys.
+    pub customer: CustomerId,
+    /// The same tap under the same key has one answer.
     pub key: String,
-    /// Of what.
-    pub sku: SkuId,
-    /// Where.
-    pub location: LocationId,
-    /// How many more (or fewer).
-    pub delta: i64,
-    /// What happened.
-    pub kind: FactKind,
+    /// Digest of what was asked: another wish under the same key is refused.
+    pub body_hash: String,
+    /// What is wanted: 1 to 20 lines of different SKUs, all offers of one live.
+    pub wishes: Vec<Wish>,
+    /// Grant what there is, leave out the rest.
+    pub partial: bool,
+    /// How it gets to the buyer.
+    pub delivery: Delivery,
+    /// Digest of the sheet that was shown.
+    pub sheet_hash: String,
+    /// The sheet, as JSON.
+    pub sheet: String,
+    /// Pays at once; without it the units are held for a while.
+    pub method: Option<Method>,
+    /// Made by `hanamichi demo`.
+    pub demo: bool,
 }
 
 /// What the sequencer does for somebody.
@@ -73,29 +89,27 @@ pub struct Adjustment {
 pub(super) enum Command {
     Place(Box<PlaceOrder>),
     Step { purchase: PurchaseId, input: Input, method: Option<Method> },
-    Adjust(Box<Adjustment>),
+    Record(Box<StockFact>),
+    Safety(SafetyChange),
+    Join(Box<Join>),
+    Leave { wait: WaitId, customer: CustomerId },
 }
 
 /// What came of it.
 #[derive(Debug, Clone)]
 pub(super) enum Outcome {
     Purchase(Box<Purchase>),
-    Adjusted { on_hand: i64, held: i64, available: i64, version: i64 },
+    Recorded(Box<FactAnswer>),
+    Shelf(Box<ShelfAfter>),
+    Wait(Box<Wait>),
 }
 
-type Answer = Result<Outcome, CommerceError>;
+pub(super) type Answer = Result<Outcome, CommerceError>;
 
 struct Waiting {
     command: Command,
+    since: Instant,
     answer: oneshot::Sender<Answer>,
-}
-
-/// The way into the queue. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Sequencer {
-    queue: mpsc::Sender<Waiting>,
-    sold_out: Arc<Mutex<HashMap<SkuId, Millis>>>,
-    clock: Clock,
 }
 
 impl std::fmt::Debug for Waiting {
@@ -104,13 +118,50 @@ impl std::fmt::Debug for Waiting {
     }
 }
 
+/// How the sequencer works.
+#[derive(Debug, Clone, Copy)]
+pub struct SequencerConfig {
+    /// How long an unpaid hold lives at least.
+    pub hold_ttl: Duration,
+    /// Payments that the provider takes a second; a hold lives longer by its place in that queue. `None`: no limit.
+    pub payments_per_s: Option<u32>,
+    /// Commands that may wait.
+    pub queue: usize,
+    /// Commands of one transaction.
+    pub max_batch: usize,
+}
+
+impl Default for SequencerConfig {
+    fn default() -> Self {
+        Self { hold_ttl: Duration::from_secs(180), payments_per_s: None, queue: QUEUE, max_batch: MAX_BATCH }
+    }
+}
+
+/// The way into the queue. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Sequencer {
+    queue: mpsc::Sender<Waiting>,
+    sold_out: Arc<Mutex<HashMap<SkuId, Millis>>>,
+    paying: Arc<AtomicUsize>,
+    config: SequencerConfig,
+    clock: Clock,
+}
+
 impl Sequencer {
     /// Starts the one task that changes stock and purchases.
     #[must_use]
-    pub fn start(db: Db, clock: Clock, relay: Relay, hold_ttl: Duration, tasks: &Tasks) -> Self {
-        let (queue, commands) = mpsc::channel(QUEUE);
-        let sequencer = Self { queue, sold_out: Arc::default(), clock: clock.clone() };
-        let engine = Engine { db, clock, relay, hold_ttl, sold_out: sequencer.sold_out.clone() };
+    pub fn start(db: Db, clock: Clock, relay: Relay, config: SequencerConfig, tasks: &Tasks) -> Self {
+        let (queue, commands) = mpsc::channel(config.queue);
+        let sequencer = Self { queue, sold_out: Arc::default(), paying: Arc::default(), config, clock: clock.clone() };
+        let engine = Engine {
+            db,
+            clock,
+            relay,
+            config,
+            sold_out: sequencer.sold_out.clone(),
+            paying: sequencer.paying.clone(),
+            kept_sheets: Mutex::default(),
+        };
         let stopping = tasks.stopping();
         tasks.spawn("sequencer", async move { engine.run(commands, stopping).await });
         sequencer
@@ -122,7 +173,17 @@ impl Sequencer {
         self.sold_out.lock().get(sku).is_some_and(|until| now < *until)
     }
 
-    pub(super) async fn place(&self, order: PlaceOrder) -> Result<Purchase, CommerceError> {
+    /// How many payments wait for the provider or are with it: holds live longer by it.
+    pub(super) fn paying(&self) -> &AtomicUsize {
+        &self.paying
+    }
+
+    /// Reserves units. Durable when it answers.
+    ///
+    /// # Errors
+    /// A [`super::Refusal`], [`CommerceError::KeyReused`], [`CommerceError::QueueFull`] (nothing was done), or
+    /// [`CommerceError::Unknown`]: then ask again under the same key.
+    pub async fn place(&self, order: PlaceOrder) -> Result<Purchase, CommerceError> {
         self.purchase(Command::Place(Box::new(order))).await
     }
 
@@ -135,29 +196,55 @@ impl Sequencer {
         self.purchase(Command::Step { purchase: purchase.clone(), input, method }).await
     }
 
-    /// Records a physical fact; the same one under the same key counts once.
+    /// Records a physical fact; the same one under the same key counts once and has one answer.
     ///
     /// # Errors
-    /// [`Refusal::UnknownSku`], [`Refusal::StockTooLow`], or no such location.
-    pub async fn adjust(&self, adjustment: Adjustment) -> Result<(i64, i64, i64, i64), CommerceError> {
-        match self.send(Command::Adjust(Box::new(adjustment))).await? {
-            Outcome::Adjusted { on_hand, held, available, version } => Ok((on_hand, held, available, version)),
-            Outcome::Purchase(_) => Err(CommerceError::Unknown),
+    /// [`super::Refusal::UnknownSku`], no such location, or [`CommerceError::KeyReused`].
+    pub async fn record(&self, fact: StockFact) -> Result<FactAnswer, CommerceError> {
+        match self.send(Command::Record(Box::new(fact))).await? {
+            Outcome::Recorded(answer) => Ok(*answer),
+            _ => Err(CommerceError::Unknown),
+        }
+    }
+
+    /// Sets the units that a location keeps for its counter.
+    ///
+    /// # Errors
+    /// [`super::Refusal::UnknownSku`], no such location.
+    pub async fn set_safety(&self, change: SafetyChange) -> Result<ShelfAfter, CommerceError> {
+        match self.send(Command::Safety(change)).await? {
+            Outcome::Shelf(shelf) => Ok(*shelf),
+            _ => Err(CommerceError::Unknown),
+        }
+    }
+
+    pub(super) async fn join(&self, wish: Join) -> Result<Wait, CommerceError> {
+        self.wait(Command::Join(Box::new(wish))).await
+    }
+
+    pub(super) async fn leave(&self, wait: &WaitId, customer: &CustomerId) -> Result<Wait, CommerceError> {
+        self.wait(Command::Leave { wait: wait.clone(), customer: customer.clone() }).await
+    }
+
+    async fn wait(&self, command: Command) -> Result<Wait, CommerceError> {
+        match self.send(command).await? {
+            Outcome::Wait(wait) => Ok(*wait),
+            _ => Err(CommerceError::Unknown),
         }
     }
 
     async fn purchase(&self, command: Command) -> Result<Purchase, CommerceError> {
         match self.send(command).await? {
             Outcome::Purchase(purchase) => Ok(*purchase),
-            Outcome::Adjusted { .. } => Err(CommerceError::Unknown),
+            _ => Err(CommerceError::Unknown),
         }
     }
 
     async fn send(&self, command: Command) -> Answer {
         let (answer, result) = oneshot::channel();
-        match self.queue.try_send(Waiting { command, answer }) {
+        match self.queue.try_send(Waiting { command, since: Instant::now(), answer }) {
             Ok(()) => result.await.unwrap_or(Err(CommerceError::Unknown)),
-            Err(mpsc::error::TrySendError::Full(_)) => Err(CommerceError::QueueFull { waiting: QUEUE }),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(CommerceError::QueueFull { waiting: self.config.queue }),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(CommerceError::Unknown),
         }
     }
@@ -167,21 +254,25 @@ struct Engine {
     db: Db,
     clock: Clock,
     relay: Relay,
-    hold_ttl: Duration,
+    config: SequencerConfig,
     sold_out: Arc<Mutex<HashMap<SkuId, Millis>>>,
+    paying: Arc<AtomicUsize>,
+    kept_sheets: Mutex<settle::KeptSheets>,
 }
 
 impl Engine {
     async fn run(self, mut queue: mpsc::Receiver<Waiting>, stopping: tokio_util::sync::CancellationToken) {
-        let mut waiting = Vec::with_capacity(MAX_BATCH);
+        let mut waiting = Vec::with_capacity(self.config.max_batch);
+        let mut revisit = BTreeSet::new();
         loop {
             tokio::select! {
                 biased;
-                taken = queue.recv_many(&mut waiting, MAX_BATCH) => {
+                taken = queue.recv_many(&mut waiting, self.config.max_batch) => {
                     if taken == 0 {
                         return;
                     }
                 }
+                () = std::future::ready(()), if !revisit.is_empty() => {}
                 () = self.clock.sleep(EXPIRY_TICK) => {}
                 () = stopping.cancelled(), if !queue.is_closed() => {
                     // Takes nothing new, but answers everybody who is in already.
@@ -189,24 +280,33 @@ impl Engine {
                     continue;
                 }
             }
-            let (commands, answers): (Vec<_>, Vec<_>) = waiting.drain(..).map(|w| (w.command, w.answer)).unzip();
-            for (answer, outcome) in answers.into_iter().zip(self.settle(commands).await) {
+            let (mut commands, mut answers) = (Vec::with_capacity(waiting.len()), Vec::with_capacity(waiting.len()));
+            for (place, one) in waiting.drain(..).enumerate() {
+                // Only taps give up: what tills and the provider say must be written, however late.
+                if matches!(one.command, Command::Place(_)) && one.since.elapsed() > MAX_WAIT {
+                    let _ = one.answer.send(Err(CommerceError::QueueFull { waiting: place + queue.len() }));
+                } else {
+                    commands.push(one.command);
+                    answers.push(one.answer);
+                }
+            }
+            let outcomes = self.settle(&commands, &mut revisit).await;
+            for (answer, outcome) in answers.into_iter().zip(outcomes) {
                 // Who no longer listens asks again by key.
                 let _ = answer.send(outcome);
             }
         }
     }
 
-    async fn settle(&self, commands: Vec<Command>) -> Vec<Answer> {
-        match self.try_batch(&commands).await {
+    async fn settle(&self, commands: &[Command], revisit: &mut BTreeSet<SkuId>) -> Vec<Answer> {
+        match self.try_batch(commands, revisit).await {
             Ok(outcomes) => outcomes,
             Err(error) if commands.len() > 1 && !error.is_away() => {
                 // One of them is bad: each alone, so that only that one hears of it.
                 tracing::warn!(error = %error, batch.commands = commands.len(), "batch refused, running its commands alone");
                 let mut outcomes = Vec::with_capacity(commands.len());
                 for command in commands {
-                    let alone = [command];
-                    let outcome = self.try_batch(&alone).await;
+                    let outcome = self.try_batch(std::slice::from_ref(command), revisit).await;
                     outcomes.push(outcome.map_or_else(
                         |e| Err(unanswered(e)),
                         |mut one| one.pop().unwrap_or(Err(CommerceError::Unknown)),
@@ -215,6 +315,7 @@ impl Engine {
                 outcomes
             }
             Err(error) => {
+                revisit.clear();
                 if !commands.is_empty() {
                     tracing::error!(error = %error, batch.commands = commands.len(), "batch not settled");
                 }
@@ -225,25 +326,42 @@ impl Engine {
 
     /// Runs one batch; again while the database is away or the answer to its COMMIT was lost. Running it again is the
     /// look-up by key: what was committed is found and not done twice.
-    async fn try_batch(&self, commands: &[Command]) -> Result<Vec<Answer>, StoreError> {
+    async fn try_batch(&self, commands: &[Command], revisit: &mut BTreeSet<SkuId>) -> Result<Vec<Answer>, StoreError> {
         let mut pause = FIRST_PAUSE;
-        for _ in 1..TRIES {
-            match settle::run(&self.db, commands, self.hold_ttl, self.clock.now()).await {
-                Ok(done) => return Ok(self.tell(done)),
-                Err(error) if error.is_away() || error.is_transient() => {
+        // The first run trusts that nobody taps twice and that no other node serves the same customers; the database's
+        // unique keys say so when it is not true, and then everything is looked up.
+        let mut look_up = false;
+        let mut tries = 1;
+        loop {
+            let terms = settle::Terms {
+                now: self.clock.now(),
+                hold_ttl: self.config.hold_ttl,
+                payments_per_s: self.config.payments_per_s,
+                payments_waiting: self.paying.load(Ordering::Relaxed),
+                look_up,
+            };
+            match settle::run(&self.db, commands, revisit, terms, &self.kept_sheets).await {
+                Ok(mut done) => {
+                    *revisit = std::mem::take(&mut done.revisit);
+                    return Ok(self.tell(done));
+                }
+                Err(Stop::Again) if tries < TRIES => tracing::debug!("batch met another one, running it again"),
+                Err(Stop::Again) => return Err(StoreError::Contended),
+                Err(Stop::Store(error)) if tries < TRIES && (error.is_away() || error.is_transient()) => {
                     tracing::warn!(error = %error, "batch has no answer, trying again");
                     // Real time on purpose: the database does not live by a test's clock.
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                 }
-                Err(error) => return Err(error),
+                Err(Stop::Store(error)) => return Err(error),
             }
+            look_up = true;
+            tries += 1;
         }
-        settle::run(&self.db, commands, self.hold_ttl, self.clock.now()).await.map(|done| self.tell(done))
     }
 
     fn tell(&self, done: settle::Done) -> Vec<Answer> {
-        if !done.outcomes.is_empty() || done.expired > 0 {
+        if done.told {
             self.relay.ring();
         }
         let until = Millis(self.clock.now().0 + HINT_TTL_MS);

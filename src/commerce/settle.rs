@@ -1,226 +1,413 @@
 //! Shell: one batch of the sequencer: one transaction that reads, decides and writes for everybody who waits.
 //!
-//! Order inside: what has expired, then the commands as they came. Locks: purchases by id, then SKUs by id.
+//! Order inside: what has expired, then the commands as they came; released units go to paid orders that are short, then
+//! to the waitlist, then to whoever comes. Locks: purchases by id, then SKUs by id; a shortage takes more of both, and
+//! two nodes that meet there are told apart by the database, which lets one of them run again.
 //! Invariant: an outcome is told only after the commit that made it true.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
-use sha2::{Digest, Sha256};
+use parking_lot::Mutex;
 
 use super::{
-    CommerceError, Refusal, ledger,
+    CommerceError, Refusal,
+    allocation::{Allocation, Delivery},
+    facts::{self, FactAnswer, Recorded, SafetyChange, ShelfAfter, StockFact},
+    ledger,
     payment::Method,
     purchase::{Effect, Input, State, transition},
-    records::{self, NewOrder, Purchase},
-    sequencer::{Adjustment, Command, Outcome, PlaceOrder},
-    stock::{Cause, Shelf, UsageKey, Want, World},
+    records::{self, Lines, NewLine, NewOrder, Purchase},
+    sequencer::{Answer, Command, Outcome, PlaceOrder},
+    shortage::{self, Promise, Verdict},
+    stock::{Basket, Cause, Entries, Granted, Shelf, UsageKey, World},
+    waitlist::{self, Join, Wait, WaitState},
 };
 use crate::{
     attribution::{self, SoldLine},
     bus::{self, Fact, StockEdge},
     clock::Millis,
-    ids::{OrderId, OrderLineId, PurchaseId, SkuId},
-    money::Money,
+    ids::{BatchId, CustomerId, FactId, LiveId, LocationId, OfferId, OrderId, OrderLineId, PurchaseId, SkuId, WaitId},
     store::{Db, StoreError, Tx},
     wire,
 };
 
 /// Holds that one batch lets go because their time is over; the next batch takes the rest.
 const MAX_EXPIRED: i64 = 512;
+/// Short orders that one batch looks at.
+const MAX_SHORT: i64 = 256;
+/// Digests of sheets that are known to be stored; when full, they are forgotten and stored again.
+const MAX_KEPT_SHEETS: usize = 10_000;
 
-/// What a batch did, besides its outcomes.
+/// What a batch is judged by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) now: Millis,
+    pub(super) hold_ttl: Duration,
+    pub(super) payments_per_s: Option<u32>,
+    pub(super) payments_waiting: usize,
+    /// Look every key up first, instead of trusting that nobody taps twice.
+    pub(super) look_up: bool,
+}
+
+/// Why a batch was not committed.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Somebody else was at the same rows: look everything up and decide again.
+    Again,
+    /// The database's word; at the commit it is not known whether it happened.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Digests of sheets that are stored already.
+#[derive(Debug, Default)]
+pub(super) struct KeptSheets(HashSet<String>);
+
+/// What a batch did.
 #[derive(Debug, Default)]
 pub(super) struct Done {
     /// One for each command, in order.
-    pub(super) outcomes: Vec<Result<Outcome, CommerceError>>,
+    pub(super) outcomes: Vec<Answer>,
     /// What can be bought of every SKU the batch touched.
     pub(super) available: Vec<(SkuId, i64)>,
-    /// Holds that ran out.
-    pub(super) expired: usize,
+    /// Whether there is something to tell.
+    pub(super) told: bool,
+    /// SKUs whose waitlist is longer than one batch looks at, and that still have units.
+    pub(super) revisit: BTreeSet<SkuId>,
+}
+
+/// A fact, its answer and its part of the ledger.
+struct Fresh<'a> {
+    fact: &'a StockFact,
+    answer: FactAnswer,
+    entries: Entries,
 }
 
 /// The rows of one transaction, and what is to be written.
 struct Batch<'a> {
-    id: String,
-    now: Millis,
-    hold_ttl: Duration,
+    id: BatchId,
+    terms: Terms,
     world: World,
     purchases: HashMap<PurchaseId, Purchase>,
-    by_key: HashMap<(String, String), Purchase>,
-    placed: Vec<Purchase>,
+    by_key: HashMap<(CustomerId, String), PurchaseId>,
+    placed: Vec<PurchaseId>,
     sheets: BTreeMap<&'a str, &'a str>,
     attempts: Vec<(PurchaseId, &'static str)>,
     /// How the payment attempts of these purchases ended.
     marks: Vec<(PurchaseId, &'static str)>,
     changed: BTreeSet<PurchaseId>,
-    sold: Vec<Purchase>,
-    adjusted: Vec<(String, World)>,
+    /// Purchases whose units stand elsewhere now.
+    moved: HashSet<PurchaseId>,
+    sold: Vec<PurchaseId>,
+    /// Paid purchases that are short, oldest first.
+    shorts: Vec<PurchaseId>,
+    /// SKUs that may have units for those who wait.
+    risen: BTreeSet<SkuId>,
+    waiters: BTreeMap<SkuId, Vec<WaitId>>,
+    waits: HashMap<WaitId, Wait>,
+    joined: Vec<WaitId>,
+    changed_waits: BTreeSet<WaitId>,
+    empty_shelves: HashMap<LocationId, Shelf>,
+    fresh_shelves: Vec<(SkuId, LocationId)>,
+    safety: Vec<(SkuId, LocationId, i64)>,
+    known_facts: Vec<Recorded>,
+    facts: Vec<Fresh<'a>>,
 }
 
 /// Runs the batch to its commit.
-///
-/// # Errors
-/// The database's; then nothing was decided, or (at the commit) it is not known.
-pub(super) async fn run(db: &Db, commands: &[Command], hold_ttl: Duration, now: Millis) -> Result<Done, StoreError> {
-    let mut tx = db.write("stock batch").await?;
-    let due = records::due(&mut tx, now, MAX_EXPIRED).await?;
-    if due.is_empty() && commands.is_empty() {
+pub(super) async fn run(
+    db: &Db,
+    commands: &[Command],
+    revisit: &BTreeSet<SkuId>,
+    terms: Terms,
+    kept: &Mutex<KeptSheets>,
+) -> Result<Done, Stop> {
+    let mut tx = db.sequence().await?;
+    let due = records::due(&mut tx, terms.now, MAX_EXPIRED).await?;
+    if due.is_empty() && commands.is_empty() && revisit.is_empty() {
         return Ok(Done::default());
     }
-    let mut batch = load(&mut tx, commands, &due, hold_ttl, now).await?;
-    let mut done = Done::default();
+    let mut batch = load(&mut tx, commands, &due, revisit, terms).await?;
     for id in &due {
-        if batch.step(id, Input::HoldOver, None).is_ok_and(|p| p.state == State::Expired) {
-            done.expired += 1;
-        }
+        // Another node may have been faster: then it is no hold any more and stays as it is.
+        let _ = batch.step(id, Input::HoldOver, None);
     }
+    batch.pass_on();
+    let mut outcomes: Vec<Answer> = Vec::with_capacity(commands.len());
     for command in commands {
         let outcome = match command {
-            Command::Place(order) => batch.place(order).map(|purchase| Outcome::Purchase(Box::new(purchase))),
-            Command::Step { purchase, input, method } => {
-                batch.step_outcome(purchase, *input, method.map(Method::as_str))
+            Command::Place(order) => {
+                batch.pass_on();
+                batch.place(order).map(|purchase| Outcome::Purchase(Box::new(purchase)))
             }
-            Command::Adjust(adjustment) => batch.adjust(&mut tx, adjustment).await?,
+            Command::Step { purchase, input, method } => batch
+                .step(purchase, *input, method.map(Method::as_str))
+                .map(|purchase| Outcome::Purchase(Box::new(purchase))),
+            Command::Record(fact) => {
+                batch.record(&mut tx, fact).await?.map(|answer| Outcome::Recorded(Box::new(answer)))
+            }
+            Command::Safety(change) => batch.set_safety(change).map(|shelf| Outcome::Shelf(Box::new(shelf))),
+            Command::Join(join) => {
+                batch.pass_on();
+                batch.join(join).map(|wait| Outcome::Wait(Box::new(wait)))
+            }
+            Command::Leave { wait, customer } => batch.leave(wait, customer).map(|wait| Outcome::Wait(Box::new(wait))),
         };
-        done.outcomes.push(outcome);
+        outcomes.push(outcome);
     }
-    batch.write(&mut tx).await?;
-    done.available = batch.world.pools.iter().map(|(sku, pool)| (sku.clone(), pool.available())).collect();
+    batch.pass_on();
+    if !terms.look_up {
+        batch.answer_repeated(&mut tx, commands, &mut outcomes).await?;
+    }
+    let sheets = batch.new_sheets(kept);
+    let told = batch.write(&mut tx, &sheets).await?;
+    let available = batch.world.pools.iter().map(|(sku, pool)| (sku.clone(), pool.available())).collect();
+    let revisit = batch.unserved();
+    let hashes: Vec<String> = sheets.into_iter().map(|(hash, _)| hash.to_owned()).collect();
     tx.commit().await?;
-    Ok(done)
+    let mut kept = kept.lock();
+    if kept.0.len() + hashes.len() > MAX_KEPT_SHEETS {
+        kept.0.clear();
+    }
+    kept.0.extend(hashes);
+    Ok(Done { outcomes, available, told, revisit })
+}
+
+/// Whether a step may move units.
+fn moves_units(input: Input) -> bool {
+    matches!(input, Input::Cancel | Input::HoldOver | Input::Declined | Input::Shipped | Input::GoodsGone)
 }
 
 async fn load<'a>(
     tx: &mut Tx,
     commands: &'a [Command],
     due: &[PurchaseId],
-    hold_ttl: Duration,
-    now: Millis,
+    revisit: &BTreeSet<SkuId>,
+    terms: Terms,
 ) -> Result<Batch<'a>, StoreError> {
-    let (mut keys, mut offers, mut steps, mut skus) = (Vec::new(), BTreeSet::new(), Vec::new(), BTreeSet::new());
-    steps.extend(due);
+    let mut steps: BTreeSet<&PurchaseId> = due.iter().collect();
+    let mut moving: BTreeSet<&PurchaseId> = steps.clone();
+    let (mut skus, mut offers): (BTreeSet<SkuId>, BTreeSet<OfferId>) = (revisit.clone(), BTreeSet::new());
+    let (mut keys, mut leaves, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut records_, mut locations) = (Vec::new(), BTreeSet::new());
     for command in commands {
         match command {
             Command::Place(order) => {
                 keys.push((&order.customer, order.key.as_str()));
-                offers.insert(&order.offer);
+                for wish in &order.wishes {
+                    if !offers.contains(&wish.offer) {
+                        offers.insert(wish.offer.clone());
+                        skus.insert(wish.sku.clone());
+                    }
+                }
             }
-            Command::Step { purchase, .. } => steps.push(purchase),
-            Command::Adjust(adjustment) => {
-                skus.insert(adjustment.sku.clone());
+            Command::Step { purchase, input, .. } => {
+                steps.insert(purchase);
+                if moves_units(*input) {
+                    moving.insert(purchase);
+                }
             }
+            Command::Record(fact) => {
+                records_.push(&**fact);
+                locations.insert(&fact.location);
+                skus.extend(fact.moves.iter().map(|(sku, _)| sku.clone()));
+            }
+            Command::Safety(change) => {
+                locations.insert(&change.location);
+                skus.insert(change.sku.clone());
+            }
+            Command::Join(join) => {
+                pairs.push((&join.wish.offer, &join.customer));
+                offers.insert(join.wish.offer.clone());
+                skus.insert(join.wish.sku.clone());
+            }
+            Command::Leave { wait, .. } => leaves.push(wait),
         }
     }
-    let by_key = records::find_by_keys(tx, &keys).await?;
+    let may_rise = !moving.is_empty() || !records_.is_empty() || !revisit.is_empty();
+    let shorts = if may_rise { records::short(tx, MAX_SHORT).await? } else { Vec::new() };
+    steps.extend(&shorts);
     let locked = records::lock(tx, &steps).await?;
-    let terms = records::terms(tx, &offers.into_iter().collect::<Vec<_>>()).await?;
-    skus.extend(terms.iter().map(|t| t.sku_id.clone()));
-    skus.extend(locked.iter().map(|p| p.sku_id.clone()));
-    let pools = ledger::lock_pools(tx, skus).await?;
-    let terms: HashMap<_, _> = terms.into_iter().map(|t| (t.id.clone(), t)).collect();
-    let usage_keys: BTreeSet<UsageKey> = commands
-        .iter()
-        .filter_map(|command| match command {
-            Command::Place(order) => {
-                let t = terms.get(&order.offer)?;
-                Some(UsageKey {
-                    live: t.live_id.clone(),
-                    product: t.product_id.clone(),
-                    customer: order.customer.clone(),
-                })
-            }
-            Command::Step { .. } | Command::Adjust(_) => None,
-        })
-        .collect();
-    let usage = ledger::read_usage(tx, &usage_keys.into_iter().collect::<Vec<_>>()).await?;
+    for purchase in locked.iter().filter(|purchase| moving.contains(&purchase.id)) {
+        skus.extend(purchase.lines.0.iter().map(|line| line.sku_id.clone()));
+        offers.extend(purchase.lines.0.iter().map(|line| line.offer_id.clone()));
+    }
+    let pools = ledger::lock_pools(tx, &skus).await?;
+    let touched: Vec<SkuId> = pools.keys().cloned().collect();
+    let waiting = waitlist::waiting(tx, &touched).await?;
+    offers.extend(waiting.iter().map(|wait| wait.offer_id.clone()));
+    let found = records::terms(tx, &offers.iter().collect()).await?;
+    let offers: HashMap<OfferId, _> = found.into_iter().map(|terms| (terms.id.clone(), terms)).collect();
+    let usage = ledger::read_usage(tx, &limits(commands, &waiting, &offers)).await?;
+    let known = if terms.look_up { records::find_by_keys(tx, &keys).await? } else { Vec::new() };
+    let mut waits = waiting.clone();
+    waits.extend(waitlist::waiting_of(tx, &pairs).await?);
+    waits.extend(waitlist::lock(tx, &leaves).await?);
+    let mut waiters: BTreeMap<SkuId, Vec<WaitId>> = BTreeMap::new();
+    for wait in waiting {
+        waiters.entry(wait.sku_id).or_default().push(wait.id);
+    }
+    let mut purchases: HashMap<PurchaseId, Purchase> = locked.into_iter().map(|p| (p.id.clone(), p)).collect();
+    let by_key = known.iter().map(|p| ((p.customer_id.clone(), p.idempotency_key.clone()), p.id.clone())).collect();
+    for purchase in known {
+        purchases.entry(purchase.id.clone()).or_insert(purchase);
+    }
     Ok(Batch {
-        id: ledger::fresh_batch(),
-        now,
-        hold_ttl,
-        world: World { offers: terms, pools, usage, entries: BTreeMap::new() },
-        purchases: locked.into_iter().map(|p| (p.id.clone(), p)).collect(),
-        by_key: by_key.into_iter().map(|p| ((p.customer_id.to_string(), p.idempotency_key.clone()), p)).collect(),
+        id: BatchId::fresh(),
+        terms,
+        world: World { offers, pools, usage, taken: BTreeMap::new(), entries: BTreeMap::new() },
+        purchases,
+        by_key,
         placed: Vec::new(),
         sheets: BTreeMap::new(),
         attempts: Vec::new(),
         marks: Vec::new(),
         changed: BTreeSet::new(),
+        moved: HashSet::new(),
         sold: Vec::new(),
-        adjusted: Vec::new(),
+        risen: waiters.keys().cloned().chain(if shorts.is_empty() { Vec::new() } else { touched }).collect(),
+        shorts,
+        waiters,
+        waits: waits.into_iter().map(|wait| (wait.id.clone(), wait)).collect(),
+        joined: Vec::new(),
+        changed_waits: BTreeSet::new(),
+        empty_shelves: ledger::empty_shelves(tx, &locations).await?,
+        fresh_shelves: Vec::new(),
+        safety: Vec::new(),
+        known_facts: facts::find(tx, &records_).await?,
+        facts: Vec::new(),
     })
+}
+
+/// The limits that somebody may meet in this batch.
+fn limits(
+    commands: &[Command],
+    waiting: &[Wait],
+    offers: &HashMap<OfferId, super::stock::OfferTerms>,
+) -> BTreeSet<UsageKey> {
+    let of = |offer: &OfferId, customer: &CustomerId| {
+        let terms = offers.get(offer).filter(|terms| terms.limit_per_customer.is_some())?;
+        let (live, product) = (terms.live_id.clone(), terms.product_id.clone());
+        Some(UsageKey { live, product, customer: customer.clone() })
+    };
+    let mut keys: BTreeSet<UsageKey> =
+        waiting.iter().filter_map(|wait| of(&wait.offer_id, &wait.customer_id)).collect();
+    for command in commands {
+        match command {
+            Command::Place(order) => {
+                keys.extend(order.wishes.iter().filter_map(|wish| of(&wish.offer, &order.customer)));
+            }
+            Command::Join(join) => keys.extend(of(&join.wish.offer, &join.customer)),
+            Command::Step { .. } | Command::Record(_) | Command::Safety(_) | Command::Leave { .. } => {}
+        }
+    }
+    keys
+}
+
+/// What a new purchase is, besides what was granted.
+struct Tap<'a> {
+    id: PurchaseId,
+    customer: &'a CustomerId,
+    key: String,
+    body_hash: String,
+    sheet_hash: &'a str,
+    method: Option<Method>,
+    pickup: Option<&'a LocationId>,
+    wait: Option<&'a WaitId>,
+    demo: bool,
 }
 
 impl<'a> Batch<'a> {
     fn place(&mut self, order: &'a PlaceOrder) -> Result<Purchase, CommerceError> {
-        let key = (order.customer.to_string(), order.key.clone());
-        if let Some(known) = self.by_key.get(&key) {
+        let key = (order.customer.clone(), order.key.clone());
+        if let Some(known) = self.by_key.get(&key).map(|id| &self.purchases[id]) {
             // The same tap again: its one answer. Another wish under the same key: refused.
             return if known.body_hash == order.body_hash { Ok(known.clone()) } else { Err(CommerceError::KeyReused) };
         }
-        let want = Want {
-            offer: order.offer.clone(),
-            customer: order.customer.clone(),
-            qty: i64::from(order.qty),
-            seen_price_minor: order.seen_price_minor,
+        let basket = Basket {
+            customer: &order.customer,
+            wishes: &order.wishes,
+            partial: order.partial,
+            delivery: &order.delivery,
         };
-        let held = self.world.hold(&want, self.now)?;
-        let total = Money::yen(held.terms.price_minor).and_then(|price| price.times(order.qty));
-        let total = total.map_err(|_| CommerceError::Invalid("the total is too large".to_owned()))?;
-        let purchase = Purchase {
+        let granted = self.world.hold(&basket, self.terms.now)?;
+        let tap = Tap {
             id: order.id.clone(),
-            state: if order.method.is_some() { State::Paying } else { State::Held },
-            reason: None,
-            customer_id: order.customer.clone(),
-            idempotency_key: order.key.clone(),
+            customer: &order.customer,
+            key: order.key.clone(),
             body_hash: order.body_hash.clone(),
-            live_id: held.terms.live_id.clone(),
-            offer_id: held.terms.id.clone(),
-            product_id: held.terms.product_id.clone(),
-            sku_id: held.terms.sku_id.clone(),
-            allocation: serde_json::to_string(&held.allocation).expect("a map of text to numbers is JSON"),
-            qty: i32::try_from(order.qty).expect("checked at the edge"),
-            unit_price_minor: held.terms.price_minor,
-            total_minor: total.minor(),
-            tax_rate_bp: held.terms.tax_rate_bp,
-            currency: held.terms.currency,
-            confirmation_hash: order.sheet_hash.clone(),
-            hold_expires_at_ms: self.now.plus(self.hold_ttl),
-            placed_at_ms: self.now,
-            batch_id: self.id.clone(),
-            order_id: None,
-            version: 1,
+            sheet_hash: &order.sheet_hash,
+            method: order.method,
+            pickup: order.delivery.pickup.as_ref(),
+            wait: None,
             demo: order.demo,
         };
-        if let Some(method) = order.method {
-            self.attempts.push((purchase.id.clone(), method.as_str()));
-        }
         self.sheets.insert(&order.sheet_hash, &order.sheet);
-        self.by_key.insert(key, purchase.clone());
-        self.placed.push(purchase.clone());
+        let purchase = self.put(tap, granted);
+        self.by_key.insert(key, purchase.id.clone());
         Ok(purchase)
     }
 
-    fn step_outcome(
-        &mut self,
-        id: &PurchaseId,
-        input: Input,
-        method: Option<&'static str>,
-    ) -> Result<Outcome, CommerceError> {
-        self.step(id, input, method).map(|purchase| Outcome::Purchase(Box::new(purchase)))
+    /// Makes the purchase of what was granted.
+    fn put(&mut self, tap: Tap<'_>, granted: Granted) -> Purchase {
+        // Everybody before this buyer in the queue of payments may be served first, so the hold lives that much longer.
+        let place = self.terms.payments_waiting + self.placed.len();
+        let queue_s = self.terms.payments_per_s.map_or(0, |per_s| place as u64 / u64::from(per_s.max(1)));
+        let total: i64 = granted
+            .lines
+            .iter()
+            .filter(|line| line.left_out.is_none())
+            .map(|line| line.unit_price_minor * line.qty)
+            .sum();
+        let purchase = Purchase {
+            id: tap.id,
+            state: if tap.method.is_some() { State::Paying } else { State::Held },
+            reason: None,
+            customer_id: tap.customer.clone(),
+            idempotency_key: tap.key,
+            body_hash: tap.body_hash,
+            live_id: granted.live,
+            lines: Lines(granted.lines),
+            total_minor: total,
+            currency: granted.currency,
+            confirmation_hash: tap.sheet_hash.to_owned(),
+            hold_expires_at_ms: self.terms.now.plus(self.terms.hold_ttl + Duration::from_secs(queue_s)),
+            placed_at_ms: self.terms.now,
+            batch_id: self.id.to_string(),
+            last_batch_id: self.id.to_string(),
+            order_id: None,
+            left_at_ms: None,
+            short_units: 0,
+            pickup_location_id: tap.pickup.cloned(),
+            wait_id: tap.wait.cloned(),
+            version: 1,
+            demo: tap.demo,
+        };
+        if let Some(method) = tap.method {
+            self.attempts.push((purchase.id.clone(), method.as_str()));
+        }
+        self.placed.push(purchase.id.clone());
+        self.purchases.insert(purchase.id.clone(), purchase.clone());
+        purchase
     }
 
     fn step(&mut self, id: &PurchaseId, input: Input, method: Option<&'static str>) -> Result<Purchase, CommerceError> {
         let purchase = self.purchases.get_mut(id).ok_or(CommerceError::NotFound("purchase"))?;
-        let (state, effects) = transition(purchase.state, input, purchase.hold_expires_at_ms, self.now)?;
-        let key = UsageKey {
-            live: purchase.live_id.clone(),
-            product: purchase.product_id.clone(),
-            customer: purchase.customer_id.clone(),
-        };
+        let (state, effects) = transition(purchase.state, input, purchase.hold_expires_at_ms, self.terms.now)?;
+        if state == purchase.state {
+            return Ok(purchase.clone());
+        }
         purchase.state = state;
+        purchase.version += 1;
+        self.id.as_str().clone_into(&mut purchase.last_batch_id);
         match state {
             State::Expired => purchase.reason = Some(Refusal::HoldExpired.slug().to_owned()),
             State::Failed => {
@@ -228,121 +415,464 @@ impl<'a> Batch<'a> {
                 self.marks.push((id.clone(), "failed"));
             }
             State::Authorized => self.marks.push((id.clone(), "authorized")),
+            State::Captured => self.marks.push((id.clone(), "captured")),
+            State::Cancelled if input == Input::GoodsGone => purchase.reason = Some(SHORT.to_owned()),
             _ => {}
         }
         for effect in effects {
-            let allocation = purchase.allocation();
-            match effect {
-                Effect::Sell => self.world.sell(&purchase.sku_id, &allocation),
-                Effect::Release => self.world.release(&purchase.sku_id, &allocation, key.clone(), Cause::Release),
-                Effect::Expire => self.world.release(&purchase.sku_id, &allocation, key.clone(), Cause::Expire),
+            let given_back = match effect {
+                Effect::Release => Some(Cause::Release),
+                Effect::Expire => Some(Cause::Expire),
+                Effect::Break => Some(Cause::Break),
+                Effect::Ship => {
+                    self.world.ship(&purchase.lines.0);
+                    purchase.left_at_ms = Some(self.terms.now);
+                    None
+                }
                 Effect::WriteOrder => {
                     purchase.order_id = Some(OrderId::fresh());
-                    self.sold.push(purchase.clone());
+                    self.sold.push(id.clone());
+                    None
                 }
-                Effect::AskProvider => self.attempts.extend(method.map(|method| (purchase.id.clone(), method))),
+                Effect::AskProvider => {
+                    self.attempts.extend(method.map(|method| (id.clone(), method)));
+                    None
+                }
                 // Told to the provider by who asked it, after the commit.
-                Effect::LetMoneyGo => {}
+                Effect::LetMoneyGo => None,
+            };
+            if let Some(cause) = given_back {
+                self.world.release(&purchase.live_id, &purchase.customer_id, &purchase.lines.0, cause);
+                self.risen.extend(purchase.lines.0.iter().map(|line| line.sku_id.clone()));
             }
         }
+        let after = purchase.clone();
         self.changed.insert(id.clone());
-        Ok(purchase.clone())
+        Ok(after)
     }
 
-    async fn adjust(&mut self, tx: &mut Tx, wish: &Adjustment) -> Result<Result<Outcome, CommerceError>, StoreError> {
-        let name = adjustment_batch(wish);
-        let Some(kind) = ledger::place_kind(tx, &wish.location).await? else {
+    /// Units that came free go to paid orders that are short, then to who waits, in order of arrival.
+    fn pass_on(&mut self) {
+        while let Some(sku) = self.risen.pop_first() {
+            self.fill_shorts(&sku);
+            self.serve_waiters(&sku);
+        }
+    }
+
+    fn fill_shorts(&mut self, sku: &SkuId) {
+        for id in &self.shorts {
+            let Some(purchase) = self.purchases.get_mut(id).filter(|p| p.is_promised() && p.short_units > 0) else {
+                continue;
+            };
+            let pickup = purchase.pickup_location_id.clone();
+            for line in purchase.lines.0.iter_mut().filter(|line| line.left_out.is_none() && line.sku_id == *sku) {
+                let filled = shortage::fill(&mut self.world, sku, line.qty - line.allocation.units(), pickup.as_ref());
+                if filled.units() > 0 {
+                    purchase.short_units -= filled.units();
+                    add(&mut line.allocation, filled);
+                    self.moved.insert(id.clone());
+                }
+            }
+            if self.moved.contains(id) && self.changed.insert(id.clone()) {
+                purchase.version += 1;
+                self.id.as_str().clone_into(&mut purchase.last_batch_id);
+            }
+        }
+    }
+
+    fn serve_waiters(&mut self, sku: &SkuId) {
+        for id in self.waiters.get(sku).cloned().unwrap_or_default() {
+            if self.world.pools.get(sku).is_none_or(|pool| pool.available() == 0) {
+                return;
+            }
+            let wait = self.waits[&id].clone();
+            if wait.state != WaitState::Waiting {
+                continue;
+            }
+            if let Ok(after) = self.try_serve(wait) {
+                if after.state != WaitState::Waiting {
+                    self.changed_waits.insert(id.clone());
+                }
+                self.waits.insert(id, after);
+            }
+        }
+    }
+
+    /// Holds units for a place if there are enough; the place lapses when its offer is no more what it was.
+    fn try_serve(&mut self, mut wait: Wait) -> Result<Wait, Refusal> {
+        let (delivery, wishes) = (Delivery::default(), [wait.wish()]);
+        let basket = Basket { customer: &wait.customer_id, wishes: &wishes, partial: false, delivery: &delivery };
+        match self.world.hold(&basket, self.terms.now) {
+            Ok(granted) => {
+                let tap = Tap {
+                    id: PurchaseId::fresh(),
+                    customer: &wait.customer_id,
+                    // Keys of clients never meet this one: they may not contain a line break.
+                    key: format!("waitlist\n{}", wait.id),
+                    body_hash: String::new(),
+                    sheet_hash: &wait.confirmation_hash,
+                    method: None,
+                    pickup: None,
+                    wait: Some(&wait.id),
+                    demo: wait.demo,
+                };
+                wait.purchase_id = Some(self.put(tap, granted).id);
+                wait.state = WaitState::Offered;
+            }
+            Err(Refusal::SoldOut | Refusal::OfferNotStarted) => return Ok(wait),
+            Err(refusal) => {
+                wait.state = WaitState::Lapsed;
+                wait.reason = Some(refusal.slug().to_owned());
+            }
+        }
+        wait.version += 1;
+        Ok(wait)
+    }
+
+    fn join(&mut self, join: &'a Join) -> Result<Wait, CommerceError> {
+        let same = |wait: &&Wait| {
+            wait.state == WaitState::Waiting && wait.offer_id == join.wish.offer && wait.customer_id == join.customer
+        };
+        if let Some(known) = self.waits.values().find(same) {
+            return Ok(known.clone());
+        }
+        let offer = self.world.offers.get(&join.wish.offer).ok_or(Refusal::UnknownOffer)?;
+        let wait = Wait {
+            id: WaitId::fresh(),
+            offer_id: offer.id.clone(),
+            product_id: offer.product_id.clone(),
+            sku_id: offer.sku_id.clone(),
+            live_id: offer.live_id.clone(),
+            customer_id: join.customer.clone(),
+            qty: join.wish.qty,
+            price_minor: join.wish.seen_price_minor,
+            confirmation_hash: join.sheet_hash.clone(),
+            state: WaitState::Waiting,
+            reason: None,
+            purchase_id: None,
+            joined_at_ms: self.terms.now,
+            version: 1,
+            demo: join.demo,
+        };
+        let wait = self.try_serve(wait)?;
+        if let (WaitState::Lapsed, Some(reason)) = (wait.state, &wait.reason) {
+            let refusals = [Refusal::LimitReached, Refusal::OfferEnded, Refusal::PriceChanged, Refusal::UnknownOffer];
+            let refusal = refusals.into_iter().find(|refusal| refusal.slug() == reason);
+            return Err(refusal.unwrap_or(Refusal::OfferEnded).into());
+        }
+        self.sheets.insert(&join.sheet_hash, &join.sheet);
+        self.waiters.entry(wait.sku_id.clone()).or_default().push(wait.id.clone());
+        self.joined.push(wait.id.clone());
+        self.waits.insert(wait.id.clone(), wait.clone());
+        Ok(wait)
+    }
+
+    fn leave(&mut self, id: &WaitId, customer: &CustomerId) -> Result<Wait, CommerceError> {
+        let found = self.waits.get_mut(id).filter(|wait| wait.customer_id == *customer);
+        let wait = found.ok_or(CommerceError::NotFound("place on a waitlist"))?;
+        // What is offered already is given back by cancelling its purchase.
+        if wait.state == WaitState::Waiting {
+            wait.state = WaitState::Left;
+            wait.version += 1;
+            self.changed_waits.insert(id.clone());
+        }
+        Ok(wait.clone())
+    }
+
+    async fn record(
+        &mut self,
+        tx: &mut Tx,
+        fact: &'a StockFact,
+    ) -> Result<Result<FactAnswer, CommerceError>, StoreError> {
+        let known = self.known_facts.iter().find(|k| k.account == fact.account && k.key == fact.key);
+        let known = known.map(|known| (&known.body_hash, &known.answer)).or_else(|| {
+            let fresh = self.facts.iter().find(|f| f.fact.account == fact.account && f.fact.key == fact.key);
+            fresh.map(|fresh| (&fresh.fact.body_hash, &fresh.answer))
+        });
+        if let Some((body_hash, answer)) = known {
+            let same = *body_hash == fact.body_hash;
+            return Ok(if same { Ok(answer.clone()) } else { Err(CommerceError::KeyReused) });
+        }
+        let Some(empty) = self.empty_shelves.get(&fact.location).cloned() else {
             return Ok(Err(CommerceError::NotFound("location")));
         };
-        let repeated = ledger::batch_exists(tx, &name).await? || self.adjusted.iter().any(|(known, _)| *known == name);
-        if !repeated {
-            let shelf = Shelf { location: wish.location.clone(), kind, on_hand: 0, held: 0, safety: 0 };
-            // Its entries bear the caller's key instead of the batch's name: that is how a repetition is recognised.
-            let mut aside = World { entries: BTreeMap::new(), ..World::default() };
-            std::mem::swap(&mut self.world.entries, &mut aside.entries);
-            let decided = self.world.adjust(&wish.sku, &shelf, wish.delta, wish.kind);
-            std::mem::swap(&mut self.world.entries, &mut aside.entries);
-            if let Err(refusal) = decided {
-                return Ok(Err(refusal.into()));
-            }
-            self.adjusted.push((name, aside));
+        if fact.moves.iter().any(|(sku, _)| !self.world.pools.contains_key(sku)) {
+            return Ok(Err(Refusal::UnknownSku.into()));
         }
-        let Some(pool) = self.world.pools.get(&wish.sku) else { return Ok(Err(Refusal::UnknownSku.into())) };
-        let shelf = pool.shelves.iter().find(|shelf| shelf.location == wish.location);
-        let (on_hand, held) = shelf.map_or((0, 0), |shelf| (shelf.on_hand, shelf.held));
-        Ok(Ok(Outcome::Adjusted { on_hand, held, available: pool.available(), version: pool.version }))
+        // Its entries bear its own name instead of the batch's.
+        let of_batch = std::mem::take(&mut self.world.entries);
+        let mut answer = FactAnswer {
+            id: FactId::fresh(),
+            location_id: fact.location.clone(),
+            lines: Vec::with_capacity(fact.moves.len()),
+            broken: Vec::new(),
+            short: Vec::new(),
+        };
+        for (sku, change) in &fact.moves {
+            if self.world.pools[sku].shelf(&fact.location).is_none() {
+                self.fresh_shelves.push((sku.clone(), fact.location.clone()));
+            }
+            let moved = match self.world.fact(sku, &empty, *change) {
+                Ok(moved) => moved,
+                Err(refusal) => {
+                    self.world.entries = of_batch;
+                    return Ok(Err(refusal.into()));
+                }
+            };
+            if moved.missing > 0 {
+                self.break_promises(tx, sku, &fact.location, moved.missing, &mut answer).await?;
+            }
+            self.risen.insert(sku.clone());
+            answer.lines.push(self.shelf_after(sku, &fact.location, moved.found));
+        }
+        let entries = std::mem::replace(&mut self.world.entries, of_batch);
+        self.facts.push(Fresh { fact, answer: answer.clone(), entries });
+        Ok(Ok(answer))
     }
 
-    async fn write(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
-        ledger::write_entries(tx, &self.world.entries, &self.id, self.now).await?;
-        for (name, world) in &self.adjusted {
-            ledger::write_entries(tx, &world.entries, name, self.now).await?;
+    fn shelf_after(&self, sku: &SkuId, location: &LocationId, found: i64) -> ShelfAfter {
+        let pool = &self.world.pools[sku];
+        let shelf = pool.shelf(location);
+        ShelfAfter {
+            sku_id: sku.clone(),
+            on_hand: shelf.map_or(0, |shelf| shelf.on_hand),
+            held: shelf.map_or(0, |shelf| shelf.held),
+            available: pool.available(),
+            stock_version: pool.version,
+            found,
         }
-        ledger::write_usage(tx, &self.world.usage).await?;
-        for (hash, sheet) in &self.sheets {
-            records::keep_confirmation(tx, hash, sheet, self.now).await?;
+    }
+
+    /// The shortage rule: see [`super::shortage`].
+    async fn break_promises(
+        &mut self,
+        tx: &mut Tx,
+        sku: &SkuId,
+        location: &LocationId,
+        missing: i64,
+        answer: &mut FactAnswer,
+    ) -> Result<(), StoreError> {
+        let promised = records::promised_of(tx, sku).await?;
+        let unread: BTreeSet<&PurchaseId> = promised.iter().filter(|id| !self.purchases.contains_key(*id)).collect();
+        for purchase in records::lock(tx, &unread).await? {
+            self.purchases.insert(purchase.id.clone(), purchase);
         }
-        records::insert(tx, &self.placed.iter().collect::<Vec<_>>()).await?;
-        for id in &self.changed {
-            records::update(tx, &self.purchases[id]).await?;
+        // Whoever is broken gives back all lines, so their SKUs are needed too.
+        let others: BTreeSet<SkuId> = self
+            .purchases
+            .values()
+            .flat_map(|purchase| purchase.lines.0.iter().map(|line| &line.sku_id))
+            .filter(|other| !self.world.pools.contains_key(*other))
+            .cloned()
+            .collect();
+        self.world.pools.extend(ledger::lock_pools(tx, &others).await?);
+        let units_here = |purchase: &Purchase| -> i64 {
+            let lines = purchase.granted().filter(|line| line.sku_id == *sku);
+            lines.filter_map(|line| line.allocation.0.get(location)).sum()
+        };
+        let mut holders: Vec<&Purchase> =
+            self.purchases.values().filter(|p| p.is_promised() && units_here(p) > 0).collect();
+        holders.sort_by_key(|p| std::cmp::Reverse((p.placed_at_ms, p.id.clone())));
+        let promises: Vec<Promise> = holders
+            .into_iter()
+            .map(|p| Promise {
+                purchase: p.id.clone(),
+                paid: p.state.is_paid(),
+                pickup: p.pickup_location_id.is_some(),
+                units: units_here(p),
+            })
+            .collect();
+        for (id, verdict) in shortage::decide(&mut self.world, sku, location, missing, &promises) {
+            match verdict {
+                Verdict::Broken => {
+                    // A provider's input is never refused.
+                    let _ = self.step(&id, Input::GoodsGone, None);
+                    answer.broken.push(id);
+                }
+                Verdict::Moved(moved) => self.relocate(&id, sku, location, moved, 0),
+                Verdict::Short { moved, short } => {
+                    self.relocate(&id, sku, location, moved, short);
+                    answer.short.extend(self.purchases[&id].order_id.clone());
+                }
+            }
         }
-        for (id, method) in &self.attempts {
-            let placed = self.placed.iter().find(|p| &p.id == id);
-            let purchase = placed.or_else(|| self.purchases.get(id)).expect("attempts are of this batch's purchases");
-            records::insert_attempt(tx, purchase, method, self.now).await?;
+        Ok(())
+    }
+
+    fn relocate(&mut self, id: &PurchaseId, sku: &SkuId, from: &LocationId, to: Allocation, short: i64) {
+        let Some(purchase) = self.purchases.get_mut(id) else { return };
+        for line in purchase.lines.0.iter_mut().filter(|line| line.left_out.is_none() && line.sku_id == *sku) {
+            let gone = to.units() + short;
+            if let Some(units) = line.allocation.0.get_mut(from) {
+                *units -= gone;
+                if *units == 0 {
+                    line.allocation.0.remove(from);
+                }
+            }
+            add(&mut line.allocation, to);
+            break;
         }
-        for (id, state) in &self.marks {
-            records::mark_attempt(tx, id, state, self.now).await?;
+        purchase.short_units += short;
+        purchase.version += 1;
+        self.id.as_str().clone_into(&mut purchase.last_batch_id);
+        self.moved.insert(id.clone());
+        self.changed.insert(id.clone());
+    }
+
+    fn set_safety(&mut self, change: &SafetyChange) -> Result<ShelfAfter, CommerceError> {
+        let empty = self.empty_shelves.get(&change.location).ok_or(CommerceError::NotFound("location"))?;
+        let pool = self.world.pools.get_mut(&change.sku).ok_or(Refusal::UnknownSku)?;
+        if pool.shelf(&change.location).is_none() {
+            pool.shelves.push(empty.clone());
+            self.fresh_shelves.push((change.sku.clone(), change.location.clone()));
+        }
+        for shelf in pool.shelves.iter_mut().filter(|shelf| shelf.location == change.location) {
+            shelf.safety = change.safety;
+        }
+        self.safety.push((change.sku.clone(), change.location.clone(), change.safety));
+        self.risen.insert(change.sku.clone());
+        Ok(self.shelf_after(&change.sku, &change.location, 0))
+    }
+
+    /// A refused tap may be a repeated one that was granted: then that is its answer.
+    async fn answer_repeated(
+        &self,
+        tx: &mut Tx,
+        commands: &[Command],
+        outcomes: &mut [Answer],
+    ) -> Result<(), StoreError> {
+        let refused: Vec<(usize, &PlaceOrder)> = commands
+            .iter()
+            .enumerate()
+            .filter_map(|(n, command)| match (command, &outcomes[n]) {
+                (Command::Place(order), Err(CommerceError::Refused(_))) => Some((n, &**order)),
+                _ => None,
+            })
+            .collect();
+        let keys: Vec<_> = refused.iter().map(|(_, order)| (&order.customer, order.key.as_str())).collect();
+        for known in records::find_by_keys(tx, &keys).await? {
+            for (n, order) in &refused {
+                if order.customer == known.customer_id && order.key == known.idempotency_key {
+                    let same = order.body_hash == known.body_hash;
+                    outcomes[*n] = if same {
+                        Ok(Outcome::Purchase(Box::new(known.clone())))
+                    } else {
+                        Err(CommerceError::KeyReused)
+                    };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// SKUs that have more waiters than were looked at, and units left for them.
+    fn unserved(&self) -> BTreeSet<SkuId> {
+        let full = |waiters: &Vec<WaitId>| {
+            let served = waiters.iter().filter(|id| self.changed_waits.contains(*id)).count();
+            served > 0 && i64::try_from(waiters.len()).is_ok_and(|n| n >= waitlist::MAX_LOOKED_AT)
+        };
+        let has_units = |sku: &SkuId| self.world.pools.get(sku).is_some_and(|pool| pool.available() > 0);
+        self.waiters.iter().filter(|(sku, w)| full(w) && has_units(sku)).map(|(sku, _)| sku.clone()).collect()
+    }
+
+    /// The sheets of this batch that are not known to be stored.
+    fn new_sheets(&self, kept: &Mutex<KeptSheets>) -> Vec<(&'a str, &'a str)> {
+        let kept = kept.lock();
+        self.sheets.iter().filter(|(hash, _)| !kept.0.contains(**hash)).map(|(hash, sheet)| (*hash, *sheet)).collect()
+    }
+
+    async fn write(&mut self, tx: &mut Tx, sheets: &[(&str, &str)]) -> Result<bool, Stop> {
+        let now = self.terms.now;
+        let mut entries = vec![(self.id.as_str(), &self.world.entries)];
+        entries.extend(self.facts.iter().map(|fact| (fact.answer.id.as_str(), &fact.entries)));
+        let mut changed: BTreeSet<&SkuId> = self.safety.iter().map(|(sku, _, _)| sku).collect();
+        changed.extend(entries.iter().flat_map(|(_, entries)| entries.keys().map(|(sku, _, _)| sku)));
+        let versions = changed.iter().map(|sku| (*sku, self.world.pools[*sku].version)).collect();
+        let moves = ledger::Moves { entries, fresh: &self.fresh_shelves, safety: &self.safety, versions };
+        ledger::write_moves(tx, &moves, now).await?;
+        if !ledger::write_usage(tx, &self.world.usage).await? {
+            return Err(Stop::Again);
+        }
+        ledger::write_taken(tx, &self.world.taken).await?;
+        records::keep_confirmations(tx, sheets, now).await?;
+        let placed = self.placed.iter().map(|id| &self.purchases[id]);
+        if records::insert(tx, placed).await? != self.placed.len() as u64 {
+            return Err(Stop::Again);
+        }
+        let of_this_batch: HashSet<&PurchaseId> = self.placed.iter().collect();
+        let changed: Vec<&Purchase> =
+            self.changed.iter().filter(|id| !of_this_batch.contains(id)).map(|id| &self.purchases[id]).collect();
+        records::update(tx, &changed, &self.moved).await?;
+        let joined: Vec<&Wait> = self.joined.iter().map(|id| &self.waits[id]).collect();
+        if waitlist::insert(tx, &joined).await? != joined.len() as u64 {
+            return Err(Stop::Again);
+        }
+        let joined: HashSet<&WaitId> = self.joined.iter().collect();
+        let waits: Vec<&Wait> =
+            self.changed_waits.iter().filter(|id| !joined.contains(id)).map(|id| &self.waits[id]).collect();
+        if waitlist::update(tx, &waits).await? != waits.len() as u64 {
+            return Err(Stop::Again);
+        }
+        let attempts: Vec<_> = self.attempts.iter().map(|(id, method)| (&self.purchases[id], *method)).collect();
+        records::insert_attempts(tx, &attempts, now).await?;
+        records::mark_attempts(tx, &self.marks, now).await?;
+        let recorded: Vec<_> = self.facts.iter().map(|fact| (fact.fact, &fact.answer)).collect();
+        if facts::insert(tx, &recorded, now).await? != recorded.len() as u64 {
+            return Err(Stop::Again);
         }
         self.write_orders(tx).await?;
-        bus::append_many(tx, &self.facts(), self.now).await
+        let facts = self.news();
+        bus::append_many(tx, &facts, now).await?;
+        Ok(!facts.is_empty())
     }
 
     async fn write_orders(&self, tx: &mut Tx) -> Result<(), StoreError> {
         if self.sold.is_empty() {
             return Ok(());
         }
-        let skus: BTreeSet<SkuId> = self.sold.iter().map(|p| p.sku_id.clone()).collect();
-        let titles = records::titles(tx, &skus.into_iter().collect::<Vec<_>>()).await?;
+        let sold: Vec<&Purchase> = self.sold.iter().map(|id| &self.purchases[id]).collect();
+        let skus: BTreeSet<&SkuId> = sold.iter().flat_map(|p| p.granted().map(|line| &line.sku_id)).collect();
+        let titles = records::titles(tx, &skus).await?;
         let titles: HashMap<SkuId, _> =
             titles.into_iter().map(|(sku, brand, title, variant)| (sku, (brand, title, variant))).collect();
-        let orders: Vec<NewOrder> = self
-            .sold
+        let order = |purchase: &'_ Purchase| purchase.order_id.clone().expect("set when it was sold");
+        let orders: Vec<NewOrder<'_>> = sold
             .iter()
-            .map(|purchase| {
-                let (brand_id, product_title, variant) = titles[&purchase.sku_id].clone();
-                let id = purchase.order_id.clone().expect("set when it was sold");
-                NewOrder {
-                    id,
-                    line_id: OrderLineId::fresh(),
-                    purchase: purchase.clone(),
-                    brand_id,
-                    product_title,
-                    variant,
-                }
+            .map(|purchase| NewOrder {
+                id: order(purchase),
+                purchase,
+                lines: purchase
+                    .granted()
+                    .map(|line| {
+                        let (brand_id, product_title, variant) = titles[&line.sku_id].clone();
+                        NewLine { id: OrderLineId::fresh(), line, brand_id, product_title, variant }
+                    })
+                    .collect(),
             })
             .collect();
-        records::insert_orders(tx, &orders, self.now).await?;
-        let lines: Vec<SoldLine> = orders
-            .into_iter()
-            .map(|order| SoldLine {
-                order_id: order.id,
-                line_id: order.line_id,
-                brand_id: order.brand_id,
-                live_id: order.purchase.live_id,
-                customer_id: order.purchase.customer_id,
-                product_id: order.purchase.product_id,
-                purchase_id: order.purchase.id,
-                qty: order.purchase.qty,
-                amount_minor: order.purchase.total_minor,
-                currency: order.purchase.currency,
-            })
-            .collect();
-        attribution::credit_sales(tx, &lines, self.now).await
+        records::insert_orders(tx, &orders, self.terms.now).await?;
+        let mut lines = Vec::with_capacity(orders.len());
+        for order in orders {
+            for new in order.lines {
+                lines.push(SoldLine {
+                    order_id: order.id.clone(),
+                    line_id: new.id,
+                    brand_id: new.brand_id,
+                    live_id: order.purchase.live_id.clone(),
+                    customer_id: order.purchase.customer_id.clone(),
+                    product_id: new.line.product_id.clone(),
+                    purchase_id: order.purchase.id.clone(),
+                    qty: i32::try_from(new.line.qty).unwrap_or(i32::MAX),
+                    amount_minor: new.line.unit_price_minor * new.line.qty,
+                    currency: order.purchase.currency,
+                });
+            }
+        }
+        attribution::credit_sales(tx, &lines, self.terms.now).await
     }
 
     /// What others should hear of this batch.
-    fn facts(&self) -> Vec<Fact> {
+    fn news(&self) -> Vec<Fact> {
         let mut facts = Vec::new();
         for (sku, pool) in &self.world.pools {
             let available = pool.available();
@@ -356,39 +886,72 @@ impl<'a> Batch<'a> {
                 facts.push(Fact::Stock { stock, edge });
             }
         }
-        let changed = self.changed.iter().map(|id| &self.purchases[id]);
-        for purchase in self.placed.iter().chain(changed) {
+        for offer in self.world.taken.iter().filter(|(_, change)| **change != 0).map(|(offer, _)| offer) {
+            if let (Some(left), Some(terms)) = (self.world.left(offer), self.world.offers.get(offer)) {
+                let version = self.world.pools.get(&terms.sku_id).map_or(0, |pool| pool.version);
+                let left = wire::OfferLeft { offer_id: offer.to_string(), left, version };
+                facts.push(Fact::Left { live: terms.live_id.clone(), left });
+            }
+        }
+        for id in self.joined.iter().chain(self.changed_waits.iter().filter(|id| !self.joined.contains(id))) {
+            let wait = &self.waits[id];
+            facts.push(Fact::Wait { customer: wait.customer_id.clone(), wait: wait.to_wire() });
+        }
+        let of_this_batch: HashSet<&PurchaseId> = self.placed.iter().collect();
+        let changed = self.changed.iter().filter(|id| !of_this_batch.contains(id));
+        for purchase in self.placed.iter().chain(changed).map(|id| &self.purchases[id]) {
             facts.push(Fact::Purchase { customer: purchase.customer_id.clone(), status: status(purchase) });
         }
-        for purchase in &self.sold {
-            facts.push(Fact::Sold {
-                live: purchase.live_id.clone(),
-                units: i64::from(purchase.qty),
-                gross_minor: purchase.total_minor,
-            });
+        let mut sold: BTreeMap<&LiveId, (i64, i64)> = BTreeMap::new();
+        for purchase in self.sold.iter().map(|id| &self.purchases[id]) {
+            let sum = sold.entry(&purchase.live_id).or_default();
+            sum.0 += purchase.granted().map(|line| line.qty).sum::<i64>();
+            sum.1 += purchase.total_minor;
         }
+        facts.extend(sold.into_iter().map(|(live, (units, gross_minor))| Fact::Sold {
+            live: live.clone(),
+            units,
+            gross_minor,
+        }));
         facts
     }
 }
 
+/// Why a purchase was called off whose goods are gone.
+const SHORT: &str = "stock-short";
+
+fn add(to: &mut Allocation, more: Allocation) {
+    for (location, units) in more.0 {
+        *to.0.entry(location).or_default() += units;
+    }
+}
+
 /// A purchase as its buyer hears of it.
-pub(super) fn status(purchase: &Purchase) -> wire::PurchaseStatus {
+#[must_use]
+pub fn status(purchase: &Purchase) -> wire::PurchaseStatus {
+    let small = |units: i64| i32::try_from(units).unwrap_or(i32::MAX);
+    let first = purchase.granted().next();
     wire::PurchaseStatus {
         id: purchase.id.to_string(),
         state: purchase.state.as_str().to_owned(),
-        sku_id: purchase.sku_id.to_string(),
-        qty: purchase.qty,
+        sku_id: first.map(|line| line.sku_id.to_string()).unwrap_or_default(),
+        qty: first.map_or(0, |line| small(line.qty)),
         total_minor: purchase.total_minor,
         currency: purchase.currency.as_str().to_owned(),
         order_id: purchase.order_id.as_ref().map(ToString::to_string).unwrap_or_default(),
         hold_expires_at_ms: purchase.hold_expires_at_ms.0,
         reason: purchase.reason.clone().unwrap_or_default(),
         version: purchase.version,
+        lines: purchase
+            .granted()
+            .map(|line| wire::PurchaseLine {
+                offer_id: line.offer_id.to_string(),
+                sku_id: line.sku_id.to_string(),
+                qty: small(line.qty),
+                unit_price_minor: line.unit_price_minor,
+            })
+            .collect(),
+        wait_id: purchase.wait_id.as_ref().map(ToString::to_string).unwrap_or_default(),
+        short_units: small(purchase.short_units),
     }
-}
-
-/// The ledger's name for one adjustment: the same wish under the same key has the same name.
-fn adjustment_batch(wish: &Adjustment) -> String {
-    let digest = Sha256::digest(format!("{}\n{}", wish.account, wish.key).as_bytes());
-    format!("adj_{}", &data_encoding::HEXLOWER.encode(&digest)[..32])
 }

@@ -1,14 +1,18 @@
 //! Pure: what a batch of commands does to the stock.
 //!
 //! A [`World`] holds the locked rows of one transaction: shelves (SKU × location), offers and used limits. Commands
-//! change it in arrival order; what changed is written back in one go, with one ledger entry per shelf and kind.
-//! Invariant: on every shelf `0 <= held <= on_hand`; Σ entries = change of the rows; a refused command changes nothing.
+//! change it in arrival order; what changed is written back in one go, with one ledger entry per shelf and cause.
+//! Invariant: on every shelf `0 <= held <= on_hand` once its batch is decided; Σ entries = change of the rows; a refused
+//! command changes nothing; what an offer has `taken` and a limit has `used` is what its customers hold and own.
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::Refusal;
+use super::{
+    Refusal,
+    allocation::{Allocation, Delivery, Point, allocate, reachable},
+};
 use crate::{
     clock::Millis,
     ids::{CustomerId, LiveId, LocationId, OfferId, ProductId, SkuId},
@@ -49,10 +53,12 @@ pub struct Shelf {
     pub kind: PlaceKind,
     /// Units that are physically there.
     pub on_hand: i64,
-    /// Of those, promised to somebody.
+    /// Of those, promised: unpaid holds, and paid goods that have not left yet.
     pub held: i64,
     /// Units kept back for the counter.
     pub safety: i64,
+    /// Where on Earth, if known.
+    pub point: Option<Point>,
 }
 
 impl Shelf {
@@ -75,7 +81,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool as it was read.
+    /// A pool as it was read; `version` is the one that this batch will write.
     #[must_use]
     pub fn new(version: i64, shelves: Vec<Shelf>) -> Self {
         let available_before = shelves.iter().map(Shelf::free).sum();
@@ -88,36 +94,12 @@ impl Pool {
         self.shelves.iter().map(Shelf::free).sum()
     }
 
-    /// Where `qty` units come from: one place that covers all (warehouse first, then the fullest), else the fewest
-    /// splits. `None` when there are not enough.
-    fn allocate(&self, qty: i64) -> Option<Allocation> {
-        if self.available() < qty {
-            return None;
-        }
-        let covers = self.shelves.iter().filter(|shelf| shelf.free() >= qty);
-        if let Some(shelf) = covers.min_by_key(|shelf| (shelf.kind, -shelf.free(), shelf.location.clone())) {
-            return Some(Allocation(BTreeMap::from([(shelf.location.clone(), qty)])));
-        }
-        let mut fullest: Vec<&Shelf> = self.shelves.iter().filter(|shelf| shelf.free() > 0).collect();
-        fullest.sort_by_key(|shelf| (-shelf.free(), shelf.kind, shelf.location.clone()));
-        let mut rest = qty;
-        let mut parts = BTreeMap::new();
-        for shelf in fullest {
-            let take = shelf.free().min(rest);
-            parts.insert(shelf.location.clone(), take);
-            rest -= take;
-            if rest == 0 {
-                break;
-            }
-        }
-        Some(Allocation(parts))
+    /// The shelf at a location.
+    #[must_use]
+    pub fn shelf(&self, location: &LocationId) -> Option<&Shelf> {
+        self.shelves.iter().find(|shelf| shelf.location == *location)
     }
 }
-
-/// Where the units of one purchase stand.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Allocation(pub BTreeMap<LocationId, i64>);
 
 /// Price and rules of a SKU in a live, as the batch reads them.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -138,6 +120,10 @@ pub struct OfferTerms {
     pub tax_rate_bp: i32,
     /// Over the live and product; `None` = no limit.
     pub limit_per_customer: Option<i32>,
+    /// Units of the shared pool that it may sell; `None` = all.
+    pub quota: Option<i64>,
+    /// Units held and sold under it.
+    pub taken: i64,
     /// First moment it can be bought.
     pub starts_at_ms: Millis,
     /// First moment it cannot.
@@ -155,6 +141,33 @@ pub struct UsageKey {
     pub customer: CustomerId,
 }
 
+/// What was read of a used limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Was {
+    /// Nothing: no rule asked for it.
+    #[default]
+    Unread,
+    /// That there is no row.
+    Absent,
+    /// So many units.
+    Used(i64),
+}
+
+/// A used limit: what it was, and how the batch changed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Before the batch.
+    pub was: Was,
+    /// Units more (or fewer).
+    pub change: i64,
+}
+
+impl Usage {
+    fn now(self) -> i64 {
+        self.change + if let Was::Used(units) = self.was { units } else { 0 }
+    }
+}
+
 /// Why a shelf changed; the ledger's word for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
@@ -164,8 +177,18 @@ pub enum Cause {
     Release,
     /// A reservation ran out.
     Expire,
-    /// Reserved units were paid for and leave.
-    Sell,
+    /// Paid goods left the shelf.
+    Ship,
+    /// A reservation was broken: the goods are not there.
+    Break,
+    /// A promise was moved to another shelf.
+    Move,
+    /// A paid promise lost its goods.
+    Short,
+    /// A paid promise without goods got some.
+    Fill,
+    /// Units that the books did not know of.
+    Found,
     /// A physical fact.
     Fact(FactKind),
 }
@@ -192,7 +215,12 @@ impl Cause {
             Self::Hold => "hold",
             Self::Release => "release",
             Self::Expire => "expire",
-            Self::Sell => "sell",
+            Self::Ship => "ship",
+            Self::Break => "break",
+            Self::Move => "move",
+            Self::Short => "short",
+            Self::Fill => "fill",
+            Self::Found => "found",
             Self::Fact(FactKind::Receive) => "receive",
             Self::Fact(FactKind::TillSale) => "till_sale",
             Self::Fact(FactKind::Count) => "count",
@@ -210,26 +238,92 @@ pub struct Delta {
     pub held: i64,
 }
 
-/// A buyer's wish.
-#[derive(Debug, Clone)]
-pub struct Want {
-    /// What is bought.
+/// The ledger of a batch.
+pub type Entries = BTreeMap<(SkuId, LocationId, Cause), Delta>;
+
+/// One line of a buyer's wish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// At which terms.
     pub offer: OfferId,
-    /// Who buys.
-    pub customer: CustomerId,
+    /// The offer's SKU (it never has another).
+    pub sku: SkuId,
     /// Units, at least one.
     pub qty: i64,
     /// The price the buyer saw; another one is refused.
     pub seen_price_minor: i64,
 }
 
+/// What a buyer wants: lines of different SKUs.
+#[derive(Debug, Clone)]
+pub struct Basket<'a> {
+    /// Who.
+    pub customer: &'a CustomerId,
+    /// What; at least one line.
+    pub wishes: &'a [Wish],
+    /// Grant what can be had and leave out the rest; otherwise all or nothing.
+    pub partial: bool,
+    /// How it gets to the buyer.
+    pub delivery: &'a Delivery,
+}
+
+/// One line of a purchase; stored as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// At which terms.
+    pub offer_id: OfferId,
+    /// What is shown.
+    pub product_id: ProductId,
+    /// What is counted.
+    pub sku_id: SkuId,
+    /// Units.
+    pub qty: i64,
+    /// Tax included.
+    pub unit_price_minor: i64,
+    /// Basis points.
+    pub tax_rate_bp: i32,
+    /// Where the promised units stand.
+    pub allocation: Allocation,
+    /// Why a partial purchase goes without this line: a refusal's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
+}
+
 /// A granted wish.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    /// The terms it was granted under.
-    pub terms: OfferTerms,
-    /// Where the units stand.
-    pub allocation: Allocation,
+pub struct Granted {
+    /// In which live.
+    pub live: LiveId,
+    /// Of the prices.
+    pub currency: Currency,
+    /// Every line of the wish; some may be left out when that was allowed.
+    pub lines: Vec<Line>,
+}
+
+/// What a physical fact does to a shelf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Move {
+    /// So many more (or fewer).
+    By {
+        /// Units.
+        delta: i64,
+        /// What happened.
+        kind: FactKind,
+    },
+    /// Somebody counted so many.
+    To {
+        /// Units, not negative.
+        counted: i64,
+    },
+}
+
+/// What a physical fact came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moved {
+    /// Units that the books had to find first, because more left than they knew of.
+    pub found: i64,
+    /// Promised units that are not there any more: follow the shortage rule ([`super::shortage`]).
+    pub missing: i64,
 }
 
 /// The locked rows of one transaction, and what the batch did to them.
@@ -239,273 +333,171 @@ pub struct World {
     pub offers: HashMap<OfferId, OfferTerms>,
     /// SKUs that are touched.
     pub pools: BTreeMap<SkuId, Pool>,
-    /// Limits that are used: before, and change.
-    pub usage: HashMap<UsageKey, (i64, i64)>,
+    /// Limits that are used.
+    pub usage: HashMap<UsageKey, Usage>,
+    /// How the offers' `taken` changes.
+    pub taken: BTreeMap<OfferId, i64>,
     /// The ledger of this batch.
-    pub entries: BTreeMap<(SkuId, LocationId, Cause), Delta>,
+    pub entries: Entries,
 }
 
 impl World {
-    /// Reserves units for a buyer.
-    ///
-    /// # Errors
-    /// The [`Refusal`] in the order a buyer wants to hear it; nothing changes then.
-    pub fn hold(&mut self, want: &Want, now: Millis) -> Result<Held, Refusal> {
-        let terms = self.offers.get(&want.offer).ok_or(Refusal::UnknownOffer)?.clone();
+    /// What an offer with a quota may still sell.
+    #[must_use]
+    pub fn left(&self, offer: &OfferId) -> Option<i64> {
+        let terms = self.offers.get(offer)?;
+        let taken = terms.taken + self.taken.get(offer).copied().unwrap_or(0);
+        Some((terms.quota? - taken).max(0))
+    }
+
+    fn judge(
+        &self,
+        wish: &Wish,
+        basket: &Basket<'_>,
+        wanted_before: &HashMap<UsageKey, i64>,
+        now: Millis,
+    ) -> Result<(&OfferTerms, UsageKey), Refusal> {
+        let terms =
+            self.offers.get(&wish.offer).filter(|terms| terms.sku_id == wish.sku).ok_or(Refusal::UnknownOffer)?;
         if now < terms.starts_at_ms {
             return Err(Refusal::OfferNotStarted);
         }
         if terms.ends_at_ms.is_some_and(|end| now >= end) {
             return Err(Refusal::OfferEnded);
         }
-        if terms.price_minor != want.seen_price_minor {
+        if terms.price_minor != wish.seen_price_minor {
             return Err(Refusal::PriceChanged);
         }
         let key = UsageKey {
             live: terms.live_id.clone(),
             product: terms.product_id.clone(),
-            customer: want.customer.clone(),
+            customer: basket.customer.clone(),
         };
-        let (before, change) = self.usage.get(&key).copied().unwrap_or_default();
-        if terms.limit_per_customer.is_some_and(|limit| before + change + want.qty > i64::from(limit)) {
+        let used = self.usage.get(&key).copied().unwrap_or_default().now() + wanted_before.get(&key).unwrap_or(&0);
+        if terms.limit_per_customer.is_some_and(|limit| used + wish.qty > i64::from(limit)) {
             return Err(Refusal::LimitReached);
         }
-        let pool = self.pools.get(&terms.sku_id).ok_or(Refusal::SoldOut)?;
-        let allocation = pool.allocate(want.qty).ok_or(Refusal::SoldOut)?;
-        for (location, units) in &allocation.0 {
-            self.move_shelf(&terms.sku_id, location, Cause::Hold, Delta { on_hand: 0, held: *units });
+        if self.left(&wish.offer).is_some_and(|left| left < wish.qty) {
+            return Err(Refusal::SoldOut);
         }
-        self.usage.insert(key, (before, change + want.qty));
-        Ok(Held { terms, allocation })
+        let pool = self.pools.get(&wish.sku).ok_or(Refusal::SoldOut)?;
+        if reachable(pool, basket.delivery) < wish.qty {
+            return Err(Refusal::SoldOut);
+        }
+        Ok((terms, key))
     }
 
-    /// Gives held units back to the pool, and the limit to the customer.
-    pub fn release(&mut self, sku: &SkuId, allocation: &Allocation, key: UsageKey, cause: Cause) {
-        for (location, units) in &allocation.0 {
-            self.move_shelf(sku, location, cause, Delta { on_hand: 0, held: -units });
-        }
-        self.usage.entry(key).or_default().1 -= allocation.0.values().sum::<i64>();
-    }
-
-    /// Held units were paid for: they leave the pool and the shelf.
-    pub fn sell(&mut self, sku: &SkuId, allocation: &Allocation) {
-        for (location, units) in &allocation.0 {
-            self.move_shelf(sku, location, Cause::Sell, Delta { on_hand: -units, held: -units });
-        }
-    }
-
-    /// A physical fact at one shelf.
+    /// Reserves units for a buyer.
     ///
     /// # Errors
-    /// [`Refusal::UnknownSku`]; [`Refusal::StockTooLow`] when promised units would be missing.
-    pub fn adjust(&mut self, sku: &SkuId, shelf: &Shelf, delta: i64, kind: FactKind) -> Result<(), Refusal> {
-        let pool = self.pools.get_mut(sku).ok_or(Refusal::UnknownSku)?;
-        let standing = match pool.shelves.iter().position(|s| s.location == shelf.location) {
-            Some(index) => index,
-            None => {
-                pool.shelves.push(shelf.clone());
-                pool.shelves.len() - 1
+    /// The [`Refusal`] in the order a buyer wants to hear it; nothing changes then.
+    pub fn hold(&mut self, basket: &Basket<'_>, now: Millis) -> Result<Granted, Refusal> {
+        let mut wanted = HashMap::new();
+        let mut judged = Vec::with_capacity(basket.wishes.len());
+        let mut first_refusal = None;
+        for wish in basket.wishes {
+            let verdict = self.judge(wish, basket, &wanted, now).map(|(terms, key)| (terms.clone(), key));
+            match &verdict {
+                Ok((_, key)) => *wanted.entry(key.clone()).or_default() += wish.qty,
+                Err(refusal) if basket.partial => first_refusal = first_refusal.or(Some(*refusal)),
+                Err(refusal) => return Err(*refusal),
             }
-        };
-        let standing = &pool.shelves[standing];
-        if standing.on_hand + delta < standing.held {
-            return Err(Refusal::StockTooLow);
+            judged.push((wish, verdict));
         }
-        self.move_shelf(sku, &shelf.location, Cause::Fact(kind), Delta { on_hand: delta, held: 0 });
-        Ok(())
+        let needs: Vec<_> =
+            judged.iter().filter(|(_, verdict)| verdict.is_ok()).map(|(wish, _)| (&wish.sku, wish.qty)).collect();
+        let Some((terms, _)) = judged.iter().find_map(|(_, verdict)| verdict.as_ref().ok()) else {
+            return Err(first_refusal.unwrap_or(Refusal::SoldOut));
+        };
+        let (live, currency) = (terms.live_id.clone(), terms.currency);
+        let mut allocations = allocate(&self.pools, &needs, basket.delivery).ok_or(Refusal::SoldOut)?.into_iter();
+        let mut lines = Vec::with_capacity(judged.len());
+        for (wish, verdict) in judged {
+            let (terms, left_out) = match verdict {
+                Ok((terms, key)) => {
+                    self.usage.entry(key).or_default().change += wish.qty;
+                    *self.taken.entry(wish.offer.clone()).or_default() += wish.qty;
+                    (Some(terms), None)
+                }
+                Err(refusal) => (self.offers.get(&wish.offer).cloned(), Some(refusal.slug().to_owned())),
+            };
+            // A line of an offer that there is not cannot even be named.
+            let Some(terms) = terms else { continue };
+            let allocation =
+                if left_out.is_none() { allocations.next().unwrap_or_default() } else { Allocation::default() };
+            for (location, units) in &allocation.0 {
+                self.move_shelf(&wish.sku, location, Cause::Hold, Delta { on_hand: 0, held: *units });
+            }
+            lines.push(Line {
+                offer_id: terms.id,
+                product_id: terms.product_id,
+                sku_id: terms.sku_id,
+                qty: wish.qty,
+                unit_price_minor: terms.price_minor,
+                tax_rate_bp: terms.tax_rate_bp,
+                allocation,
+                left_out,
+            });
+        }
+        Ok(Granted { live, currency, lines })
     }
 
-    fn move_shelf(&mut self, sku: &SkuId, location: &LocationId, cause: Cause, delta: Delta) {
+    /// Gives promised units back to the pool, and quota and limit to whom they belong. What of the lines is short gives
+    /// back its quota and limit too.
+    pub fn release(&mut self, live: &LiveId, customer: &CustomerId, lines: &[Line], cause: Cause) {
+        for line in lines.iter().filter(|line| line.left_out.is_none()) {
+            for (location, units) in &line.allocation.0 {
+                self.move_shelf(&line.sku_id, location, cause, Delta { on_hand: 0, held: -units });
+            }
+            let key = UsageKey { live: live.clone(), product: line.product_id.clone(), customer: customer.clone() };
+            self.usage.entry(key).or_default().change -= line.qty;
+            *self.taken.entry(line.offer_id.clone()).or_default() -= line.qty;
+        }
+    }
+
+    /// Paid goods leave the shelf.
+    pub fn ship(&mut self, lines: &[Line]) {
+        for line in lines.iter().filter(|line| line.left_out.is_none()) {
+            for (location, units) in &line.allocation.0 {
+                self.move_shelf(&line.sku_id, location, Cause::Ship, Delta { on_hand: -units, held: -units });
+            }
+        }
+    }
+
+    /// A physical fact at one shelf. It is never refused: where it leaves fewer units than are promised, `missing` says
+    /// how many promises must go elsewhere before the batch may be written.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownSku`].
+    pub fn fact(&mut self, sku: &SkuId, empty_shelf: &Shelf, change: Move) -> Result<Moved, Refusal> {
+        let pool = self.pools.get_mut(sku).ok_or(Refusal::UnknownSku)?;
+        if pool.shelf(&empty_shelf.location).is_none() {
+            pool.shelves.push(empty_shelf.clone());
+        }
+        let location = &empty_shelf.location;
+        let on_hand = pool.shelf(location).map_or(0, |shelf| shelf.on_hand);
+        let (delta, kind) = match change {
+            Move::By { delta, kind } => (delta, kind),
+            Move::To { counted } => (counted - on_hand, FactKind::Count),
+        };
+        let found = (-(on_hand + delta)).max(0);
+        if found > 0 {
+            self.move_shelf(sku, location, Cause::Found, Delta { on_hand: found, held: 0 });
+        }
+        // A count that finds what the books say is no change, but still an entry: somebody looked.
+        self.move_shelf(sku, location, Cause::Fact(kind), Delta { on_hand: delta, held: 0 });
+        let shelf = self.pools[sku].shelf(location).expect("made above");
+        Ok(Moved { found, missing: (shelf.held - shelf.on_hand).max(0) })
+    }
+
+    pub(super) fn move_shelf(&mut self, sku: &SkuId, location: &LocationId, cause: Cause, delta: Delta) {
         let pool = self.pools.get_mut(sku).expect("the caller found the pool");
         let shelf = pool.shelves.iter_mut().find(|s| &s.location == location).expect("the caller found the shelf");
         shelf.on_hand += delta.on_hand;
         shelf.held += delta.held;
-        debug_assert!(shelf.held >= 0 && shelf.on_hand >= shelf.held, "{shelf:?} after {cause:?}");
+        debug_assert!(shelf.held >= 0 && shelf.on_hand >= 0, "{shelf:?} after {cause:?}");
         let entry = self.entries.entry((sku.clone(), location.clone(), cause)).or_default();
         entry.on_hand += delta.on_hand;
         entry.held += delta.held;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    struct Shop {
-        world: World,
-        offer: OfferTerms,
-        buyers: Vec<CustomerId>,
-    }
-
-    fn shop(stock: &[(i64, i64)], limit: Option<i32>) -> Shop {
-        let (live, product, sku) = (LiveId::fresh(), ProductId::fresh(), SkuId::fresh());
-        let offer = OfferTerms {
-            id: OfferId::fresh(),
-            live_id: live,
-            product_id: product,
-            sku_id: sku.clone(),
-            price_minor: 1_000,
-            currency: Currency::Jpy,
-            tax_rate_bp: 1_000,
-            limit_per_customer: limit,
-            starts_at_ms: Millis(100),
-            ends_at_ms: Some(Millis(200)),
-        };
-        let shelf = |(on_hand, safety): &(i64, i64)| Shelf {
-            location: LocationId::fresh(),
-            kind: PlaceKind::Warehouse,
-            on_hand: *on_hand,
-            held: 0,
-            safety: *safety,
-        };
-        let mut world = World::default();
-        world.offers.insert(offer.id.clone(), offer.clone());
-        world.pools.insert(sku, Pool::new(1, stock.iter().map(shelf).collect()));
-        Shop { world, offer, buyers: (0..4).map(|_| CustomerId::fresh()).collect() }
-    }
-
-    impl Shop {
-        fn want(&self, buyer: usize, qty: i64) -> Want {
-            Want { offer: self.offer.id.clone(), customer: self.buyers[buyer].clone(), qty, seen_price_minor: 1_000 }
-        }
-
-        fn hold(&mut self, buyer: usize, qty: i64) -> Result<Held, Refusal> {
-            let want = self.want(buyer, qty);
-            self.world.hold(&want, Millis(150))
-        }
-
-        fn key(&self, buyer: usize) -> UsageKey {
-            UsageKey {
-                live: self.offer.live_id.clone(),
-                product: self.offer.product_id.clone(),
-                customer: self.buyers[buyer].clone(),
-            }
-        }
-
-        fn pool(&self) -> &Pool {
-            &self.world.pools[&self.offer.sku_id]
-        }
-    }
-
-    #[test]
-    fn the_last_unit_is_held_once() {
-        let mut shop = shop(&[(1, 0)], None);
-        assert!(shop.hold(0, 1).is_ok());
-        assert_eq!(shop.hold(1, 1), Err(Refusal::SoldOut));
-    }
-
-    #[test]
-    fn safety_stock_is_not_sold_online() {
-        let mut shop = shop(&[(3, 2)], None);
-        assert_eq!(shop.hold(0, 2), Err(Refusal::SoldOut));
-        assert!(shop.hold(0, 1).is_ok());
-    }
-
-    #[test]
-    fn one_place_that_covers_all_is_preferred_and_else_it_is_split() {
-        let mut shop = shop(&[(2, 0), (3, 0)], None);
-        assert_eq!(shop.hold(0, 3).expect("three stand together").allocation.0.len(), 1);
-        let mut scarce = self::shop(&[(2, 0), (3, 0)], None);
-        assert_eq!(scarce.hold(0, 5).expect("five stand in two places").allocation.0.len(), 2);
-    }
-
-    #[test]
-    fn a_limit_counts_all_purchases_of_one_customer_only() {
-        let mut shop = shop(&[(10, 0)], Some(2));
-        assert!(shop.hold(0, 1).is_ok());
-        assert!(shop.hold(0, 1).is_ok());
-        assert_eq!(shop.hold(0, 1), Err(Refusal::LimitReached));
-        assert!(shop.hold(1, 2).is_ok());
-    }
-
-    #[test]
-    fn a_returned_hold_returns_the_limit_too() {
-        let mut shop = shop(&[(10, 0)], Some(1));
-        let held = shop.hold(0, 1).expect("first");
-        let (sku, key) = (shop.offer.sku_id.clone(), shop.key(0));
-        shop.world.release(&sku, &held.allocation, key, Cause::Expire);
-        assert!(shop.hold(0, 1).is_ok());
-    }
-
-    #[test]
-    fn the_window_and_the_seen_price_are_judged() {
-        let mut shop = shop(&[(10, 0)], None);
-        let want = shop.want(0, 1);
-        assert_eq!(shop.world.hold(&want, Millis(99)), Err(Refusal::OfferNotStarted));
-        assert_eq!(shop.world.hold(&want, Millis(200)), Err(Refusal::OfferEnded));
-        let old = Want { seen_price_minor: 900, ..want };
-        assert_eq!(shop.world.hold(&old, Millis(150)), Err(Refusal::PriceChanged));
-    }
-
-    #[derive(Debug, Clone)]
-    enum Move {
-        Hold { buyer: usize, qty: i64 },
-        Release { nth: usize },
-        Sell { nth: usize },
-        Adjust { delta: i64 },
-    }
-
-    fn any_move() -> impl Strategy<Value = Move> {
-        prop_oneof![
-            (0usize..4, 1i64..4).prop_map(|(buyer, qty)| Move::Hold { buyer, qty }),
-            (0usize..8).prop_map(|nth| Move::Release { nth }),
-            (0usize..8).prop_map(|nth| Move::Sell { nth }),
-            (-3i64..4).prop_map(|delta| Move::Adjust { delta }),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn any_interleaving_keeps_the_shelves_and_the_ledger_right(
-            stock in prop::collection::vec((0i64..6, 0i64..2), 1..4),
-            moves in prop::collection::vec(any_move(), 0..60),
-            limit in prop::option::of(1i32..5),
-        ) {
-            let mut shop = shop(&stock, limit);
-            let before = shop.pool().clone();
-            let sku = shop.offer.sku_id.clone();
-            let mut open: Vec<(usize, Held)> = Vec::new();
-            for one in moves {
-                match one {
-                    Move::Hold { buyer, qty } => {
-                        let available = shop.pool().available();
-                        match shop.hold(buyer, qty) {
-                            Ok(held) => open.push((buyer, held)),
-                            Err(Refusal::SoldOut) => prop_assert!(available < qty),
-                            Err(Refusal::LimitReached) => {}
-                            Err(other) => prop_assert!(false, "{other}"),
-                        }
-                    }
-                    Move::Release { nth } if !open.is_empty() => {
-                        let (buyer, held) = open.swap_remove(nth % open.len());
-                        let key = shop.key(buyer);
-                        shop.world.release(&sku, &held.allocation, key, Cause::Release);
-                    }
-                    Move::Sell { nth } if !open.is_empty() => {
-                        let (_, held) = open.swap_remove(nth % open.len());
-                        shop.world.sell(&sku, &held.allocation);
-                    }
-                    Move::Adjust { delta } => {
-                        let shelf = shop.pool().shelves[0].clone();
-                        let _ = shop.world.adjust(&sku, &shelf, delta, FactKind::Count);
-                    }
-                    Move::Release { .. } | Move::Sell { .. } => {}
-                }
-                for shelf in &shop.pool().shelves {
-                    prop_assert!(shelf.held >= 0 && shelf.on_hand >= shelf.held);
-                }
-            }
-            for (index, shelf) in shop.pool().shelves.iter().enumerate() {
-                let of_shelf = shop.world.entries.iter().filter(|((_, location, _), _)| location == &shelf.location);
-                let (on_hand, held) = of_shelf.fold((0, 0), |sum, (_, d)| (sum.0 + d.on_hand, sum.1 + d.held));
-                prop_assert_eq!(before.shelves[index].on_hand + on_hand, shelf.on_hand);
-                prop_assert_eq!(before.shelves[index].held + held, shelf.held);
-            }
-            let held: i64 = shop.pool().shelves.iter().map(|s| s.held).sum();
-            let promised: i64 = open.iter().map(|(_, h)| h.allocation.0.values().sum::<i64>()).sum();
-            prop_assert_eq!(held, promised);
-        }
     }
 }

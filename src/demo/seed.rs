@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     app::App,
-    commerce::{Adjustment, FactKind, NewProduct, NewSku, PlaceKind, Product},
+    commerce::{FactClass, FactKind, Move, NewProduct, NewSku, PlaceKind, Product, StockFact},
     ids::{AccountId, LocationId},
     omo::NewLocation,
     people::{Brand, NewBrand, NewPerson, Person},
@@ -194,7 +194,8 @@ async fn add_places(app: &App) -> anyhow::Result<Vec<LocationId>> {
     ];
     let mut ids = Vec::new();
     for (kind, name, address) in places {
-        let new = NewLocation { kind, name: name.to_owned(), address: address.to_owned() };
+        let new =
+            NewLocation { kind, name: name.to_owned(), address: address.to_owned(), latitude: None, longitude: None };
         ids.push(app.omo.add_location(new).await?.id);
     }
     Ok(ids)
@@ -232,15 +233,15 @@ async fn stock_up(
             if share == 0 {
                 continue;
             }
-            let adjustment = Adjustment {
+            let fact = StockFact {
                 account: operator.clone(),
                 key: format!("seed:{}:{place}", sku.id),
-                sku: sku.id.clone(),
+                body_hash: String::new(),
                 location: place.clone(),
-                delta: share,
-                kind: FactKind::Receive,
+                kind: FactClass::Adjustment,
+                moves: vec![(sku.id.clone(), Move::By { delta: share, kind: FactKind::Receive })],
             };
-            app.sequencer.adjust(adjustment).await?;
+            app.sequencer.record(fact).await?;
         }
     }
     Ok(())

@@ -11,7 +11,7 @@ use axum::{
 use super::problem::{Kind, Problem};
 use crate::{
     app::App,
-    ids::{AccountId, BrandId, CustomerId, LiverId},
+    ids::{AccountId, BrandId, CustomerId, LiverId, LocationId},
     people::{Person, SESSION_TTL},
 };
 
@@ -57,6 +57,26 @@ pub struct BrandMember(Person);
 /// Who runs the house.
 #[derive(Debug, Clone)]
 pub struct Operator(pub Person);
+
+/// Whose word on physical stock counts: staff of a location, members of a brand, operators. Ask [`Clerk::may_move`] for
+/// the goods at hand.
+#[derive(Debug, Clone)]
+pub struct Clerk(Person);
+
+impl Clerk {
+    /// Whether this person may say what happened to goods of `brand` at `location`: staff for everything in their
+    /// store, members for their brand everywhere.
+    #[must_use]
+    pub fn may_move(&self, brand: &BrandId, location: &LocationId) -> bool {
+        self.0.operator || self.0.locations.contains(location) || self.0.brands.iter().any(|(id, _)| id == brand)
+    }
+
+    /// The person.
+    #[must_use]
+    pub fn person(&self) -> &Person {
+        &self.0
+    }
+}
 
 impl BrandMember {
     /// The proof that this person may see and run `brand`.
@@ -178,6 +198,11 @@ extractor!(BrandMember, |person| if person.operator || !person.brands.is_empty()
     Ok(Self(person))
 } else {
     Err(Problem::new(Kind::Forbidden, "only a member of a brand may do this"))
+});
+extractor!(Clerk, |person| if person.operator || !person.brands.is_empty() || !person.locations.is_empty() {
+    Ok(Self(person))
+} else {
+    Err(Problem::new(Kind::Forbidden, "only staff of a location or a member of a brand may do this"))
 });
 extractor!(Operator, |person| if person.operator {
     Ok(Self(person))

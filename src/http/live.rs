@@ -336,7 +336,13 @@ struct PinnedOffer {
     currency: Currency,
     tax_rate_bp: i32,
     limit_per_customer: Option<i32>,
+    /// First moment it can be bought.
+    starts_at_ms: Millis,
     ends_at_ms: Option<Millis>,
+    /// Units of the shared stock that it may sell; all of them when absent.
+    quota: Option<i64>,
+    /// Of the quota, what is left.
+    left: Option<i64>,
     version: i64,
     available: i64,
     stock_version: i64,
@@ -358,7 +364,10 @@ impl From<Card> for PinView {
                 currency: offer.currency,
                 tax_rate_bp: offer.tax_rate_bp,
                 limit_per_customer: offer.limit_per_customer,
+                starts_at_ms: offer.starts_at_ms,
                 ends_at_ms: offer.ends_at_ms,
+                quota: offer.quota,
+                left: offer.left,
                 version: offer.version,
             }
         };
@@ -399,6 +408,10 @@ struct NewPin {
     limit_per_customer: Option<i32>,
     /// A flash offer: it ends so many seconds from now.
     ends_in_s: Option<i64>,
+    /// A countdown: nothing can be bought before so many seconds from now.
+    starts_in_s: Option<i64>,
+    /// Units of the shared stock that each SKU may sell in this live, in all; 1 to 1,000,000.
+    quota: Option<i64>,
 }
 
 /// Show a product; 200 when it is shown already and its offers are replaced.
@@ -414,6 +427,8 @@ async fn pin(
         live_price_minor: new.live_price_minor,
         limit_per_customer: new.limit_per_customer,
         ends_in_s: new.ends_in_s,
+        starts_in_s: new.starts_in_s,
+        quota: new.quota,
     };
     let (card, pinned) = app.showcase.pin(&liver.liver_id, &id, &new.product_id, &terms).await?;
     let status = match pinned {

@@ -39,6 +39,9 @@ pub struct Problem {
     /// How long to wait before trying again; absent when trying again does not help.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// In a full queue: how many are before you.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<u64>,
 }
 
 /// Name, title and status of every problem.
@@ -154,6 +157,7 @@ impl Problem {
             status: kind.status(),
             detail: detail.into(),
             retry_after_ms: None,
+            position: None,
         }
     }
 
@@ -228,11 +232,11 @@ impl From<CommerceError> for Problem {
             CommerceError::Invalid(detail) => Self::invalid(detail),
             CommerceError::NotFound(what) => Self::not_found(what),
             CommerceError::KeyReused => Self::new(Kind::IdempotencyKeyReused, "use a new key for another request"),
-            CommerceError::QueueFull { waiting } => Self::new(
-                Kind::QueueFull,
-                format!("{waiting} buyers are before you; retry with the same Idempotency-Key"),
-            )
-            .retry_after_ms(QUEUE_RETRY_MS),
+            CommerceError::QueueFull { waiting } => {
+                let detail = format!("{waiting} buyers are before you; retry with the same Idempotency-Key");
+                let full = Self::new(Kind::QueueFull, detail).retry_after_ms(QUEUE_RETRY_MS);
+                Self { position: Some(waiting as u64), ..full }
+            }
             CommerceError::Unknown => {
                 Self::new(Kind::Unavailable, "one moment; retry with the same Idempotency-Key to learn what happened")
                     .retry_after_ms(UNAVAILABLE_RETRY_MS)
@@ -341,7 +345,7 @@ impl From<Refusal> for Problem {
             Refusal::HoldExpired => Kind::HoldExpired,
             Refusal::PaymentDeclined => Kind::PaymentDeclined,
             Refusal::UnknownSku => Kind::UnknownSku,
-            Refusal::StockTooLow | Refusal::NotCancellable => Kind::Conflict,
+            Refusal::NotShippable | Refusal::NotCancellable => Kind::Conflict,
         };
         Self::new(kind, refusal.to_string())
     }

@@ -21,7 +21,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use futures_util::SinkExt;
+use futures_util::{SinkExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::time::Instant;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -34,7 +34,8 @@ use super::{
 use crate::{
     app::App,
     clock::Millis,
-    ids::{LiveId, QuestionId},
+    commerce::{Checkout, Method, PlaceRequest, purchase_status},
+    ids::{LiveId, OfferId, QuestionId},
     live::{Bucket, Codec, Lives, Seat, Visitor},
     wire::{self, client_frame::Body as Ask, reply, server_frame::Body},
 };
@@ -60,6 +61,9 @@ const FIRST_WORD_WITHIN: Duration = Duration::from_secs(5);
 /// At a stop, the time a connection has for its goodbye.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
 
+/// Taps of one connection that may wait for their answers.
+const MAX_BUYING: usize = 8;
+
 const GOING_AWAY: u16 = 1001;
 const WRONG_KIND: u16 = 1003;
 const TOO_BIG: u16 = 1009;
@@ -81,12 +85,13 @@ async fn hub(
 ) -> Result<Response, Problem> {
     let upgrade =
         upgrade.map_err(|_| Problem::invalid("this address speaks WebSocket; see proto/hanamichi/v1/hub.proto"))?;
-    admit(&app.lives, &live, person.map(visitor), upgrade).await
+    admit(&app.lives, Some(app.checkout.clone()), &live, person.map(visitor), upgrade).await
 }
 
 /// Takes a seat, then upgrades.
 async fn admit(
     lives: &Lives,
+    checkout: Option<Checkout>,
     live: &LiveId,
     visitor: Option<Visitor>,
     mut upgrade: WebSocketUpgrade,
@@ -100,8 +105,9 @@ async fn admit(
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES);
     // The library's own task ends at once; the connection lives on ours, which a stop waits for.
-    Ok(upgrade
-        .on_upgrade(async move |socket| tasks.spawn("hub connection", Connection::new(socket, seat, lives).run())))
+    Ok(upgrade.on_upgrade(async move |socket| {
+        tasks.spawn("hub connection", Connection::new(socket, seat, lives, checkout).run())
+    }))
 }
 
 /// JSON when nothing is asked for; of several, protobuf.
@@ -123,16 +129,21 @@ struct Connection {
     socket: WebSocket,
     seat: Seat,
     lives: Lives,
+    /// Where taps go; a hub without a shop has none.
+    checkout: Option<Checkout>,
+    /// Taps that wait for their answer; the room goes on meanwhile.
+    buying: FuturesUnordered<BoxFuture<'static, (u64, reply::Result)>>,
     bucket: Bucket,
     began_at: Instant,
     heard_at: Instant,
 }
 
 impl Connection {
-    fn new(socket: WebSocket, seat: Seat, lives: Lives) -> Self {
+    fn new(socket: WebSocket, seat: Seat, lives: Lives, checkout: Option<Checkout>) -> Self {
         let now = Instant::now();
         let bucket = Bucket::new(MESSAGES_PER_S, MESSAGES_BURST, Millis(0));
-        Self { socket, seat, lives, bucket, began_at: now, heard_at: now }
+        let buying = FuturesUnordered::new();
+        Self { socket, seat, lives, checkout, buying, bucket, began_at: now, heard_at: now }
     }
 
     async fn run(mut self) {
@@ -163,6 +174,7 @@ impl Connection {
             let step = tokio::select! {
                 frames = self.seat.next(), if begun => self.write(frames).await,
                 received = self.socket.recv() => self.hear(received).await,
+                Some((id, result)) = self.buying.next(), if !self.buying.is_empty() => self.reply(id, result).await,
                 () = tokio::time::sleep_until(first_word_until), if !begun => self.begin(None).await,
                 _ = ping.tick() => self.ping().await,
             };
@@ -236,6 +248,10 @@ impl Connection {
                 .retry_after_ms(u64::try_from(wait_ms).unwrap_or(0))),
             Ok(()) => match frame.body {
                 Some(Ask::Ping(ping)) => return self.pong(ping).await,
+                Some(Ask::Buy(buy)) => match self.buy(frame.id, buy) {
+                    Ok(()) => return Ok(()),
+                    Err(problem) => Err(problem),
+                },
                 Some(body) => self.answer(body).await,
                 None => Err(Problem::invalid("an empty frame, or a body this server does not know")),
             },
@@ -276,9 +292,39 @@ impl Connection {
                 Ok(reply::Result::Done(wire::Done {}))
             }
             Ask::Resume(_) => Err(Problem::new(Kind::Conflict, "resume is the first message of a connection")),
-            // Answered before it comes here.
-            Ask::Ping(_) => Ok(reply::Result::Done(wire::Done {})),
+            // Answered before they come here.
+            Ask::Ping(_) | Ask::Buy(_) => Ok(reply::Result::Done(wire::Done {})),
         }
+    }
+
+    /// Begins a tap; its reply comes when the reservation is durable. A tap without an id has no reply, but is done.
+    fn buy(&self, id: u64, buy: wire::Buy) -> Result<(), Problem> {
+        let visitor = self.signed()?;
+        let checkout = self.checkout.clone().ok_or_else(|| Problem::not_found("shop"))?;
+        if self.buying.len() >= MAX_BUYING {
+            return Err(Problem::new(Kind::RateLimited, "wait for the answers to your other taps"));
+        }
+        let method = match buy.payment_method.as_str() {
+            "" => None,
+            name => Some(Method::parse(name).ok_or_else(|| Problem::invalid("payment_method is not known"))?),
+        };
+        let request = PlaceRequest {
+            offer_id: Some(OfferId::parse(&buy.offer_id).map_err(|_| Problem::not_found("offer"))?),
+            qty: Some(u32::try_from(buy.qty).map_err(|_| Problem::invalid("qty must be positive"))?),
+            confirmation_hash: (!buy.confirmation_hash.is_empty()).then_some(buy.confirmation_hash),
+            payment_method: method,
+            ..PlaceRequest::default()
+        };
+        let (customer, demo) = (visitor.customer_id.clone(), visitor.demo);
+        self.buying.push(Box::pin(async move {
+            let placed = checkout.place(&customer, demo, &buy.key, &request).await;
+            let result = match placed {
+                Ok(purchase) => reply::Result::Purchase(purchase_status(&purchase)),
+                Err(error) => reply::Result::Problem(to_wire(error.into())),
+            };
+            (id, result)
+        }));
+        Ok(())
     }
 
     fn signed(&self) -> Result<&Visitor, Problem> {

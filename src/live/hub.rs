@@ -297,6 +297,7 @@ impl Hub {
             live: found.to_wire(),
             pins: shown.pins,
             stock: shown.stock,
+            left: shown.left,
             questions: questions.iter().map(inquiries::Question::to_wire).collect(),
             chat,
             reactions,
@@ -339,7 +340,10 @@ impl Hub {
                 }
                 self.tell(live, fact);
             }
-            Fact::Question { live, .. } | Fact::Chat { live, .. } | Fact::Reactions { live, .. } => {
+            Fact::Question { live, .. }
+            | Fact::Chat { live, .. }
+            | Fact::Reactions { live, .. }
+            | Fact::Left { live, .. } => {
                 self.tell(live, fact);
             }
             Fact::Media { live, media } => {
@@ -356,6 +360,12 @@ impl Hub {
                 let people = self.0.people.lock();
                 for (_, lane) in people.get(customer).into_iter().flatten() {
                     lane.put_purchase(status.clone());
+                }
+            }
+            Fact::Wait { customer, wait } => {
+                let people = self.0.people.lock();
+                for (_, lane) in people.get(customer).into_iter().flatten() {
+                    lane.put_wait(wait.clone());
                 }
             }
             Fact::Sold { live, .. } => {
@@ -464,6 +474,7 @@ fn tell_stage(stage: &Stage, fact: &Fact) {
                 stage.tell(News::Reactions(count.kind.clone(), count.total));
             }
         }
-        Fact::Purchase { .. } | Fact::Sold { .. } => {}
+        Fact::Left { left, .. } => stage.tell(News::Left(left.clone())),
+        Fact::Purchase { .. } | Fact::Wait { .. } | Fact::Sold { .. } => {}
     }
 }

@@ -28,6 +28,8 @@ pub struct Mirror {
     pub questions: BTreeMap<String, wire::Question>,
     /// Stock by SKU.
     pub stock: BTreeMap<String, wire::Stock>,
+    /// What offers with a quota may still sell, by offer.
+    pub left: BTreeMap<String, wire::OfferLeft>,
     /// Totals by kind.
     pub reactions: BTreeMap<String, i64>,
     /// How many watch.
@@ -58,6 +60,7 @@ impl Mirror {
         self.pins = snapshot.pins.into_iter().map(|pin| (pin.id.clone(), pin)).collect();
         self.questions = snapshot.questions.into_iter().map(|q| (q.id.clone(), q)).collect();
         self.stock = snapshot.stock.into_iter().map(|s| (s.sku_id.clone(), s)).collect();
+        self.left = snapshot.offers_left.into_iter().map(|left| (left.offer_id.clone(), left)).collect();
         self.reactions = snapshot.reactions.into_iter().map(|r| (r.kind, r.total)).collect();
         self.viewers = snapshot.viewers;
         for message in snapshot.chat {
@@ -83,6 +86,11 @@ impl Mirror {
         for state in batch.state {
             match state.value {
                 Some(Value::Stock(stock)) => self.put_stock(stock),
+                Some(Value::OfferLeft(left)) => {
+                    if self.left.get(&left.offer_id).is_none_or(|known| known.version < left.version) {
+                        self.left.insert(left.offer_id.clone(), left);
+                    }
+                }
                 Some(Value::Question(question)) => self.put_question(question),
                 Some(Value::Viewers(count)) => self.viewers = count.viewers,
                 Some(Value::Reactions(count)) => {

@@ -139,6 +139,8 @@ pub struct Shown {
     pub pins: Vec<wire::Pin>,
     /// Of every SKU under a pin.
     pub stock: Vec<wire::Stock>,
+    /// Of every offer with a quota under a pin.
+    pub left: Vec<wire::OfferLeft>,
 }
 
 /// What was sold in a live.

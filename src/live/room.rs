@@ -30,6 +30,8 @@ pub enum News {
     Question(wire::Question),
     /// A stock number, of a SKU that may be shown here.
     Stock(wire::Stock, StockEdge),
+    /// What an offer with a quota may still sell.
+    Left(wire::OfferLeft),
     /// The picture came or went: `up` or `away`.
     Media(String),
     /// Somebody said something.
@@ -67,6 +69,8 @@ pub struct Loaded {
     pub pins: Vec<wire::Pin>,
     /// The stock of what is pinned.
     pub stock: Vec<wire::Stock>,
+    /// Of the offers with a quota.
+    pub left: Vec<wire::OfferLeft>,
     /// Newest questions that are not hidden.
     pub questions: Vec<wire::Question>,
     /// Newest messages, oldest first.
@@ -82,6 +86,7 @@ pub struct State {
     pins: HashMap<String, PinSlot>,
     questions: BTreeMap<String, wire::Question>,
     stock: HashMap<String, wire::Stock>,
+    left: HashMap<String, wire::OfferLeft>,
     shown_skus: HashSet<String>,
     chat: VecDeque<wire::ChatMessage>,
     deleted: VecDeque<String>,
@@ -99,6 +104,9 @@ impl State {
         }
         for stock in loaded.stock {
             state.stock.insert(stock.sku_id.clone(), stock);
+        }
+        for left in loaded.left {
+            state.left.insert(left.offer_id.clone(), left);
         }
         for pin in loaded.pins {
             state.pins.insert(pin.id.clone(), PinSlot { version: pin.version, pin: Some(pin) });
@@ -151,6 +159,7 @@ impl State {
                 false => Vec::new(),
             },
             News::Stock(stock, edge) => self.put_stock(stock, edge),
+            News::Left(left) => self.put_left(left),
             News::Media(media) => {
                 if self.live.media == media {
                     return Vec::new();
@@ -268,6 +277,19 @@ impl State {
         event.map(Change::Ordered).into_iter().chain([Change::State(Value::Stock(stock))]).collect()
     }
 
+    fn put_left(&mut self, left: wire::OfferLeft) -> Vec<Change> {
+        if self.left.get(&left.offer_id).is_some_and(|known| left.version <= known.version) {
+            return Vec::new();
+        }
+        if self.left.len() >= STOCK_KEPT && !self.left.contains_key(&left.offer_id) {
+            let pins = self.pins.values().filter_map(|slot| slot.pin.as_ref());
+            let shown: HashSet<_> = pins.flat_map(|pin| pin.offers.iter().map(|offer| offer.id.clone())).collect();
+            self.left.retain(|offer, _| shown.contains(offer));
+        }
+        self.left.insert(left.offer_id.clone(), left.clone());
+        vec![Change::State(Value::OfferLeft(left))]
+    }
+
     /// Whether the question was news.
     fn put_question(&mut self, question: &wire::Question) -> bool {
         if self.questions.get(&question.id).is_some_and(|known| question.version <= known.version) {
@@ -309,6 +331,8 @@ impl State {
         questions.reverse();
         let mut stock: Vec<_> = self.shown_skus.iter().filter_map(|sku_id| self.stock.get(sku_id).cloned()).collect();
         stock.sort_by(|a, b| a.sku_id.cmp(&b.sku_id));
+        let offers = pins.iter().flat_map(|pin| &pin.offers).filter(|offer| offer.quota > 0);
+        let offers_left = offers.filter_map(|offer| self.left.get(&offer.id).cloned()).collect();
         let reactions =
             self.reactions.iter().map(|(kind, total)| wire::ReactionCount { kind: kind.clone(), total: *total });
         wire::Snapshot {
@@ -319,6 +343,7 @@ impl State {
             viewers: self.viewers.viewers,
             chat: self.chat.iter().cloned().collect(),
             reactions: reactions.collect(),
+            offers_left,
             ..wire::Snapshot::default()
         }
     }

@@ -49,6 +49,7 @@ pub(super) struct Lane {
 #[derive(Debug, Default)]
 struct LaneNews {
     purchases: BTreeMap<String, wire::PurchaseStatus>,
+    waits: BTreeMap<String, wire::Wait>,
     sales: Option<wire::Sales>,
 }
 
@@ -79,6 +80,19 @@ impl Lane {
         self.bell.notify_one();
     }
 
+    pub(super) fn put_wait(&self, wait: wire::Wait) {
+        let mut news = self.news.lock();
+        if news.waits.get(&wait.id).is_some_and(|known| wait.version < known.version) {
+            return;
+        }
+        news.waits.insert(wait.id.clone(), wait);
+        if news.waits.len() > MAX_PURCHASES {
+            news.waits.pop_first();
+        }
+        drop(news);
+        self.bell.notify_one();
+    }
+
     pub(super) fn put_sales(&self, sales: wire::Sales) {
         self.news.lock().sales = Some(sales);
         self.bell.notify_one();
@@ -87,7 +101,8 @@ impl Lane {
     fn take(&self, codec: Codec) -> Vec<Bytes> {
         let news = std::mem::take(&mut *self.news.lock());
         let purchases = news.purchases.into_values().map(personal::Body::Purchase);
-        let bodies = purchases.chain(news.sales.map(personal::Body::Sales));
+        let waits = news.waits.into_values().map(personal::Body::Wait);
+        let bodies = purchases.chain(waits).chain(news.sales.map(personal::Body::Sales));
         bodies.map(|body| codec.encode(&body.into())).collect()
     }
 }

@@ -69,6 +69,7 @@ impl Pending {
 fn key(value: &Value) -> String {
     match value {
         Value::Stock(stock) => stock.sku_id.clone(),
+        Value::OfferLeft(left) => left.offer_id.clone(),
         Value::Question(question) => question.id.clone(),
         Value::Viewers(_) => "viewers".to_owned(),
         Value::Reactions(count) => format!("reaction {}", count.kind),

@@ -137,7 +137,12 @@ impl House {
     }
 
     pub(crate) async fn pin(&self) -> showcase::Card {
-        let terms = PinTerms { live_price_minor: Some(2_400), limit_per_customer: Some(2), ends_in_s: Some(60) };
+        let terms = PinTerms {
+            live_price_minor: Some(2_400),
+            limit_per_customer: Some(2),
+            ends_in_s: Some(60),
+            ..PinTerms::default()
+        };
         self.showcase.pin(self.liver(), &self.live, &self.product, &terms).await.expect("it may be pinned").0
     }
 

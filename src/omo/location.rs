@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::OmoError;
 use crate::{
     clock::Millis,
-    commerce::PlaceKind,
+    commerce::{PlaceKind, Point},
     ids::LocationId,
     on,
     store::{StoreError, Tx},
@@ -27,6 +27,10 @@ pub struct Location {
     pub name: String,
     /// Where it is.
     pub address: String,
+    /// Degrees × 10⁶, north is positive.
+    pub latitude_e6: Option<i64>,
+    /// Degrees × 10⁶, east is positive.
+    pub longitude_e6: Option<i64>,
 }
 
 /// What a new location needs.
@@ -40,6 +44,10 @@ pub struct NewLocation {
     /// Up to 200 characters.
     #[serde(default)]
     pub address: String,
+    /// -90 to 90; with `longitude`. Orders go out from the nearest location among equals.
+    pub latitude: Option<f64>,
+    /// -180 to 180.
+    pub longitude: Option<f64>,
 }
 
 impl Location {
@@ -50,18 +58,36 @@ impl Location {
                 "name must have 1 to {MAX_TEXT_CHARS} characters, address at most as many"
             )));
         }
-        Ok(Self { id: LocationId::fresh(), kind: new.kind, name, address: new.address })
+        let point = match (new.latitude, new.longitude) {
+            (Some(latitude), Some(longitude)) => {
+                Some(Point::parse(latitude, longitude).map_err(|field| OmoError::Invalid(field.to_owned()))?)
+            }
+            (None, None) => None,
+            _ => return Err(OmoError::Invalid("latitude and longitude go together".to_owned())),
+        };
+        Ok(Self {
+            id: LocationId::fresh(),
+            kind: new.kind,
+            name,
+            address: new.address,
+            latitude_e6: point.map(|point| point.latitude_e6),
+            longitude_e6: point.map(|point| point.longitude_e6),
+        })
     }
 }
 
 pub(super) async fn insert(tx: &mut Tx, location: &Location, now: Millis) -> Result<(), StoreError> {
-    const INSERT: &str = "INSERT INTO locations (id, kind, name, address, created_at_ms) VALUES ($1, $2, $3, $4, $5)";
+    const INSERT: &str = "
+        INSERT INTO locations (id, kind, name, address, created_at_ms, latitude_e6, longitude_e6)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)";
     on!(tx, |conn| sqlx::query(INSERT)
         .bind(&location.id)
         .bind(location.kind)
         .bind(&location.name)
         .bind(&location.address)
         .bind(now)
+        .bind(location.latitude_e6)
+        .bind(location.longitude_e6)
         .execute(conn)
         .await
         .map(drop))?;
@@ -69,6 +95,7 @@ pub(super) async fn insert(tx: &mut Tx, location: &Location, now: Millis) -> Res
 }
 
 pub(super) async fn list(tx: &mut Tx) -> Result<Vec<Location>, StoreError> {
-    const LIST: &str = "SELECT id, kind, name, address FROM locations ORDER BY id LIMIT $1";
+    const LIST: &str = "
+        SELECT id, kind, name, address, latitude_e6, longitude_e6 FROM locations ORDER BY id LIMIT $1";
     Ok(on!(tx, |conn| sqlx::query_as::<_, Location>(LIST).bind(MAX_LOCATIONS).fetch_all(conn).await?))
 }

@@ -79,8 +79,9 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
         const stock = await operator.api("GET", `/v1/skus/${product.skus[0].id}/stock`);
         const seen = Promise.all(viewers.map(({ page }) => page.waitForFunction(() => {
           const card = document.querySelector('[data-testid="pin-card"][data-state="sold-out"]');
-          const button = card?.querySelector('[data-testid="buy"]');
-          return button?.disabled === true && /SOLD OUT/.test(button.textContent);
+          // No tap is left to take; there is a list to wait on.
+          return card !== null && card.querySelector('[data-testid="buy"]') === null
+            && card.querySelector('[data-testid="join-waitlist"]') !== null && /SOLD OUT/.test(card.innerText);
         }, null, { timeout: 5_000, polling: "raf" })));
         seen.catch(() => undefined);
         for (const shelf of stock.locations.filter((location) => location.on_hand > location.held)) {
@@ -222,6 +223,69 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     await liver.page.waitForSelector(at("studio-ended"));
     for (const { page } of [viewer, neighbour]) await page.waitForSelector(at("ended"));
     assert.equal((await liver.api("GET", `/v1/lives/${liveId}`)).state, "ended");
+  });
+
+  story("the last unit is given back, and who waited buys it", "waitlist", async () => {
+    const demo = await (await fetch(`${server.base}/v1/demo`)).json();
+    const title = `順番の湯呑み ${Date.now()}`;
+    const product = await makeProduct(stage, demo.brand_id, { title, priceMinor: PRICE, units: UNITS });
+
+    // One unit of the shelf's many is for this live.
+    const liver = await stage.person("liver", DESK, "liver");
+    const live = await liver.api("POST", "/v1/lives", { title: "順番のライブ" });
+    await liver.api("POST", `/v1/lives/${live.id}/start`, {});
+    await liver.page.goto(`/studio/${live.id}`);
+    await liver.page.fill(at("catalog-search"), title);
+    await liver.page.locator(`${at("catalog-product")}[data-product="${product.id}"] ${at("choose-product")}`).click();
+    await liver.page.fill(at("pin-quota"), "1");
+    await liver.page.click(at("pin-submit"));
+    const quotaLeft = (left) => liver.page.locator(`${at("quota-left")}[data-left="${left}"]`).waitFor();
+    await quotaLeft(1);
+    const [pin] = (await liver.api("GET", `/v1/lives/${live.id}/pins`)).items;
+    const [offer] = pin.offers;
+    assert.equal(offer.quota, 1);
+
+    // The first takes it and does not pay.
+    const first = await stage.person("first", PHONE, "viewer");
+    const hold = await first.api("POST", "/v1/purchases", { offer_id: offer.id, qty: 1 }, { "idempotency-key": `story-${live.id}` });
+    assert.equal(hold.state, "held");
+    await quotaLeft(0);
+
+    // The second is a guest, is asked in, and waits; leaving and returning keeps the place.
+    const second = await stage.person("second", PHONE);
+    const { page, api } = second;
+    await page.goto(`/watch/${live.id}`);
+    await page.waitForSelector(`${at("pin-card")}[data-state="sold-out"]`);
+    await page.click(at("join-waitlist"));
+    await page.click(`${at("sign-in-sheet")} ${at("demo-sign-in-viewer")}`);
+    await page.waitForSelector(`${at("wait-sheet")} ${at("confirmation")}`);
+    await page.click(at("wait-join"));
+    await page.waitForSelector(`${at("place")}[data-place="waiting"]`);
+    await page.keyboard.press("Escape");
+    await page.reload();
+    await page.waitForSelector(at("leave-waitlist"));
+    const [place] = (await api("GET", "/v1/waitlist")).items;
+    assert.equal(place.state, "waiting");
+    assert.equal(place.offer_id, offer.id);
+
+    // The first gives it back; the second is called, and pays in time.
+    await first.api("POST", `/v1/purchases/${hold.id}/cancel`, {});
+    await page.waitForSelector(at("turn"));
+    await stage.picture(second, "turn-phone");
+    assert.deepEqual(await obstacles(page, "light"), [], "the turn");
+    await page.click(at("turn-open"));
+    await page.waitForSelector(`${at("turn-sheet")} ${at("confirmation")}`);
+    assert.match(await page.locator(at("turn-countdown")).innerText(), /\d:\d\d/);
+    assert.equal(await number(page, "total", "data-minor"), PRICE);
+    await page.click(at("turn-pay"));
+    await page.waitForSelector(`${at("purchase-status")}[data-outcome="paid"]`, { timeout: 20_000 });
+    const [bought] = (await api("GET", "/v1/purchases")).items;
+    assert.equal(bought.wait_id, place.id);
+    assert.ok(["authorized", "captured", "fulfilled"].includes(bought.state), bought.state);
+    await page.click(at("keep-watching"));
+    await page.locator(at("turn")).waitFor({ state: "detached" });
+    await quotaLeft(0);
+    await liver.api("POST", `/v1/lives/${live.id}/end`, {});
   });
 
   story("the demo live: a picture within a blink, a purchase within two taps", "demo-live", async () => {

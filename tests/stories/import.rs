@@ -1,5 +1,6 @@
 //! A brand brings its goods and its stock as a file.
 
+use hanamichi::{on, store::Db};
 use serde_json::{Value, json};
 
 use crate::{
@@ -54,6 +55,15 @@ impl Shop {
         assert_eq!(stock["locations"][0]["location_id"], self.warehouse.as_str());
         stock["locations"][0]["on_hand"].as_i64().expect("a number")
     }
+}
+
+/// Runs a statement behind the API's back.
+async fn run(house: &House, statement: &'static str) {
+    let db = Db::connect(&house.database.url).await.expect("the database opens");
+    let mut tx = db.write("story").await.expect("a transaction");
+    on!(&mut tx, |conn| sqlx::query(statement).execute(conn).await.map(drop)).expect("the statement runs");
+    tx.commit().await.expect("it is written");
+    db.close().await;
 }
 
 /// The numbers of a report: products created and updated, SKUs created and updated, stock counted.
@@ -197,6 +207,10 @@ both_databases!(a_faulty_row_is_left_out_and_named_and_a_faulty_file_is_refused,
     let rows = shop.send(format!("handle,title,price\n{}", "a,b,1\n".repeat(50_001)), "").await;
     assert!(rows.body["detail"].as_str().is_some_and(|detail| detail.contains("50000")), "{}", rows.body);
     assert_eq!(rows.refused(), "invalid-input");
+    let wrong = format!("handle,title,price\n{}", "a,A,19.80\n".repeat(1_200));
+    let report = shop.send(wrong, "dry_run=true").await.expect(200);
+    assert_eq!(report["errors"].as_array().map(Vec::len), Some(1_000));
+    assert_eq!(report["errors_left_off"], 200);
     assert_eq!(shop.send("x".repeat(8 * 1024 * 1024 + 1), "").await.refused(), "too-large");
 });
 
@@ -229,20 +243,41 @@ both_databases!(only_the_brand_imports_and_only_to_places_that_are_there, async 
     assert_eq!(numbers(&report), [2, 0, 3, 0, 0], "without a location no stock is counted");
 });
 
+/// 500 products of 3 SKUs each.
+fn large() -> String {
+    let rows: String =
+        (0..1_500).map(|n| format!("p-{},P {},{n},C-{n},{},{}\n", n / 3, n / 3, 100 + n, n % 7)).collect();
+    format!("handle,title,variant,code,price,stock\n{rows}")
+}
+
 both_databases!(a_large_file_goes_in_by_pieces, async |engine: Engine| {
     let house = House::open(engine).await;
     let shop = Shop::open(&house).await;
-    let rows: String =
-        (0..1_500).map(|n| format!("p-{},P {},{n},C-{n},{},{}\n", n / 3, n / 3, 100 + n, n % 7)).collect();
-    let file = format!("handle,title,variant,code,price,stock\n{rows}");
     let query = format!("location_id={}", shop.warehouse);
-    let report = shop.send(file.clone(), &query).await.expect(200);
+    let report = shop.send(large(), &query).await.expect(200);
     assert_eq!((numbers(&report), &report["errors"]), ([500, 0, 1_500, 0, 1_500], &json!([])));
     let page = shop.brand.get(&format!("/v1/brands/{}/products?limit=100", shop.brand_id)).await.expect(200);
     let last = &page["items"][99];
     assert_eq!((&last["title"], &last["skus"][2]["variant"]), (&json!("P 99"), &json!("299")));
     assert_eq!(shop.on_hand(&last["skus"][2]).await, 299 % 7);
-    let again = shop.send(file, &query).await.expect(200);
+    let again = shop.send(large(), &query).await.expect(200);
     assert_eq!(numbers(&again), [0, 0, 0, 0, 1_500]);
+    Books::check(&house.database.url).await;
+});
+
+both_databases!(an_import_that_breaks_off_says_how_far_it_came_and_can_be_repeated, async |engine: Engine| {
+    let house = House::open(engine).await;
+    let shop = Shop::open(&house).await;
+    let query = format!("location_id={}", shop.warehouse);
+    // Two SKUs of the second piece cannot both be written, as if somebody else had been faster.
+    run(&house, "CREATE UNIQUE INDEX in_the_way ON skus (brand_id) WHERE code IN ('C-900', 'C-901')").await;
+    let broken = shop.send(large(), &query).await;
+    let detail = broken.body["detail"].as_str().expect("a detail");
+    assert!(detail.contains("600 of 1500 rows are imported"), "{detail}");
+    assert_eq!(broken.refused(), "conflict");
+    assert_eq!(shop.on_hand(&shop.product("P 0").await["skus"][2]).await, 2);
+    run(&house, "DROP INDEX in_the_way").await;
+    let repeated = shop.send(large(), &query).await.expect(200);
+    assert_eq!(numbers(&repeated), [300, 0, 900, 0, 1_500]);
     Books::check(&house.database.url).await;
 });

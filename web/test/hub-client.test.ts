@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ClientFrameSchema, ServerFrameSchema, type ClientFrame, type ServerFrame } from "../src/gen/hanamichi/v1/hub_pb";
 import { HubClient, type HubStatus } from "../src/hub/client";
 import type { Problem } from "../src/api/problem";
+import { aWait } from "./rooms";
 
 /** The server's end of a connection: what the client said, and a mouth to answer with. */
 class FakeSocket {
@@ -201,6 +202,43 @@ describe("requests", () => {
     const sent = hub.request({ kind: "ask", text: "x" }).catch((problem: Problem) => problem);
     await vi.advanceTimersByTimeAsync(10_001);
     await expect(sent).resolves.toMatchObject({ kind: "network" });
+  });
+});
+
+describe("what is told of units and of one's own affairs", () => {
+  it("comes from the wire as plain numbers", () => {
+    const hub = connect();
+    socket(0).accept();
+    socket(0).say(create(ServerFrameSchema, { body: { case: "snapshot", value: {
+      epoch: "e1", serverAtMs: 5n, offersLeft: [{ offerId: "ofr_1", left: 4n, version: 1n }],
+      pins: [{ id: "pin_1", product: { id: "prd_1" }, offers: [{ id: "ofr_1", startsAtMs: 70n, quota: 9n }] }],
+    } } }).body);
+    socket(0).say(create(ServerFrameSchema, { body: { case: "batch", value: {
+      epoch: "e1", state: [{ value: { case: "offerLeft", value: { offerId: "ofr_1", left: 3n, version: 2n } } }],
+    } } }).body);
+    expect(hub.room.offersLeft.get("ofr_1")).toEqual({ offerId: "ofr_1", left: 3, version: 2 });
+    expect(hub.room.pins[0]?.offers[0]).toMatchObject({ startsAtMs: 70, quota: 9 });
+
+    socket(0).say(create(ServerFrameSchema, { body: { case: "personal", value: { body: { case: "wait", value: {
+      id: "wait_1", offerId: "ofr_1", qty: 1, state: "offered", purchaseId: "pur_1", joinedAtMs: 6n, version: 2n,
+    } } } } }).body);
+    socket(0).say(create(ServerFrameSchema, { body: { case: "personal", value: { body: { case: "purchase", value: {
+      id: "pur_1", state: "held", waitId: "wait_1", shortUnits: 2, holdExpiresAtMs: 99n, version: 1n,
+      lines: [{ offerId: "ofr_1", skuId: "sku_1", qty: 1, unitPriceMinor: 800n }],
+    } } } } }).body);
+    expect(hub.room.waits.get("wait_1")).toMatchObject({ state: "offered", purchaseId: "pur_1", joinedAtMs: 6 });
+    expect(hub.room.purchases.get("pur_1")).toMatchObject({
+      waitId: "wait_1", shortUnits: 2, holdExpiresAtMs: 99, lines: [{ offerId: "ofr_1", skuId: "sku_1", qty: 1, unitPriceMinor: 800 }],
+    });
+  });
+
+  it("is learnt from REST too, where that is the later word", () => {
+    const hub = connect();
+    hub.learn({ kind: "wait", wait: aWait({ version: 2, state: "offered" }) });
+    hub.learn({ kind: "wait", wait: aWait({ version: 1 }) });
+    expect(hub.room.waits.get("wait_1")?.state).toBe("offered");
+    hub.rejoin();
+    expect(hub.room.waits.size).toBe(0);
   });
 });
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { Problem } from "../src/api/problem";
 import type { Purchase, PurchaseRequest } from "../src/api/types";
 import { PurchaseAttempt } from "../src/purchase/attempt";
-import { later, outcome } from "../src/purchase/status";
+import { isDelayed, isStockShort, later, outcome } from "../src/purchase/status";
 import { uuid } from "../src/purchase/uuid";
 
 const request: PurchaseRequest = { offer_id: "ofr_1", qty: 1, confirmation_hash: "h1", payment_method: "sandbox_card" };
@@ -81,11 +81,24 @@ describe("a purchase's state", () => {
   });
 
   it("is the later version, of the same purchase only", () => {
-    const at = (version: number, id = "pur_1") => ({ id, state: "paying", reason: null, orderId: null, version });
+    const at = (version: number, id = "pur_1") => ({ id, state: "paying", reason: null, orderId: null, holdExpiresAtMs: 0, shortUnits: 0, version });
     expect(later(at(2), at(3)).version).toBe(3);
     expect(later(at(3), at(2)).version).toBe(3);
     expect(later(at(1), at(9, "pur_2")).id).toBe("pur_1");
     expect(later(at(1), null).version).toBe(1);
+  });
+});
+
+describe("goods that are not there", () => {
+  it("cancel an unpaid purchase, and nothing else cancels like that", () => {
+    expect(isStockShort("cancelled", "stock-short")).toBe(true);
+    expect(isStockShort("cancelled", "/problems/stock-short")).toBe(true);
+    expect([isStockShort("cancelled", null), isStockShort("cancelled", ""), isStockShort("failed", "stock-short")]).toEqual([false, false, false]);
+  });
+
+  it("delay a paid one", () => {
+    expect([isDelayed("authorized", 1), isDelayed("captured", 2), isDelayed("authorized", 0), isDelayed("held", 1), isDelayed("refunded", 1)])
+      .toEqual([true, true, false, false, false]);
   });
 });
 

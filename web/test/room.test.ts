@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Frame, OrderedEvent, StateChange } from "../src/hub/model";
-import { applyFrame, CHAT_KEPT, EMPTY_ROOM, type Room } from "../src/hub/room";
-import { aBatch, aChat, aLive, anOffer, aPin, aQuestion, aSnapshot, aStock, ordered } from "./rooms";
+import { applyFrame, CHAT_KEPT, EMPTY_ROOM, withoutPerson, type Room } from "../src/hub/room";
+import { aBatch, aChat, aLive, anOffer, anOfferLeft, aPin, aPurchase, aQuestion, aSnapshot, aStock, aWait, ordered } from "./rooms";
 
 function play(frames: readonly Frame[], room: Room = EMPTY_ROOM): Room {
   return frames.reduce((known, frame) => applyFrame(known, frame).room, room);
@@ -78,6 +78,20 @@ describe("snapshots", () => {
   });
 });
 
+describe("one's own affairs", () => {
+  it("keep the later word on a place, whoever told it", () => {
+    const room = play([{ kind: "wait", wait: aWait({ version: 3, state: "offered" }) }, { kind: "wait", wait: aWait({ version: 2 }) }]);
+    expect(room.waits.get("wait_1")?.state).toBe("offered");
+  });
+
+  it("do not become the next person's, and the room stays", () => {
+    const room = withoutPerson(play([
+      aSnapshot({ pins: [aPin()], upvotedQuestionIds: ["qst_1"] }), { kind: "wait", wait: aWait() }, { kind: "purchase", purchase: aPurchase() },
+    ]));
+    expect([room.waits.size, room.purchases.size, room.upvoted.size, room.pins.length]).toEqual([0, 0, 0, 1]);
+  });
+});
+
 describe("chat", () => {
   it("shows a line once, also when it comes as a reply and in the room", () => {
     const room = play([aSnapshot(), { kind: "reply", id: 1, result: { kind: "chat", chat: aChat("c1") } }, aBatch({ chat: [aChat("c1"), aChat("c2")] })]);
@@ -118,6 +132,20 @@ describe("for any order of arrival", () => {
         highest = Math.max(highest, version);
       }
       expect(room.stock.get("sku_1")?.version).toBe(highest);
+    }));
+  });
+
+  it("what is left of a quota never goes backwards and ends at the newest version", () => {
+    fc.assert(fc.property(stocks, (arrivals) => {
+      let room = play([aSnapshot()]);
+      for (const [index, { version, available }] of arrivals.entries()) {
+        const offerLeft = anOfferLeft(available, version);
+        const frame = index % 2 === 0 ? aBatch({ state: [{ kind: "offer-left", offerLeft }] }) : aSnapshot({ offersLeft: [offerLeft] });
+        const before = room.offersLeft.get("ofr_1")?.version ?? 0;
+        room = applyFrame(room, frame).room;
+        expect(room.offersLeft.get("ofr_1")?.version ?? 0).toBeGreaterThanOrEqual(before);
+      }
+      expect(room.offersLeft.get("ofr_1")?.version).toBe(Math.max(...arrivals.map(({ version }) => version)));
     }));
   });
 
@@ -162,7 +190,7 @@ describe("for any order of arrival", () => {
     const versions = fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 20 });
     fc.assert(fc.property(versions, (arrivals) => {
       const room = play(arrivals.map((version): Frame => ({
-        kind: "purchase", purchase: { id: "pur_1", state: `s${version}`, orderId: "", reason: "", totalMinor: 1, version },
+        kind: "purchase", purchase: aPurchase({ state: `s${version}`, version }),
       })));
       expect(room.purchases.get("pur_1")?.version).toBe(Math.max(...arrivals));
     }));

@@ -1,5 +1,7 @@
 /** Builders that show only what a test is about. */
-import type { Batch, ChatMessage, Frame, OrderedEvent, Question, RoomLive, RoomOffer, RoomPin, Snapshot, Stock } from "../src/hub/model";
+import type {
+  Batch, ChatMessage, Frame, OfferLeft, OrderedEvent, PurchaseStatus, Question, RoomLive, RoomOffer, RoomPin, Snapshot, Stock, Wait,
+} from "../src/hub/model";
 
 export const aLive = (over: Partial<RoomLive> = {}): RoomLive => ({
   id: "live_1", title: "春のうつわ", state: "live", liverId: "lvr_1", liverName: "花子", tieUpBrandName: "", prLabel: "", media: "up",
@@ -8,7 +10,7 @@ export const aLive = (over: Partial<RoomLive> = {}): RoomLive => ({
 
 export const anOffer = (over: Partial<RoomOffer> = {}): RoomOffer => ({
   id: "ofr_1", skuId: "sku_1", variant: "", priceMinor: 800, regularPriceMinor: 1000, currency: "JPY", taxRateBp: 1000,
-  limitPerCustomer: 0, endsAtMs: 0, version: 1, ...over,
+  limitPerCustomer: 0, endsAtMs: 0, startsAtMs: 0, quota: 0, version: 1, ...over,
 });
 
 export const aPin = (over: Partial<RoomPin> = {}): RoomPin => ({
@@ -24,11 +26,22 @@ export const aChat = (id: string): ChatMessage => ({ id, authorName: "ゆき", a
 
 export const aStock = (available: number, version: number, skuId = "sku_1"): Stock => ({ skuId, available, version });
 
+export const anOfferLeft = (left: number, version: number, offerId = "ofr_1"): OfferLeft => ({ offerId, left, version });
+
+export const aPurchase = (over: Partial<PurchaseStatus> = {}): PurchaseStatus => ({
+  id: "pur_1", state: "held", orderId: "", reason: "", totalMinor: 800, holdExpiresAtMs: 1_000,
+  lines: [{ offerId: "ofr_1", skuId: "sku_1", qty: 1, unitPriceMinor: 800 }], waitId: "", shortUnits: 0, version: 1, ...over,
+});
+
+export const aWait = (over: Partial<Wait> = {}): Wait => ({
+  id: "wait_1", offerId: "ofr_1", skuId: "sku_1", qty: 1, state: "waiting", reason: "", purchaseId: "", joinedAtMs: 5, version: 1, ...over,
+});
+
 export const aSnapshot = (over: Partial<Snapshot> = {}): Frame => ({
   kind: "snapshot",
   snapshot: {
-    epoch: "e1", seq: 0, serverAtMs: 1_000, live: aLive(), pins: [], questions: [], stock: [], viewers: 0, chat: [], reactions: [],
-    upvotedQuestionIds: [], ...over,
+    epoch: "e1", seq: 0, serverAtMs: 1_000, live: aLive(), pins: [], questions: [], stock: [], offersLeft: [], viewers: 0, chat: [],
+    reactions: [], upvotedQuestionIds: [], ...over,
   },
 });
 

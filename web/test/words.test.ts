@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { asProblem, Problem, problemName, problemOf, PROBLEM_NAMES } from "../src/api/problem";
-import { explain, problemText } from "../src/api/problem-texts";
+import { explain, explainFully, problemText } from "../src/api/problem-texts";
 import { countdown, money, percentOff } from "../src/i18n/format";
 import { language, preferred, switchLanguage } from "../src/i18n/language";
 import { fill, phrases } from "../src/i18n/phrases";
@@ -43,6 +43,22 @@ describe("problems", () => {
     expect(problem).toMatchObject({ kind: "sold-out", status: 409, retryAfterMs: 1500, retryable: false });
     const queued = await problemOf(new Response(JSON.stringify({ type: "/problems/queue-full" }), { status: 503, headers: { "retry-after": "2" } }));
     expect(queued).toMatchObject({ kind: "queue-full", retryAfterMs: 2000, retryable: true });
+  });
+
+  it("say one's place in the queue where it is known", async () => {
+    const body = { type: "/problems/queue-full", retry_after_ms: 900, position: 1_234 };
+    const queued = await problemOf(new Response(JSON.stringify(body), { status: 503 }));
+    expect(queued).toMatchObject({ position: 1_234, retryAfterMs: 900 });
+    expect(explain(queued)).toContain("1,234");
+    language.value = "en";
+    expect(explain(queued)).toContain("1,234 before you");
+    expect(explain(new Problem("queue-full", 503, "", 900))).toBe(problemText("queue-full"));
+  });
+
+  it("can say the server's own words, once", () => {
+    expect(explainFully(new Problem("too-large", 413, "at most 10 MB", 0))).toBe(`${problemText("too-large")} (at most 10 MB)`);
+    expect(explainFully(new Problem("invalid-input", 400, "no heading", 0)).match(/no heading/g)).toHaveLength(1);
+    expect(explainFully(new Problem("forbidden", 403, "", 0))).toBe(problemText("forbidden"));
   });
 
   it("are understood without a body", async () => {

@@ -7,7 +7,7 @@ mod sandbox;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{clock::Clock, money::Money, store::Db};
+use crate::{clock::Clock, money::Money, store::Db, tasks::Tasks};
 
 /// How a buyer pays. Only sandbox methods in this version: no money moves, and every page says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -69,14 +69,21 @@ pub enum Payment {
 impl Payment {
     /// The sandbox over this database.
     #[must_use]
-    pub fn sandbox(db: Db, clock: Clock) -> Self {
-        Self::Sandbox(sandbox::Sandbox::new(db, clock))
+    pub fn sandbox(db: Db, clock: Clock, tasks: &Tasks) -> Self {
+        Self::Sandbox(sandbox::Sandbox::start(db, clock, tasks))
     }
 
     /// Reserves the money under a key; the same key has the same answer.
     pub(super) async fn authorize(&self, key: &str, amount: Money, method: Method) -> Result<Word, NoAnswer> {
         match self {
             Self::Sandbox(sandbox) => sandbox.authorize(key, amount, method).await,
+        }
+    }
+
+    /// Takes reserved money; taken already is fine. `false`: there is none to take.
+    pub(super) async fn capture(&self, key: &str) -> Result<bool, NoAnswer> {
+        match self {
+            Self::Sandbox(sandbox) => sandbox.capture(key).await,
         }
     }
 

@@ -2,6 +2,8 @@ import { Problem, problemOf } from "./problem";
 
 export interface RequestOptions {
   body?: unknown;
+  /** A body that is not JSON: a file, as it is. */
+  file?: { type: string; content: ArrayBuffer };
   idempotencyKey?: string;
   signal?: AbortSignal;
   /** Lets the request outlive the page (leaving a session). */
@@ -23,9 +25,11 @@ export function withQuery(path: string, query: Query): string {
 export async function call<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
   const headers: Record<string, string> = { accept: "application/json" };
   if (options.body !== undefined) headers["content-type"] = "application/json";
+  if (options.file !== undefined) headers["content-type"] = options.file.type;
   if (options.idempotencyKey !== undefined) headers["idempotency-key"] = options.idempotencyKey;
   const init: RequestInit = { method, headers, credentials: "same-origin" };
   if (options.body !== undefined) init.body = JSON.stringify(options.body);
+  if (options.file !== undefined) init.body = options.file.content;
   if (options.signal !== undefined) init.signal = options.signal;
   if (options.keepalive === true) init.keepalive = true;
 
@@ -49,6 +53,7 @@ export async function call<T>(method: string, path: string, options: RequestOpti
 export const api = {
   get: <T>(path: string, options?: RequestOptions) => call<T>("GET", path, options),
   post: <T>(path: string, body?: unknown, options?: RequestOptions) => call<T>("POST", path, { ...options, body: body ?? {} }),
+  upload: <T>(path: string, file: NonNullable<RequestOptions["file"]>) => call<T>("POST", path, { file }),
   patch: <T>(path: string, body: unknown) => call<T>("PATCH", path, { body }),
   remove: (path: string, options?: RequestOptions) => call<void>("DELETE", path, options),
 };

@@ -1,4 +1,5 @@
-import { phrases } from "../i18n/phrases";
+import { count } from "../i18n/format";
+import { fill, phrases } from "../i18n/phrases";
 import { asProblem, type ProblemName } from "./problem";
 
 const TEXTS = phrases<ProblemName>({
@@ -37,6 +38,10 @@ const TEXTS = phrases<ProblemName>({
   "unknown": ["うまくいきませんでした。もう一度お試しください。", "That did not work. Please try again."],
 });
 
+const own = phrases({
+  queue_place: ["注文が集中しています（順番待ち：前に{n}件）。自動的にもう一度お送りします。", "Many people are ordering ({n} before you). We will send yours again by itself."],
+});
+
 export function problemText(name: ProblemName): string {
   return TEXTS[name];
 }
@@ -44,6 +49,14 @@ export function problemText(name: ProblemName): string {
 /** What to tell a person about anything that was thrown. Invalid input names its cause: the detail says which field. */
 export function explain(thrown: unknown): string {
   const problem = asProblem(thrown);
+  if (problem.kind === "queue-full" && problem.position !== null) return fill(own.queue_place, { n: count(problem.position) });
   const text = TEXTS[problem.kind];
   return problem.kind === "invalid-input" && problem.detail !== "" ? `${text} (${problem.detail})` : text;
+}
+
+/** For people who can act on the server's own words (a file that it cannot read): the detail whatever the problem. */
+export function explainFully(thrown: unknown): string {
+  const { detail, kind } = asProblem(thrown);
+  const text = explain(thrown);
+  return detail === "" || kind === "unknown" || text.includes(detail) ? text : `${text} (${detail})`;
 }

@@ -23,6 +23,8 @@ export class Problem extends Error {
     readonly status: number,
     readonly detail: string,
     readonly retryAfterMs: number,
+    /** How many are before this request in the queue; null when nobody counts. */
+    readonly position: number | null = null,
   ) {
     super(`${kind} (${status}): ${detail}`);
     this.name = "Problem";
@@ -43,6 +45,7 @@ export async function problemOf(response: Response): Promise<Problem> {
   const header = Number(response.headers.get("retry-after"));
   let type = "";
   let detail = "";
+  let position: number | null = null;
   let retryAfterMs = Number.isFinite(header) && header > 0 ? header * 1000 : 0;
   try {
     const body: unknown = await response.json();
@@ -51,11 +54,12 @@ export async function problemOf(response: Response): Promise<Problem> {
       if (typeof members["type"] === "string") type = members["type"];
       if (typeof members["detail"] === "string") detail = members["detail"];
       if (typeof members["retry_after_ms"] === "number" && members["retry_after_ms"] > 0) retryAfterMs = members["retry_after_ms"];
+      if (typeof members["position"] === "number" && members["position"] >= 0) position = members["position"];
     }
   } catch {
     // A proxy's HTML page or nothing at all: the status alone must do.
   }
-  return new Problem(type === "" ? byStatus(response.status) : problemName(type), response.status, detail, retryAfterMs);
+  return new Problem(type === "" ? byStatus(response.status) : problemName(type), response.status, detail, retryAfterMs, position);
 }
 
 function byStatus(status: number): ProblemName {

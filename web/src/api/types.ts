@@ -86,6 +86,10 @@ export interface Offer {
   tax_rate_bp: number;
   limit_per_customer: number | null;
   ends_at_ms: number | null;
+  starts_at_ms: number | null;
+  quota: number | null;
+  /** Of the quota; null without one. */
+  left: number | null;
   version: number;
   available: number;
   stock_version: number;
@@ -104,6 +108,8 @@ export interface PinRequest {
   live_price_minor?: number;
   limit_per_customer?: number;
   ends_in_s?: number;
+  starts_in_s?: number;
+  quota?: number;
 }
 
 export interface LiveSales {
@@ -154,6 +160,16 @@ export type PurchaseState =
   | "held" | "paying" | "requires_action" | "authorized" | "captured" | "fulfilled"
   | "refused" | "expired" | "failed" | "cancelled" | "refunded";
 
+export interface PurchaseLine {
+  offer_id: string;
+  product_id: string;
+  sku_id: string;
+  qty: number;
+  unit_price_minor: number;
+  tax_rate_bp: number;
+}
+
+/** The fields of a single line are those of the first of `lines`. */
 export interface Purchase {
   id: string;
   state: PurchaseState;
@@ -168,7 +184,39 @@ export interface Purchase {
   hold_expires_at_ms: number;
   order_id: string | null;
   placed_at_ms: number;
+  lines: PurchaseLine[];
+  /** The place on a waitlist that this hold was given for. */
+  wait_id: string | null;
+  /** Units of a paid purchase that cannot be delivered at the moment. */
+  short_units: number;
   version: number;
+}
+
+export interface PaymentRequest {
+  payment_method: string;
+  confirmation_hash: string;
+}
+
+export type WaitState = "waiting" | "offered" | "left" | "lapsed";
+
+export interface Wait {
+  id: string;
+  offer_id: string;
+  product_id: string;
+  sku_id: string;
+  live_id: string;
+  qty: number;
+  state: WaitState;
+  reason: string | null;
+  purchase_id: string | null;
+  joined_at_ms: number;
+  version: number;
+}
+
+export interface WaitRequest {
+  offer_id: string;
+  qty: number;
+  confirmation_hash: string;
 }
 
 export interface PurchaseRequest {
@@ -200,6 +248,41 @@ export interface Order {
   total_minor: number;
   tax: TaxLine[];
   currency: string;
+}
+
+export interface Location {
+  id: string;
+  kind: "warehouse" | "store";
+  name: string;
+  address: string | null;
+}
+
+export interface ImportError {
+  /** As a spreadsheet counts: the heading is row 1. */
+  row: number;
+  column: string | null;
+  message: string;
+}
+
+export interface ImportReport {
+  rows: number;
+  products_created: number;
+  products_updated: number;
+  skus_created: number;
+  skus_updated: number;
+  stock_counted: number;
+  dry_run: boolean;
+  errors: ImportError[];
+  /** Errors beyond those listed. */
+  errors_left_off: number;
+}
+
+export interface Shortage {
+  purchase_id: string;
+  order_id: string;
+  order_number: string;
+  short_units: number;
+  lines: { sku_id: string; qty: number; product_title?: string; variant?: string | null }[];
 }
 
 export interface ReportFigures {

@@ -6,8 +6,8 @@ import { Problem, problemName } from "../api/problem";
 import { Backoff } from "./backoff";
 import { ServerClock } from "./clock";
 import { decodeFrame, encodeCommand, SUBPROTOCOL } from "./codec";
-import type { Command, Frame, ReplyResult } from "./model";
-import { applyFrame, EMPTY_ROOM, withUpvote, type Room } from "./room";
+import type { Command, Frame, Personal, ReplyResult } from "./model";
+import { applyFrame, EMPTY_ROOM, withoutPerson, withUpvote, type Room } from "./room";
 
 /** connecting: no word from the server yet; ready: in step; closed: told not to come back, or left. */
 export type HubStatus = "connecting" | "ready" | "closed";
@@ -79,7 +79,14 @@ export class HubClient {
   rejoin(): void {
     if (this.status === "closed") return;
     this.#fresh = true;
+    this.#setRoom(withoutPerson(this.room));
     this.#reconnectIn(0);
+  }
+
+  /** What a REST answer told counts like the hub's own word: of two states of a thing the newer one stays. */
+  learn(told: Personal): void {
+    const { room } = applyFrame(this.room, told);
+    if (room !== this.room) this.#setRoom(room);
   }
 
   /** For what needs no answer (reactions, clicks); lost when there is no connection. */

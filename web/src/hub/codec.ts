@@ -3,12 +3,12 @@ import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/p
 import {
   ClientFrameSchema, ServerFrameSchema,
   type Batch as WireBatch, type ChatMessage as WireChat, type Live as WireLive, type Ordered as WireOrdered,
-  type Pin as WirePin, type Question as WireQuestion, type Reply as WireReply, type Snapshot as WireSnapshot,
-  type State as WireState, type Stock as WireStock,
+  type OfferLeft as WireOfferLeft, type Pin as WirePin, type PurchaseStatus as WirePurchase, type Question as WireQuestion, type Reply as WireReply, type Snapshot as WireSnapshot,
+  type State as WireState, type Stock as WireStock, type Wait as WireWait,
 } from "../gen/hanamichi/v1/hub_pb";
 import type {
-  Batch, ChatMessage, Command, Frame, LiveState, MediaState, OrderedEvent, Question, QuestionState, ReplyResult, RoomLive,
-  RoomPin, Snapshot, StateChange, Stock,
+  Batch, ChatMessage, Command, Frame, LiveState, MediaState, OfferLeft, OrderedEvent, PurchaseStatus, Question, QuestionState,
+  ReplyResult, RoomLive, RoomPin, Snapshot, StateChange, Stock, Wait,
 } from "./model";
 
 export const SUBPROTOCOL = "hanamichi.v1.proto";
@@ -35,10 +35,8 @@ export function decodeFrame(bytes: Uint8Array): Frame | null {
       return { kind: "goodbye", reason: body.value.reason, reconnectAfterMs: Number(body.value.reconnectAfterMs) };
     case "personal": {
       const personal = body.value.body;
-      if (personal.case === "purchase") {
-        const { id, state, orderId, reason, totalMinor, version } = personal.value;
-        return { kind: "purchase", purchase: { id, state, orderId, reason, totalMinor: Number(totalMinor), version: Number(version) } };
-      }
+      if (personal.case === "purchase") return { kind: "purchase", purchase: purchaseOf(personal.value) };
+      if (personal.case === "wait") return { kind: "wait", wait: waitOf(personal.value) };
       if (personal.case === "sales") {
         const { orders, units, grossMinor, currency, viewers, peakViewers } = personal.value;
         return {
@@ -76,6 +74,7 @@ function snapshotOf(wire: WireSnapshot): Snapshot {
     pins: wire.pins.flatMap(pinsOf),
     questions: wire.questions.map(questionOf),
     stock: wire.stock.map(stockOf),
+    offersLeft: wire.offersLeft.map(offerLeftOf),
     viewers: wire.viewers,
     chat: wire.chat.map(chatOf),
     reactions: wire.reactions.map((reaction) => ({ kind: reaction.kind, total: Number(reaction.total) })),
@@ -111,6 +110,7 @@ function eventOf({ event }: WireOrdered): OrderedEvent {
 function changesOf({ value }: WireState): StateChange[] {
   switch (value.case) {
     case "stock": return [{ kind: "stock", stock: stockOf(value.value) }];
+    case "offerLeft": return [{ kind: "offer-left", offerLeft: offerLeftOf(value.value) }];
     case "question": return [{ kind: "question", question: questionOf(value.value) }];
     case "viewers": return [{ kind: "viewers", viewers: value.value.viewers, version: Number(value.value.version) }];
     case "reactions": return [{ kind: "reaction", reaction: { kind: value.value.kind, total: Number(value.value.total) } }];
@@ -152,7 +152,8 @@ function pinsOf(wire: WirePin): RoomPin[] {
     offers: wire.offers.map((offer) => ({
       id: offer.id, skuId: offer.skuId, variant: offer.variant, priceMinor: Number(offer.priceMinor),
       regularPriceMinor: Number(offer.regularPriceMinor), currency: offer.currency, taxRateBp: offer.taxRateBp,
-      limitPerCustomer: offer.limitPerCustomer, endsAtMs: Number(offer.endsAtMs), version: Number(offer.version),
+      limitPerCustomer: offer.limitPerCustomer, endsAtMs: Number(offer.endsAtMs),
+      startsAtMs: Number(offer.startsAtMs), quota: Number(offer.quota), version: Number(offer.version),
     })),
     pinnedAtMs: Number(wire.pinnedAtMs),
     version: Number(wire.version),
@@ -161,6 +162,28 @@ function pinsOf(wire: WirePin): RoomPin[] {
 
 function stockOf(wire: WireStock): Stock {
   return { skuId: wire.skuId, available: Number(wire.available), version: Number(wire.version) };
+}
+
+function offerLeftOf(wire: WireOfferLeft): OfferLeft {
+  return { offerId: wire.offerId, left: Number(wire.left), version: Number(wire.version) };
+}
+
+function purchaseOf(wire: WirePurchase): PurchaseStatus {
+  return {
+    id: wire.id, state: wire.state, orderId: wire.orderId, reason: wire.reason, totalMinor: Number(wire.totalMinor),
+    holdExpiresAtMs: Number(wire.holdExpiresAtMs),
+    lines: wire.lines.map((line) => ({
+      offerId: line.offerId, skuId: line.skuId, qty: line.qty, unitPriceMinor: Number(line.unitPriceMinor),
+    })),
+    waitId: wire.waitId, shortUnits: wire.shortUnits, version: Number(wire.version),
+  };
+}
+
+function waitOf(wire: WireWait): Wait {
+  return {
+    id: wire.id, offerId: wire.offerId, skuId: wire.skuId, qty: wire.qty, state: wire.state, reason: wire.reason,
+    purchaseId: wire.purchaseId, joinedAtMs: Number(wire.joinedAtMs), version: Number(wire.version),
+  };
 }
 
 function questionOf(wire: WireQuestion): Question {

@@ -35,6 +35,10 @@ export interface RoomOffer {
   limitPerCustomer: number;
   /** 0 = until the pin or the live ends. */
   endsAtMs: number;
+  /** Before this moment nothing can be bought; 0 = it has begun. */
+  startsAtMs: number;
+  /** Units that this offer may sell in all; 0 = all of the stock. */
+  quota: number;
   version: number;
 }
 
@@ -49,6 +53,13 @@ export interface RoomPin {
 export interface Stock {
   skuId: string;
   available: number;
+  version: number;
+}
+
+/** What an offer with a quota may still sell; buyers can have the smaller of this and the stock. */
+export interface OfferLeft {
+  offerId: string;
+  left: number;
   version: number;
 }
 
@@ -80,6 +91,33 @@ export interface PurchaseStatus {
   orderId: string;
   reason: string;
   totalMinor: number;
+  holdExpiresAtMs: number;
+  lines: PurchaseLine[];
+  /** The place on a waitlist that this hold was given for; empty otherwise. */
+  waitId: string;
+  /** Units of a paid purchase that cannot be delivered at the moment. */
+  shortUnits: number;
+  version: number;
+}
+
+export interface PurchaseLine {
+  offerId: string;
+  skuId: string;
+  qty: number;
+  unitPriceMinor: number;
+}
+
+/** A place on a waitlist: released units are offered in order of arrival. */
+export interface Wait {
+  id: string;
+  offerId: string;
+  skuId: string;
+  qty: number;
+  /** waiting, offered (see purchaseId), left or lapsed (see reason); a later contract may say more. */
+  state: string;
+  reason: string;
+  purchaseId: string;
+  joinedAtMs: number;
   version: number;
 }
 
@@ -110,6 +148,7 @@ export interface Snapshot extends Position {
   pins: RoomPin[];
   questions: Question[];
   stock: Stock[];
+  offersLeft: OfferLeft[];
   viewers: number;
   chat: ChatMessage[];
   reactions: Reaction[];
@@ -133,6 +172,7 @@ export type OrderedEvent =
 
 export type StateChange =
   | { kind: "stock"; stock: Stock }
+  | { kind: "offer-left"; offerLeft: OfferLeft }
   | { kind: "question"; question: Question }
   | { kind: "viewers"; viewers: number; version: number }
   | { kind: "reaction"; reaction: Reaction };
@@ -150,12 +190,15 @@ export type ReplyResult =
   | { kind: "question"; question: Question }
   | { kind: "done" };
 
+/** About the person's own affairs; REST answers tell of the same. */
+export type Personal = { kind: "purchase"; purchase: PurchaseStatus } | { kind: "wait"; wait: Wait };
+
 export type Frame =
   | { kind: "snapshot"; snapshot: Snapshot }
   | ({ kind: "resumed"; serverAtMs: number } & Position)
   | { kind: "batch"; batch: Batch }
   | { kind: "reply"; id: number; result: ReplyResult }
-  | { kind: "purchase"; purchase: PurchaseStatus }
+  | Personal
   | { kind: "sales"; sales: Sales }
   | { kind: "pong"; clientAtMs: number; serverAtMs: number }
   | { kind: "goodbye"; reason: string; reconnectAfterMs: number };

@@ -2,11 +2,12 @@
  * Pure: what a viewer knows about a room, and what each frame makes of it.
  *
  * Invariant: ordered events are applied once each and in order; a hole is never jumped over, it asks for a resync.
- * Invariant: a versioned value (live, pin, offer, question, stock, purchase) never goes backwards, whichever way it comes.
+ * Invariant: a versioned value (live, pin, offer, question, stock, quota left, purchase, wait) never goes backwards, whichever way it comes.
  * Invariant: a chat message is shown once, and not at all once it is deleted.
  */
 import type {
-  Batch, ChatMessage, Frame, OrderedEvent, Position, PurchaseStatus, Question, RoomLive, RoomPin, Sales, Snapshot, StateChange, Stock,
+  Batch, ChatMessage, Frame, OfferLeft, OrderedEvent, Position, PurchaseStatus, Question, RoomLive, RoomPin, Sales, Snapshot,
+  StateChange, Stock, Wait,
 } from "./model";
 
 /** Lines of chat that are kept; older ones are in the archive. */
@@ -19,6 +20,8 @@ export interface Room {
   /** Newest pin first. */
   readonly pins: readonly RoomPin[];
   readonly stock: ReadonlyMap<string, Stock>;
+  /** By offer; only of those that have a quota. */
+  readonly offersLeft: ReadonlyMap<string, OfferLeft>;
   readonly questions: ReadonlyMap<string, Question>;
   readonly upvoted: ReadonlySet<string>;
   readonly chat: readonly ChatMessage[];
@@ -27,12 +30,14 @@ export interface Room {
   readonly viewersVersion: number;
   readonly reactions: ReadonlyMap<string, number>;
   readonly purchases: ReadonlyMap<string, PurchaseStatus>;
+  /** The person's places on waitlists, by place. */
+  readonly waits: ReadonlyMap<string, Wait>;
   readonly sales: Sales | null;
 }
 
 export const EMPTY_ROOM: Room = {
-  position: null, live: null, pins: [], stock: new Map(), questions: new Map(), upvoted: new Set(), chat: [], deletedChat: new Set(),
-  viewers: 0, viewersVersion: -1, reactions: new Map(), purchases: new Map(), sales: null,
+  position: null, live: null, pins: [], stock: new Map(), offersLeft: new Map(), questions: new Map(), upvoted: new Set(), chat: [],
+  deletedChat: new Set(), viewers: 0, viewersVersion: -1, reactions: new Map(), purchases: new Map(), waits: new Map(), sales: null,
 };
 
 /** `resync`: the log and this room do not meet; only a resume or a snapshot helps. */
@@ -52,6 +57,8 @@ export function applyFrame(room: Room, frame: Frame): Step {
       return applyBatch(room, frame.batch);
     case "purchase":
       return fine(withPurchase(room, frame.purchase));
+    case "wait":
+      return fine(withWait(room, frame.wait));
     case "sales":
       return fine({ ...room, sales: frame.sales });
     case "reply":
@@ -68,6 +75,11 @@ export function withUpvote(room: Room, questionId: string): Room {
   return room.upvoted.has(questionId) ? room : { ...room, upvoted: new Set(room.upvoted).add(questionId) };
 }
 
+/** What was one person's does not become the next one's. */
+export function withoutPerson(room: Room): Room {
+  return { ...room, upvoted: new Set(), purchases: new Map(), waits: new Map() };
+}
+
 function fine(room: Room): Step {
   return { room, resync: false };
 }
@@ -76,11 +88,11 @@ function applySnapshot(room: Room, snapshot: Snapshot): Room {
   const sameLog = room.position?.epoch === snapshot.epoch;
   if (sameLog && room.position !== null && snapshot.seq < room.position.seq) return room;
   // The snapshot decides what exists; the versions decide which of two states of a thing is the later one.
-  let stock: ReadonlyMap<string, Stock> = new Map(
-    snapshot.stock.map((next) => [next.skuId, newer(room.stock.get(next.skuId), next)]),
-  );
-  // A SKU that was heard of between two snapshots keeps its number: a late pin may ask for it.
-  for (const known of room.stock.values()) if (!stock.has(known.skuId)) stock = new Map(stock).set(known.skuId, known);
+  // A SKU or offer that was heard of between two snapshots keeps its number: a late pin may ask for it.
+  const stock = new Map(room.stock);
+  for (const next of snapshot.stock) stock.set(next.skuId, newer(room.stock.get(next.skuId), next));
+  const offersLeft = new Map(room.offersLeft);
+  for (const next of snapshot.offersLeft) offersLeft.set(next.offerId, newer(room.offersLeft.get(next.offerId), next));
   const questions = new Map(snapshot.questions.map((next) => [next.id, newer(room.questions.get(next.id), next)]));
   const deletedChat = sameLog ? room.deletedChat : new Set<string>();
   return {
@@ -89,6 +101,7 @@ function applySnapshot(room: Room, snapshot: Snapshot): Room {
     live: snapshot.live === null ? room.live : newer(room.live ?? undefined, snapshot.live),
     pins: sorted(snapshot.pins.map((next) => mergedPin(room.pins.find((pin) => pin.id === next.id), next))),
     stock,
+    offersLeft,
     questions,
     upvoted: new Set(snapshot.upvotedQuestionIds),
     chat: mergedChat([], snapshot.chat, deletedChat),
@@ -142,6 +155,8 @@ function applyChange(room: Room, change: StateChange): Room {
   switch (change.kind) {
     case "stock":
       return withStock(room, change.stock);
+    case "offer-left":
+      return withOfferLeft(room, change.offerLeft);
     case "question":
       return withQuestion(room, change.question);
     case "viewers":
@@ -160,6 +175,12 @@ function withStock(room: Room, stock: Stock): Room {
   return { ...room, stock: new Map(room.stock).set(stock.skuId, stock) };
 }
 
+function withOfferLeft(room: Room, offerLeft: OfferLeft): Room {
+  const known = room.offersLeft.get(offerLeft.offerId);
+  if (known !== undefined && known.version >= offerLeft.version) return room;
+  return { ...room, offersLeft: new Map(room.offersLeft).set(offerLeft.offerId, offerLeft) };
+}
+
 function withQuestion(room: Room, question: Question): Room {
   const known = room.questions.get(question.id);
   if (known !== undefined && known.version >= question.version) return room;
@@ -170,6 +191,12 @@ function withPurchase(room: Room, purchase: PurchaseStatus): Room {
   const known = room.purchases.get(purchase.id);
   if (known !== undefined && known.version >= purchase.version) return room;
   return { ...room, purchases: new Map(room.purchases).set(purchase.id, purchase) };
+}
+
+function withWait(room: Room, wait: Wait): Room {
+  const known = room.waits.get(wait.id);
+  if (known !== undefined && known.version >= wait.version) return room;
+  return { ...room, waits: new Map(room.waits).set(wait.id, wait) };
 }
 
 function withChat(room: Room, lines: readonly ChatMessage[]): Room {

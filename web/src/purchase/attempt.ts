@@ -2,21 +2,15 @@
  * One wish to buy, however often it must be sent: the same key goes with the same body until the server has said what
  * became of it, so a lost answer, a second tap or a reconnect never buys twice.
  */
-import { asProblem, type Problem } from "../api/problem";
+import { asProblem } from "../api/problem";
 import type { Purchase, PurchaseRequest } from "../api/types";
-import { Backoff } from "../hub/backoff";
+import { persist, type Persistence } from "./persist";
 import { uuid } from "./uuid";
 
-export interface AttemptOptions {
+export interface AttemptOptions extends Persistence {
   post: (request: PurchaseRequest, key: string) => Promise<Purchase>;
-  onRetry?: (problem: Problem) => void;
   newKey?: () => string;
-  sleep?: (ms: number) => Promise<void>;
-  random?: () => number;
 }
-
-/** Together with the back-off about 40 s: longer than a restart, shorter than a person's patience. */
-const TRIES_MAX = 8;
 
 export class PurchaseAttempt {
   #body = "";
@@ -30,24 +24,15 @@ export class PurchaseAttempt {
       this.#key = (this.options.newKey ?? uuid)();
       this.#body = body;
     }
-    const sleep = this.options.sleep ?? ((ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)));
-    const backoff = new Backoff(300, 8_000, this.options.random);
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        const purchase = await this.options.post(request, this.#key);
-        this.#key = "";
-        return purchase;
-      } catch (thrown) {
-        const problem = asProblem(thrown);
-        if (!problem.retryable) {
-          // The server's last word on this key; the next tap is a new wish.
-          this.#key = "";
-          throw problem;
-        }
-        if (attempt >= TRIES_MAX) throw problem;
-        this.options.onRetry?.(problem);
-        await sleep(backoff.next(problem.retryAfterMs));
-      }
+    const key = this.#key;
+    try {
+      const purchase = await persist(() => this.options.post(request, key), this.options);
+      this.#key = "";
+      return purchase;
+    } catch (thrown) {
+      // A refusal is the server's last word on this key, and the next tap a new wish. Without a word the key stays.
+      if (!asProblem(thrown).retryable) this.#key = "";
+      throw thrown;
     }
   }
 }

@@ -7,6 +7,8 @@ export interface PurchaseView {
   state: string;
   reason: string | null;
   orderId: string | null;
+  holdExpiresAtMs: number;
+  shortUnits: number;
   version: number;
 }
 
@@ -20,6 +22,16 @@ export function outcome(state: string): Outcome {
       // A state of a later contract is on its way somewhere.
       return "moving";
   }
+}
+
+/** Cancelled because the goods were not there after all; nothing was charged. */
+export function isStockShort(state: string, reason: string | null): boolean {
+  return state === "cancelled" && /^(\/problems\/)?stock-short$/.test(reason ?? "");
+}
+
+/** Paid, and some of it cannot be delivered at the moment. */
+export function isDelayed(state: string, shortUnits: number): boolean {
+  return outcome(state) === "paid" && shortUnits > 0;
 }
 
 /** The hub and the polling tell of one purchase in any order: the higher version is the later word. */

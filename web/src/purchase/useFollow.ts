@@ -7,12 +7,15 @@ import { later, outcome, type PurchaseView } from "./status";
 const POLL_MS = 1_500;
 
 export function viewOf(purchase: Purchase): PurchaseView {
-  return { id: purchase.id, state: purchase.state, reason: purchase.reason, orderId: purchase.order_id, version: purchase.version };
+  return {
+    id: purchase.id, state: purchase.state, reason: purchase.reason, orderId: purchase.order_id,
+    holdExpiresAtMs: purchase.hold_expires_at_ms, shortUnits: purchase.short_units, version: purchase.version,
+  };
 }
 
 function viewOfStatus(status: PurchaseStatus): PurchaseView {
   return {
-    id: status.id, state: status.state, version: status.version,
+    id: status.id, state: status.state, holdExpiresAtMs: status.holdExpiresAtMs, shortUnits: status.shortUnits, version: status.version,
     reason: status.reason === "" ? null : status.reason, orderId: status.orderId === "" ? null : status.orderId,
   };
 }

@@ -12,6 +12,8 @@ interface SheetProps {
 
 /** Who opened the sheet, or the first of a row of sheets. */
 let opener: HTMLElement | null = null;
+/** Where the opener stood: another button may have taken its place when the sheet closes. */
+let openerBox: HTMLElement | null = null;
 
 /** A modal sheet: the native dialog keeps the focus inside and closes on Escape; the focus goes back to the opener. */
 export function Sheet({ title, onClose, children, testId }: SheetProps): JSX.Element {
@@ -21,16 +23,21 @@ export function Sheet({ title, onClose, children, testId }: SheetProps): JSX.Ele
     const element = dialog.current;
     if (element !== null && !element.open) {
       const active = document.activeElement;
-      if (active instanceof HTMLElement && active !== document.body) opener = active;
+      if (active instanceof HTMLElement && active !== document.body) {
+        opener = active;
+        openerBox = active.parentElement;
+      }
       element.showModal();
     }
     return () => {
       element?.close();
       // The element is about to leave the page and takes the browser's own memory of the focus with it. A sheet that
       // follows another one (sign in, then buy) inherits its opener.
-      const back = opener;
+      const [back, box] = [opener, openerBox];
       setTimeout(() => {
-        if (document.querySelector("dialog[open]") === null && back?.isConnected === true) back.focus();
+        if (document.querySelector("dialog[open]") !== null) return;
+        if (back?.isConnected === true) back.focus();
+        else if (box?.isConnected === true) box.querySelector("button")?.focus();
       }, 0);
     };
   }, []);

@@ -8,9 +8,11 @@ import { fill } from "../../i18n/phrases";
 import { Empty, Failed, Loading } from "../../ui/states";
 import { useLoad } from "../../ui/useLoad";
 import { Chart } from "./Chart";
+import { ImportPanel } from "./ImportPanel";
 import { LinesSheet } from "./LinesSheet";
 import { period, PERIODS, type PeriodName } from "./period";
 import { RowsTable } from "./RowsTable";
+import { ShortagesPanel } from "./ShortagesPanel";
 import { text } from "./texts";
 import { Totals } from "./Totals";
 
@@ -42,6 +44,7 @@ export function ReportView({ brandId, name }: { brandId: string; name: string })
           <a class="btn small" href={withQuery(`/v1/brands/${seg(brandId)}/report.csv`, range())} download data-testid="csv">{text.csv}</a>
         </div>
       </div>
+      <ShortagesPanel />
       {problem !== null && <Failed problem={problem} onRetry={reload} />}
       {value === null && problem === null && <Loading />}
       {value !== null && (
@@ -63,6 +66,7 @@ export function ReportView({ brandId, name }: { brandId: string; name: string })
           <p class="small muted num" role="status" data-testid="as-of">{fill(text.as_of, { at: fullDateTime(value.as_of_ms) })}</p>
         </>
       )}
+      <ImportPanel brandId={brandId} />
       {row !== null && <LinesSheet brandId={brandId} row={row} range={range()} onClose={() => setRow(null)} />}
     </main>
   );

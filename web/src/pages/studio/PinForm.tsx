@@ -2,13 +2,14 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { api, seg } from "../../api/client";
 import { explain } from "../../api/problem-texts";
-import type { Pin, PinRequest, Product } from "../../api/types";
+import type { Pin, Product } from "../../api/types";
 import { money, percentOff } from "../../i18n/format";
 import { fill } from "../../i18n/phrases";
 import { uuid } from "../../purchase/uuid";
 import { Sheet } from "../../ui/Sheet";
 import { ProductPicture } from "../watch/ProductPicture";
 import { text as watchText } from "../watch/texts";
+import { EMPTY_FIELDS, pinRequest, QUOTA_MAX, STARTS_IN_S_MAX, whole, type PinFields } from "./pin-request";
 import { text } from "./texts";
 
 interface PinFormProps {
@@ -17,34 +18,24 @@ interface PinFormProps {
   onClose: () => void;
 }
 
-/** Whole positive numbers only; an empty field means "not set". */
-function whole(value: string): number | null {
-  const number = Number(value);
-  return value.trim() !== "" && Number.isInteger(number) && number > 0 ? number : null;
-}
-
 export function PinForm({ liveId, product, onClose }: PinFormProps): JSX.Element {
-  const [price, setPrice] = useState("");
-  const [limit, setLimit] = useState("");
-  const [minutes, setMinutes] = useState("");
+  const [fields, setFields] = useState(EMPTY_FIELDS);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<unknown>(null);
   const regular = Math.min(...product.skus.map((sku) => sku.price_minor));
-  const off = percentOff(whole(price) ?? regular, regular);
+  const price = whole(fields.price, 1) ?? regular;
+  const off = percentOff(price, regular);
 
   const pin = (): void => {
-    const request: PinRequest = { product_id: product.id };
-    const [liveYen, perCustomer, lastsMinutes] = [whole(price), whole(limit), whole(minutes)];
-    if (liveYen !== null) request.live_price_minor = liveYen;
-    if (perCustomer !== null) request.limit_per_customer = perCustomer;
-    if (lastsMinutes !== null) request.ends_in_s = lastsMinutes * 60;
     setBusy(true);
     setProblem(null);
-    api.post<Pin>(`/v1/lives/${seg(liveId)}/pins`, request, { idempotencyKey: uuid() }).then(onClose, setProblem).finally(() => setBusy(false));
+    api.post<Pin>(`/v1/lives/${seg(liveId)}/pins`, pinRequest(product.id, fields), { idempotencyKey: uuid() })
+      .then(onClose, setProblem).finally(() => setBusy(false));
   };
-  const field = (label: string, value: string, set: (value: string) => void, hint: string, testId: string): JSX.Element => (
+  const field = (name: keyof PinFields, label: string, hint: string, testId: string, min = 1, max?: number): JSX.Element => (
     <label class="field"><span>{label}</span>
-      <input class="input num" type="number" inputmode="numeric" min="1" step="1" value={value} placeholder={hint} data-testid={testId} onInput={(event) => set(event.currentTarget.value)} />
+      <input class="input num" type="number" inputmode="numeric" min={min} max={max} step="1" value={fields[name]} placeholder={hint} data-testid={testId}
+        onInput={(event) => setFields({ ...fields, [name]: event.currentTarget.value })} />
     </label>
   );
   return (
@@ -53,12 +44,14 @@ export function PinForm({ liveId, product, onClose }: PinFormProps): JSX.Element
         <div class="row">
           <ProductPicture path={product.image_path} size={64} />
           <p class="num grow">{product.brand_name}<br /><strong>{money(regular, product.skus[0]?.currency)}</strong>
-            {off > 0 && <> → <strong>{money(whole(price) ?? regular)}</strong> <span class="tag live">{fill(watchText.off, { n: off })}</span></>}</p>
+            {off > 0 && <> → <strong>{money(price)}</strong> <span class="tag live">{fill(watchText.off, { n: off })}</span></>}</p>
         </div>
-        {field(text.price, price, setPrice, text.price_hint, "pin-price")}
-        <div class="devices">
-          {field(text.limit, limit, setLimit, text.optional, "pin-limit")}
-          {field(text.minutes, minutes, setMinutes, text.optional, "pin-minutes")}
+        {field("price", text.price, text.price_hint, "pin-price")}
+        <div class="pin-fields">
+          {field("quota", text.quota, text.quota_hint, "pin-quota", 1, QUOTA_MAX)}
+          {field("limit", text.limit, text.optional, "pin-limit")}
+          {field("startsInS", text.starts_in, text.starts_in_hint, "pin-starts", 0, STARTS_IN_S_MAX)}
+          {field("minutes", text.minutes, text.optional, "pin-minutes")}
         </div>
         {problem !== null && <p class="notice bad" role="alert">{explain(problem)}</p>}
         <button type="submit" class="btn primary wide" disabled={busy} data-testid="pin-submit">{text.pin}</button>

@@ -21,7 +21,7 @@ export function MediaCard({ here, rest, moving }: MediaCardProps): JSX.Element |
   const state = room?.state ?? rest?.state ?? null;
   const media = room?.media ?? rest?.media ?? null;
   const scheduledAtMs = room?.scheduledAtMs ?? rest?.scheduled_at_ms ?? 0;
-  const now = useClock(here.hub.clock, state === "scheduled");
+  const now = useClock(here.hub.clock, state === "scheduled" ? scheduledAtMs : 0);
 
   if (state === "ended") {
     return (

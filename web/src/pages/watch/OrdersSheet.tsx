@@ -3,7 +3,8 @@ import { api, withQuery } from "../../api/client";
 import type { Page, Purchase } from "../../api/types";
 import { dateTime, money } from "../../i18n/format";
 import { phrases } from "../../i18n/phrases";
-import { outcome } from "../../purchase/status";
+import { isDelayed, isStockShort, outcome } from "../../purchase/status";
+import { buy } from "./buy-texts";
 import { OrderDetail } from "./OrderDetail";
 import { Sheet } from "../../ui/Sheet";
 import { Empty, Failed, Loading } from "../../ui/states";
@@ -37,6 +38,8 @@ export function OrdersSheet({ onClose }: { onClose: () => void }): JSX.Element {
               {purchase.order_id !== null
                 ? <OrderDetail orderId={purchase.order_id} />
                 : <p class="row spread"><span>× {purchase.qty}</span><strong class="num">{money(purchase.total_minor, purchase.currency)}</strong></p>}
+              {isDelayed(purchase.state, purchase.short_units) && <p class="notice" data-testid="order-delayed">{buy.delayed}</p>}
+              {isStockShort(purchase.state, purchase.reason) && <p class="notice" data-testid="order-short">{buy.lost_short}</p>}
             </li>
           );
         })}

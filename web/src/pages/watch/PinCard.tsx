@@ -2,8 +2,10 @@ import type { JSX } from "preact";
 import type { RoomPin } from "../../hub/model";
 import { percentOff } from "../../i18n/format";
 import { fill } from "../../i18n/phrases";
-import { words } from "../../ui/words";
-import { pinState } from "./offers";
+import { placeOf, turnsUntil } from "../../purchase/places";
+import { pinState, timedUntil } from "./offers";
+import { PinAction, type PinActs } from "./PinAction";
+import { PlaceNote } from "./PlaceNote";
 import { Price } from "./Price";
 import { ProductPicture } from "./ProductPicture";
 import { StockLine } from "./StockLine";
@@ -14,21 +16,22 @@ import { useClock } from "./useClock";
 interface PinCardProps {
   here: Visit;
   pin: RoomPin;
-  onBuy: () => void;
+  acts: PinActs;
   /** How many more products are pinned. */
   others?: number;
   onOthers?: () => void;
 }
 
 /** The product that is on stage: what it costs now, what is left, and the first of the two taps. */
-export function PinCard({ here, pin, onBuy, others = 0, onOthers }: PinCardProps): JSX.Element | null {
+export function PinCard({ here, pin, acts, others = 0, onOthers }: PinCardProps): JSX.Element | null {
   const room = here.room.value;
-  const ticking = pin.offers.some((offer) => offer.endsAtMs > 0);
-  const now = useClock(here.hub.clock, ticking);
-  const state = pinState(pin, room.stock, now);
+  const now = useClock(here.hub.clock, Math.max(timedUntil(pin), turnsUntil(room)));
+  const state = pinState(pin, room, now);
   if (state === null) return null;
   const off = percentOff(state.priceMinor, state.regularMinor);
-  const closed = room.live?.state === "ended";
+  const places = pin.offers.map((offer) => placeOf(room, offer.id, now));
+  // Who can buy at once need not hear of a turn that was missed.
+  const ended = places.find((place) => place.kind === "lapsed" || (place.kind === "missed" && state.state === "sold-out"));
   return (
     <article class="pin" aria-label={`${text.pinned}: ${pin.product.title}`} data-testid="pin-card" data-product={pin.product.id} data-state={state.state}>
       <div class="shot">
@@ -42,13 +45,12 @@ export function PinCard({ here, pin, onBuy, others = 0, onOthers }: PinCardProps
         <StockLine pin={state} nowMs={now} />
       </div>
       <div class="act">
-        <button type="button" class="btn primary" data-testid="buy" disabled={state.state !== "open" || closed} onClick={onBuy}>
-          {state.state === "sold-out" ? words.sold_out : state.state === "over" ? text.offer_over : text.buy}
-        </button>
+        <PinAction here={here} pin={pin} state={state} places={places} nowMs={now} acts={acts} />
         {others > 0 && onOthers !== undefined && (
           <button type="button" class="more" data-testid="all-products" onClick={onOthers}>{fill(text.all_products, { n: others + 1 })}</button>
         )}
       </div>
+      {ended !== undefined && <PlaceNote place={ended} />}
     </article>
   );
 }

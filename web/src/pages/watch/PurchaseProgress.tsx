@@ -3,7 +3,7 @@ import { problemName } from "../../api/problem";
 import { problemText } from "../../api/problem-texts";
 import type { Purchase } from "../../api/types";
 import { money } from "../../i18n/format";
-import { outcome } from "../../purchase/status";
+import { isDelayed, isStockShort, outcome } from "../../purchase/status";
 import type { Followed } from "../../purchase/useFollow";
 import { Icon } from "../../ui/icons";
 import { words } from "../../ui/words";
@@ -28,6 +28,7 @@ export function PurchaseProgress({ placed, followed, onClose, onAgain }: Purchas
           <h3>{buy.paid}</h3>
           <p class="num total">{money(placed.total_minor, placed.currency)}</p>
           <dl class="order-number"><dt>{buy.order_number}</dt><dd class="num" data-testid="order-number">{followed.order?.number ?? "…"}</dd></dl>
+          {isDelayed(state, followed.view?.shortUnits ?? placed.short_units) && <p class="notice" data-testid="delayed">{buy.delayed}</p>}
           <p class="tag demo">{words.sandbox}</p>
           <button type="button" class="btn ink wide" data-testid="keep-watching" onClick={onClose}>{buy.keep_watching}</button>
         </>
@@ -41,7 +42,7 @@ export function PurchaseProgress({ placed, followed, onClose, onAgain }: Purchas
       )}
       {reached === "lost" && (
         <>
-          <p class="notice bad">{lostText(state, followed.view?.reason ?? placed.reason)}</p>
+          <p class="notice bad" data-testid="lost">{lostText(state, followed.view?.reason ?? placed.reason)}</p>
           <button type="button" class="btn ink wide" data-testid="buy-again" onClick={onAgain}>{buy.start_over}</button>
         </>
       )}
@@ -50,6 +51,7 @@ export function PurchaseProgress({ placed, followed, onClose, onAgain }: Purchas
 }
 
 function lostText(state: string, reason: string | null): string {
+  if (isStockShort(state, reason)) return buy.lost_short;
   if (reason !== null && problemName(reason) !== "unknown") return problemText(problemName(reason));
   switch (state) {
     case "expired": return buy.lost_expired;

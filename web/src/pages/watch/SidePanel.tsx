@@ -1,9 +1,9 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { RoomPin } from "../../hub/model";
 import { Tabs } from "../../ui/Tabs";
 import { ChatList } from "./ChatList";
 import { Composer } from "./Composer";
+import type { PinActs } from "./PinAction";
 import { ProductList } from "./ProductList";
 import { QuestionList } from "./QuestionList";
 import type { Visit } from "./store";
@@ -12,10 +12,10 @@ import { text } from "./texts";
 interface SidePanelProps {
   here: Visit;
   asMember: (write: () => void) => void;
-  onBuy: (pin: RoomPin) => void;
+  acts: PinActs;
 }
 
-export function SidePanel({ here, asMember, onBuy }: SidePanelProps): JSX.Element {
+export function SidePanel({ here, asMember, acts }: SidePanelProps): JSX.Element {
   const [tab, setTab] = useState("chat");
   const room = here.room.value;
   const open = [...room.questions.values()].filter((question) => question.state === "open").length;
@@ -29,7 +29,7 @@ export function SidePanel({ here, asMember, onBuy }: SidePanelProps): JSX.Elemen
       <div class="side-body" role="tabpanel" id={`panel-${tab}`} aria-labelledby={`tab-${tab}`}>
         {tab === "chat" && <ChatList room={here.room} />}
         {tab === "questions" && <div class="scroll"><QuestionList here={here} asMember={asMember} /></div>}
-        {tab === "products" && <div class="scroll"><ProductList here={here} onBuy={onBuy} /></div>}
+        {tab === "products" && <div class="scroll"><ProductList here={here} acts={acts} /></div>}
       </div>
       {tab !== "products" && room.live?.state !== "ended" && <Composer here={here} asMember={asMember} mode={tab === "questions" ? "ask" : "chat"} />}
     </aside>

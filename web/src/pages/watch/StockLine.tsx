@@ -15,7 +15,7 @@ export function StockLine({ pin, nowMs }: { pin: PinState; nowMs: number }): JSX
         <span class={pin.left <= SCARCE ? "left scarce" : "left"} data-testid="stock" data-left={pin.left}>{fill(words.left, { n: count(pin.left) })}</span>
       )}
       {pin.state === "sold-out" && <span class="left gone" data-testid="stock" data-left={0}>{words.sold_out}</span>}
-      {pin.endsAtMs > 0 && pin.state !== "over" && (
+      {pin.endsAtMs > 0 && pin.state !== "over" && pin.state !== "soon" && (
         <span class="timer" data-testid="countdown">{fill(text.ends_in, { left: countdown(pin.endsAtMs - nowMs) })}</span>
       )}
       {pin.state === "over" && <span class="left gone">{text.offer_over}</span>}

@@ -5,7 +5,7 @@ import { api, seg } from "../../api/client";
 import { Problem } from "../../api/problem";
 import { loadSession, me } from "../../api/session";
 import type { Live } from "../../api/types";
-import type { RoomPin } from "../../hub/model";
+import { openTurns } from "../../purchase/places";
 import type { PageProps } from "../../ui/pages";
 import { Empty, Failed } from "../../ui/states";
 import { useLoad } from "../../ui/useLoad";
@@ -16,19 +16,29 @@ import { BuySheet } from "./BuySheet";
 import { ChatList } from "./ChatList";
 import { Composer } from "./Composer";
 import { OrdersSheet } from "./OrdersSheet";
+import type { PinActs } from "./PinAction";
 import { PinCard } from "./PinCard";
 import { ProductsSheet } from "./ProductsSheet";
 import { QuestionsSheet } from "./QuestionsSheet";
+import { ShortBanner } from "./ShortBanner";
 import { SidePanel } from "./SidePanel";
 import { SignInSheet } from "./SignInSheet";
 import { Stage } from "./Stage";
 import { visit } from "./store";
 import { TopBar } from "./TopBar";
+import { TurnBanner } from "./TurnBanner";
+import { TurnSheet } from "./TurnSheet";
+import { wait } from "./wait-texts";
+import { WaitSheet } from "./WaitSheet";
 import "./watch.css";
 import "./talk.css";
 import "./product.css";
 
-type Open = { sheet: "buy"; pinId: string } | { sheet: "questions" | "products" | "orders" } | { sheet: "sign-in"; then: () => void };
+type Open =
+  | { sheet: "buy" | "wait"; pinId: string; offerId: string | null }
+  | { sheet: "turn"; purchaseId: string }
+  | { sheet: "questions" | "products" | "orders" }
+  | { sheet: "sign-in"; then: () => void };
 
 export function WatchPage({ id }: PageProps): JSX.Element {
   const here = useMemo(() => visit(id), [id]);
@@ -40,11 +50,13 @@ export function WatchPage({ id }: PageProps): JSX.Element {
   const pins = useComputed(() => here.room.value.pins);
 
   const live = useComputed(() => here.room.value.live).value;
+  // In the title too: whoever waits may be in another tab.
+  const called = useComputed(() => openTurns(here.room.value, here.hub.clock.nowMs()).length > 0).value;
   useEffect(() => {
     const title = live?.title ?? rest.value?.title;
-    if (title !== undefined) document.title = `${title} - 花道`;
+    if (title !== undefined) document.title = `${called ? `【${wait.turn}】` : ""}${title} - 花道`;
     return () => { document.title = "花道 Hanamichi"; };
-  }, [live?.title, rest.value?.title]);
+  }, [live?.title, rest.value?.title, called]);
 
   /** Runs a write for whoever is signed in; a guest is asked to sign in first and the write follows. */
   const asMember = (write: () => void): void => {
@@ -53,9 +65,19 @@ export function WatchPage({ id }: PageProps): JSX.Element {
     else if (me.value === null) setOpen({ sheet: "sign-in", then: write });
     else write();
   };
-  const buy = (pin: RoomPin): void => {
-    here.hub.tell({ kind: "click", pinId: pin.id });
-    asMember(() => setOpen({ sheet: "buy", pinId: pin.id }));
+  const openTurn = (purchaseId: string): void => setOpen({ sheet: "turn", purchaseId });
+  const acts: PinActs = {
+    onBuy: (pin) => {
+      here.hub.tell({ kind: "click", pinId: pin.id });
+      asMember(() => setOpen({ sheet: "buy", pinId: pin.id, offerId: null }));
+    },
+    onWait: (pin) => asMember(() => setOpen({ sheet: "wait", pinId: pin.id, offerId: null })),
+    onTurn: openTurn,
+  };
+  const openWait = (offerId: string): void => {
+    const pin = here.room.value.pins.find((candidate) => candidate.offers.some((offer) => offer.id === offerId));
+    if (pin === undefined) close();
+    else asMember(() => setOpen({ sheet: "wait", pinId: pin.id, offerId }));
   };
 
   if (live === null && rest.value === null && rest.problem !== null) return <Missing problem={rest.problem} onRetry={rest.reload} />;
@@ -65,21 +87,28 @@ export function WatchPage({ id }: PageProps): JSX.Element {
     <main id="main" class={wide.value ? "watch wide" : "watch"} data-testid="watch">
       <Stage here={here} rest={rest.value}>
         <TopBar here={here} rest={rest.value} onOrders={() => asMember(() => setOpen({ sheet: "orders" }))} />
+        <TurnBanner here={here} covered={open !== null && open.sheet !== "turn"} onTurn={openTurn} onWait={openWait} />
+        <ShortBanner room={here.room.value} />
         <AnsweringBanner room={here.room} />
         <div class="spring" />
         {!wide.value && <ChatList room={here.room} overlay />}
         {first !== undefined && !over && (
-          <PinCard here={here} pin={first} onBuy={() => buy(first)} others={pins.value.length - 1} onOthers={() => setOpen({ sheet: "products" })} />
+          <PinCard here={here} pin={first} acts={acts} others={pins.value.length - 1} onOthers={() => setOpen({ sheet: "products" })} />
         )}
         {!wide.value && !over && (
           <Composer here={here} asMember={asMember} onQuestions={() => setOpen({ sheet: "questions" })} />
         )}
       </Stage>
-      {wide.value && <SidePanel here={here} asMember={asMember} onBuy={buy} />}
+      {wide.value && <SidePanel here={here} asMember={asMember} acts={acts} />}
 
-      {open?.sheet === "buy" && <BuySheet here={here} pinId={open.pinId} onClose={close} />}
+      {open?.sheet === "buy" && <BuySheet here={here} pinId={open.pinId} offerId={open.offerId} onClose={close} onWait={openWait} />}
+      {open?.sheet === "wait" && (
+        <WaitSheet here={here} pinId={open.pinId} offerId={open.offerId} onClose={close} onTurn={openTurn}
+          onBuy={(offerId) => setOpen({ sheet: "buy", pinId: open.pinId, offerId })} />
+      )}
+      {open?.sheet === "turn" && <TurnSheet here={here} purchaseId={open.purchaseId} onClose={close} onWait={openWait} />}
       {open?.sheet === "questions" && <QuestionsSheet here={here} asMember={asMember} onClose={close} />}
-      {open?.sheet === "products" && <ProductsSheet here={here} onBuy={buy} onClose={close} />}
+      {open?.sheet === "products" && <ProductsSheet here={here} acts={acts} onClose={close} />}
       {open?.sheet === "orders" && <OrdersSheet onClose={close} />}
       {open?.sheet === "sign-in" && <SignInSheet onClose={close} onDone={() => { close(); open.then(); }} />}
     </main>

@@ -33,9 +33,21 @@ export const buy = phrases({
   order_number: ["注文番号", "Order number"],
   keep_watching: ["配信に戻る", "Back to the live"],
   start_over: ["内容を確認し直す", "Review again"],
+  still_busy: [
+    "混み合っているため、まだ注文を受け付けられていません。もう一度お試しください。二重に注文されることはありません。",
+    "Still too busy to take your order. Please try again: it will not be ordered twice.",
+  ],
   unknown: ["結果を確認できませんでした。もう一度押しても二重に注文されることはありません。", "The outcome is not known yet. Pressing again will not order twice."],
   lost_expired: ["お取り置きの時間が過ぎました。請求はされていません。", "The reservation ran out. You have not been charged."],
   lost_cancelled: ["ご注文はキャンセルされました。", "The order was cancelled."],
+  lost_short: [
+    "申し訳ありません。店頭での販売などにより、ご注文の商品をご用意できませんでした。ご注文は取り消され、請求は発生していません。",
+    "We are sorry: the goods turned out not to be there after all, and the order was cancelled. You have not been charged.",
+  ],
+  delayed: [
+    "商品の一部のご用意が遅れており、お届けまでお時間をいただきます。お店よりご連絡いたします。お待たせして申し訳ありません。",
+    "Part of your order is not at hand yet, so its delivery is delayed. The shop will be in touch. We are sorry for the wait.",
+  ],
   lost_refunded: ["返金しました。", "You have been refunded."],
   unavailable: ["この商品の紹介は終了しました。", "This product is no longer on stage."],
 });

@@ -1,10 +1,11 @@
-import { effect, signal, type ReadonlySignal, type Signal } from "@preact/signals";
+import { effect, signal, untracked, type ReadonlySignal, type Signal } from "@preact/signals";
 import { me } from "../../api/session";
 import { HubClient, hubUrl, type HubStatus } from "../../hub/client";
 import type { RoomLive } from "../../hub/model";
 import { EMPTY_ROOM, type Room } from "../../hub/room";
 import { takePlayer } from "../../media/early";
 import type { WhepPlayer, WhepState } from "../../media/whep";
+import { followWaits } from "./waits";
 
 function hasPicture(live: RoomLive | null): boolean {
   return live?.state === "live" && live.media === "up";
@@ -48,9 +49,10 @@ export function visit(liveId: string): Visit {
   let known: string | null | undefined;
   const stopFollowing = effect(() => {
     const person = me.value === undefined ? undefined : (me.value?.account_id ?? null);
-    if (person !== undefined && known !== undefined && known !== person) hub.rejoin();
+    if (person !== undefined && known !== undefined && known !== person) untracked(() => hub.rejoin());
     if (person !== undefined) known = person;
   });
+  const stopWaits = followWaits({ liveId, hub, room, status });
   // A page that goes away tells the server, so that the viewer count is true at once.
   const goodbye = (): void => player.stop();
   addEventListener("pagehide", goodbye);
@@ -58,6 +60,7 @@ export function visit(liveId: string): Visit {
     liveId, hub, player, room, status, picture, stream,
     leave: () => {
       stopFollowing();
+      stopWaits();
       removeEventListener("pagehide", goodbye);
       player.stop();
       hub.stop();

@@ -36,6 +36,8 @@ export const text = phrases({
   off: ["{n}% OFF", "{n}% off"],
   regular: ["通常価格", "Regular price"],
   live_price: ["ライブ価格", "Live price"],
+  on_sale_in: ["あと {left} で販売開始", "On sale in {left}"],
+  on_sale: ["販売が始まりました。", "It is on sale now."],
   ends_in: ["あと {left}", "{left} left"],
   offer_over: ["販売終了", "Offer over"],
   limit: ["お一人様 {n}点まで", "Up to {n} per customer"],

@@ -1,0 +1,37 @@
+import { phrases } from "../../i18n/phrases";
+
+export const wait = phrases({
+  join: ["キャンセル待ちに入る", "Join the waitlist"],
+  join_again: ["もう一度キャンセル待ちに入る", "Join the waitlist again"],
+  places: ["キャンセル待ち", "Waitlist"],
+  waiting: ["キャンセル待ち中", "On the waitlist"],
+  waiting_for: ["キャンセル待ち中：{variant}", "On the waitlist: {variant}"],
+  leave: ["やめる", "Leave"],
+  leave_long: ["キャンセル待ちをやめる", "Leave the waitlist"],
+  left: ["キャンセル待ちをやめました。", "You have left the waitlist."],
+  joining: ["登録しています…", "Joining…"],
+  title: ["キャンセル待ち", "Waitlist"],
+  lead: [
+    "キャンセルや追加入荷があると、お申し込み順に1点ずつお取り置きしてお知らせします。お支払いはそのあとで、いまは注文にも請求にもなりません。",
+    "When units are released or arrive, one is reserved for each person in order of joining. You pay only then: joining is no order and costs nothing.",
+  ],
+  stay: [
+    "順番が来たら、この配信の画面でお知らせします。お取り置きには時間の限りがあります。",
+    "You will be told on this live's page when it is your turn. The reservation lasts for a limited time.",
+  ],
+  open_now: ["いま購入できます。", "It can be bought right now."],
+  terms: ["順番が来たときの購入条件", "What you would buy when it is your turn"],
+  turn: ["順番が来ました", "It is your turn"],
+  turn_text: ["{product} をお取り置きしています。", "{product} is reserved for you."],
+  turn_nameless: ["ご希望の商品をお取り置きしています。", "What you waited for is reserved for you."],
+  turn_left: ["残り時間 {left}", "{left} left"],
+  pay_now: ["購入手続きへ", "Go to payment"],
+  pay: ["注文を確定して支払う", "Place the order and pay"],
+  paying: ["お支払いを送信しています…", "Sending the payment…"],
+  legal: ["「注文を確定して支払う」を押すと、上記の内容で申込みが成立します。", "Paying is a binding application with the details above."],
+  give_back: ["今回は見送る", "Pass this time"],
+  given_back: ["お取り置きを次の方におゆずりしました。", "The reservation goes to the next person."],
+  missed: ["お取り置きの時間が過ぎました。請求はされていません。", "The reservation ran out. You have not been charged."],
+  lapsed: ["キャンセル待ちは終了しました。{why}", "Your place on the waitlist has ended. {why}"],
+  lapsed_other: ["この商品のキャンセル待ちは受け付けていません。", "There is no waitlist for this product any more."],
+});
