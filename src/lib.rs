@@ -33,4 +33,5 @@ pub mod people;
 pub mod showcase;
 pub mod store;
 pub mod tasks;
+pub mod verify;
 pub mod wire;

@@ -39,6 +39,13 @@ enum Command {
     },
     /// Bring the database up to date and stop.
     Migrate,
+    /// Check the books, online: every unit explained, every promise backed, every order with stock, money and credit.
+    /// Exits with 1 when something is wrong.
+    Verify {
+        /// One JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the OpenAPI 3.1 description.
     Openapi,
     /// Check the configuration, print it without secrets, and stop.
@@ -80,6 +87,18 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             db.migrate().await?;
             db.close().await;
             println!("the database is up to date");
+        }
+        Command::Verify { json } => {
+            let config = Config::load(cli.config.as_deref())?;
+            let db = Db::connect(&config.database).await.context("cannot open the database")?;
+            let report = hanamichi::verify::run(&db, Clock::system().now()).await.context("cannot check the books")?;
+            db.close().await;
+            if json {
+                println!("{}", serde_json::to_string(&report)?);
+            } else {
+                print!("{}", report.to_text());
+            }
+            anyhow::ensure!(report.is_clean(), "the books are faulty");
         }
         Command::Openapi => print!("{}", hanamichi::http::openapi()),
         Command::CheckConfig => {

@@ -6,7 +6,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
@@ -15,6 +15,8 @@ use crate::client::{PASSWORD, fresh_email, fresh_name};
 
 /// The server is ready within this, or the run fails.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// A stop that was asked for takes no longer than this.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often it is asked whether it is ready.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
@@ -67,7 +69,21 @@ impl Drop for Process {
 }
 
 /// A folder that goes when it is dropped.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// An empty one, among the system's temporary files.
+    pub fn fresh() -> anyhow::Result<Self> {
+        let folder = Self(std::env::temp_dir().join(format!("hanamichi-load-{}", fresh_name())));
+        std::fs::create_dir_all(&folder.0).context("cannot make a folder for the run")?;
+        Ok(folder)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -94,8 +110,7 @@ pub fn find_binary(named: Option<&Path>) -> anyhow::Result<PathBuf> {
 impl Process {
     /// Starts the server and waits until it is ready.
     pub async fn start(binary: &Path, database: &Database, http: &reqwest::Client) -> anyhow::Result<Self> {
-        let folder = Folder(std::env::temp_dir().join(format!("hanamichi-load-{}", fresh_name())));
-        std::fs::create_dir_all(&folder.0).context("cannot make a folder for the run")?;
+        let folder = Folder::fresh()?;
         let url = match database {
             Database::Throwaway => format!("sqlite:{}", folder.0.join("load.db").display()),
             Database::Url(url) => url.clone(),
@@ -127,6 +142,24 @@ impl Process {
             }
             if let Some(status) = self.child.try_wait()? {
                 bail!("the server stopped at its start: {status}");
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status().context("cannot run kill")?;
+        if !asked.success() {
+            bail!("the server was gone before it was asked to stop");
+        }
+        let by = Instant::now() + STOP_TIMEOUT;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return if status.success() { Ok(()) } else { bail!("the server stopped badly: {status}") };
+            }
+            if Instant::now() > by {
+                bail!("the server did not stop in {} s", STOP_TIMEOUT.as_secs());
             }
             tokio::time::sleep(ASK_EVERY).await;
         }

@@ -687,6 +687,23 @@ impl Checkout {
             }
             Err(error) => tracing::warn!(error = %error, "reconciler cannot look"),
         }
+        if let Err(error) = self.let_money_go(before).await {
+            tracing::warn!(error = %error, "reconciler cannot let money go");
+        }
+    }
+
+    /// Money of purchases that are over goes back, also when the process that knew of it is gone.
+    async fn let_money_go(&self, before: Millis) -> Result<(), CommerceError> {
+        let mut tx = self.db.read("money to let go").await?;
+        let attempts = records::to_let_go(&mut tx, before, RECONCILE_PAGE).await?;
+        drop(tx);
+        for attempt in attempts {
+            let in_hand = self.collecting.lock().contains(&attempt.purchase_id);
+            if !in_hand && self.payment.cancel(&attempt.key()).await.is_ok() {
+                self.mark(&attempt.purchase_id, "cancelled").await?;
+            }
+        }
+        Ok(())
     }
 }
 

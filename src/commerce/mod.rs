@@ -33,7 +33,8 @@ pub use ledger::ShelfView;
 pub use payment::{Method, Payment};
 pub use purchase::State as PurchaseState;
 pub use records::{
-    LeftOut, LineView, LiveSales, Order, OrderLine, ProductSales, Purchase, PurchaseView, Shortage, TaxLine, live_sales,
+    LeftOut, LineView, LiveSales, OpenPurchase, Order, OrderLine, ProductSales, Purchase, PurchaseView, Shortage,
+    TaxLine, live_sales, open_purchases,
 };
 pub use sequencer::{PlaceOrder, Sequencer, SequencerConfig};
 pub use settle::status as purchase_status;

@@ -318,6 +318,54 @@ pub(super) async fn promised_of(tx: &mut Tx, sku: &SkuId) -> Result<Vec<Purchase
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
+/// A purchase that has units on shelves, as the check of the books needs it.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct OpenPurchase {
+    /// Its id.
+    pub id: PurchaseId,
+    /// Where it stands.
+    pub state: State,
+    /// Who buys.
+    pub customer_id: CustomerId,
+    /// In which live.
+    pub live_id: LiveId,
+    /// What.
+    #[sqlx(try_from = "String")]
+    pub lines: Lines,
+    /// Units of it that stand nowhere.
+    pub short_units: i64,
+    /// When an unpaid hold runs out.
+    pub hold_expires_at_ms: Millis,
+}
+
+/// A page of the purchases that have units on shelves, in the order of their ids.
+///
+/// # Errors
+/// The database's.
+pub async fn open_purchases(tx: &mut Tx, after: Option<&PurchaseId>) -> Result<Vec<OpenPurchase>, StoreError> {
+    const PAGE: &str = "
+        SELECT id, state, customer_id, live_id, lines, short_units, hold_expires_at_ms
+        FROM purchases
+        WHERE state IN ('held', 'paying', 'requires_action', 'authorized', 'captured') AND left_at_ms IS NULL AND id > $1
+        ORDER BY id
+        LIMIT 5000";
+    let after = after.map_or("", PurchaseId::as_str);
+    Ok(on!(tx, |conn| sqlx::query_as::<_, OpenPurchase>(PAGE).bind(after).fetch_all(conn).await?))
+}
+
+/// Tries whose purchase is over without an order and of which nobody knows that their money was let go.
+pub(super) async fn to_let_go(tx: &mut Tx, before: Millis, limit: i64) -> Result<Vec<Attempt>, StoreError> {
+    const LIST: &str = "
+        SELECT a.purchase_id, a.n, a.method, a.amount_minor, a.currency
+        FROM payment_attempts a
+        JOIN purchases p ON p.id = a.purchase_id
+        WHERE a.state IN ('created', 'submitting', 'unknown') AND a.updated_at_ms <= $1
+          AND p.state IN ('refused', 'expired', 'failed', 'cancelled')
+        ORDER BY a.updated_at_ms
+        LIMIT $2";
+    Ok(on!(tx, |conn| sqlx::query_as::<_, Attempt>(LIST).bind(before).bind(limit).fetch_all(conn).await?))
+}
+
 /// Paid purchases that are short, oldest first.
 pub(super) async fn short(tx: &mut Tx, limit: i64) -> Result<Vec<PurchaseId>, StoreError> {
     const LIST: &str = "SELECT id FROM purchases WHERE short_units > 0 ORDER BY id LIMIT $1";

@@ -501,3 +501,355 @@ impl World {
         entry.held += delta.held;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        commerce::shortage::{self, Promise, Verdict},
+        ids::PurchaseId,
+    };
+
+    struct Shop {
+        world: World,
+        offer: OfferTerms,
+        buyers: Vec<CustomerId>,
+    }
+
+    fn shop(stock: &[(i64, i64)], limit: Option<i32>) -> Shop {
+        let (live, product, sku) = (LiveId::fresh(), ProductId::fresh(), SkuId::fresh());
+        let offer = OfferTerms {
+            id: OfferId::fresh(),
+            live_id: live,
+            product_id: product,
+            sku_id: sku.clone(),
+            price_minor: 1_000,
+            currency: Currency::Jpy,
+            tax_rate_bp: 1_000,
+            limit_per_customer: limit,
+            quota: None,
+            taken: 0,
+            starts_at_ms: Millis(100),
+            ends_at_ms: Some(Millis(200)),
+        };
+        let shelf = |(on_hand, safety): &(i64, i64)| Shelf {
+            location: LocationId::fresh(),
+            kind: PlaceKind::Warehouse,
+            on_hand: *on_hand,
+            held: 0,
+            safety: *safety,
+            point: None,
+        };
+        let mut world = World::default();
+        world.offers.insert(offer.id.clone(), offer.clone());
+        world.pools.insert(sku, Pool::new(1, stock.iter().map(shelf).collect()));
+        Shop { world, offer, buyers: (0..4).map(|_| CustomerId::fresh()).collect() }
+    }
+
+    impl Shop {
+        fn wish(&self, qty: i64) -> Wish {
+            Wish { offer: self.offer.id.clone(), sku: self.offer.sku_id.clone(), qty, seen_price_minor: 1_000 }
+        }
+
+        fn try_hold(&mut self, buyer: usize, wishes: &[Wish], partial: bool, now: Millis) -> Result<Granted, Refusal> {
+            let (customer, delivery) = (self.buyers[buyer].clone(), Delivery::default());
+            self.world.hold(&Basket { customer: &customer, wishes, partial, delivery: &delivery }, now)
+        }
+
+        fn hold(&mut self, buyer: usize, qty: i64) -> Result<Granted, Refusal> {
+            let wishes = [self.wish(qty)];
+            self.try_hold(buyer, &wishes, false, Millis(150))
+        }
+
+        fn release(&mut self, buyer: usize, granted: &Granted, cause: Cause) {
+            let customer = self.buyers[buyer].clone();
+            self.world.release(&granted.live, &customer, &granted.lines, cause);
+        }
+
+        fn pool(&self) -> &Pool {
+            &self.world.pools[&self.offer.sku_id]
+        }
+
+        /// Another SKU on offer in the same live.
+        fn add_offer(&mut self, units: i64) -> Wish {
+            let other = OfferTerms {
+                id: OfferId::fresh(),
+                product_id: ProductId::fresh(),
+                sku_id: SkuId::fresh(),
+                ..self.offer.clone()
+            };
+            let shelf = Shelf { on_hand: units, held: 0, ..self.pool().shelves[0].clone() };
+            self.world.pools.insert(other.sku_id.clone(), Pool::new(1, vec![shelf]));
+            self.world.offers.insert(other.id.clone(), other.clone());
+            Wish { offer: other.id, sku: other.sku_id, qty: 1, seen_price_minor: 1_000 }
+        }
+    }
+
+    #[test]
+    fn the_last_unit_is_held_once() {
+        let mut shop = shop(&[(1, 0)], None);
+        assert!(shop.hold(0, 1).is_ok());
+        assert_eq!(shop.hold(1, 1), Err(Refusal::SoldOut));
+    }
+
+    #[test]
+    fn safety_stock_is_not_sold_online() {
+        let mut shop = shop(&[(3, 2)], None);
+        assert_eq!(shop.hold(0, 2), Err(Refusal::SoldOut));
+        assert!(shop.hold(0, 1).is_ok());
+    }
+
+    #[test]
+    fn one_place_that_covers_all_is_preferred_and_else_it_is_split() {
+        let mut shop = shop(&[(2, 0), (3, 0)], None);
+        assert_eq!(shop.hold(0, 3).expect("three stand together").lines[0].allocation.0.len(), 1);
+        let mut scarce = self::shop(&[(2, 0), (3, 0)], None);
+        assert_eq!(scarce.hold(0, 5).expect("five stand in two places").lines[0].allocation.0.len(), 2);
+    }
+
+    #[test]
+    fn a_limit_counts_all_purchases_of_one_customer_only() {
+        let mut shop = shop(&[(10, 0)], Some(2));
+        assert!(shop.hold(0, 1).is_ok());
+        assert!(shop.hold(0, 1).is_ok());
+        assert_eq!(shop.hold(0, 1), Err(Refusal::LimitReached));
+        assert!(shop.hold(1, 2).is_ok());
+    }
+
+    #[test]
+    fn a_returned_hold_returns_the_limit_too() {
+        let mut shop = shop(&[(10, 0)], Some(1));
+        let held = shop.hold(0, 1).expect("first");
+        shop.release(0, &held, Cause::Expire);
+        assert!(shop.hold(0, 1).is_ok());
+    }
+
+    #[test]
+    fn the_window_and_the_seen_price_are_judged() {
+        let mut shop = shop(&[(10, 0)], None);
+        let wish = [shop.wish(1)];
+        assert_eq!(shop.try_hold(0, &wish, false, Millis(99)), Err(Refusal::OfferNotStarted));
+        assert_eq!(shop.try_hold(0, &wish, false, Millis(200)), Err(Refusal::OfferEnded));
+        let old = [Wish { seen_price_minor: 900, ..shop.wish(1) }];
+        assert_eq!(shop.try_hold(0, &old, false, Millis(150)), Err(Refusal::PriceChanged));
+        let foreign = [Wish { sku: SkuId::fresh(), ..shop.wish(1) }];
+        assert_eq!(shop.try_hold(0, &foreign, false, Millis(150)), Err(Refusal::UnknownOffer));
+    }
+
+    #[test]
+    fn a_quota_is_a_part_of_the_pool_and_comes_back_with_its_units() {
+        let mut shop = shop(&[(10, 0)], None);
+        shop.world.offers.get_mut(&shop.offer.id).expect("the offer").quota = Some(2);
+        let first = shop.hold(0, 2).expect("within the quota");
+        assert_eq!(shop.hold(1, 1), Err(Refusal::SoldOut));
+        assert_eq!((shop.pool().available(), shop.world.left(&shop.offer.id)), (8, Some(0)));
+        shop.release(0, &first, Cause::Release);
+        assert!(shop.hold(1, 1).is_ok());
+    }
+
+    #[test]
+    fn a_basket_is_all_or_nothing_unless_it_says_otherwise() {
+        let mut shop = shop(&[(5, 0)], None);
+        let none = shop.add_offer(0);
+        let basket = [shop.wish(2), none];
+        assert_eq!(shop.try_hold(0, &basket, false, Millis(150)), Err(Refusal::SoldOut));
+        assert!(shop.world.entries.is_empty() && shop.world.usage.is_empty(), "nothing has changed");
+        let granted = shop.try_hold(0, &basket, true, Millis(150)).expect("one line can be had");
+        assert_eq!(granted.lines[0].allocation.units(), 2);
+        assert_eq!(granted.lines[1].left_out.as_deref(), Some("sold-out"));
+        shop.release(0, &granted, Cause::Release);
+        assert_eq!(shop.pool().available(), 5, "a line that was left out gives nothing back");
+    }
+
+    #[test]
+    fn a_limit_counts_the_lines_of_one_basket_together() {
+        let mut shop = shop(&[(5, 0)], Some(2));
+        let mut second = shop.add_offer(5);
+        // The same product in another variant.
+        let product = shop.offer.product_id.clone();
+        shop.world.offers.get_mut(&second.offer).expect("the offer").product_id = product;
+        second.qty = 1;
+        let basket = [shop.wish(2), second.clone()];
+        assert_eq!(shop.try_hold(0, &basket, false, Millis(150)), Err(Refusal::LimitReached));
+        assert!(shop.try_hold(0, &[shop.wish(1), second], false, Millis(150)).is_ok());
+    }
+
+    #[test]
+    fn a_fact_is_never_refused_and_says_what_the_books_did_not_know() {
+        let mut shop = shop(&[(3, 0)], None);
+        shop.hold(0, 2).expect("enough");
+        let (sku, shelf) = (shop.offer.sku_id.clone(), shop.pool().shelves[0].clone());
+        let sold = |units: i64| Move::By { delta: -units, kind: FactKind::TillSale };
+        assert_eq!(shop.world.fact(&sku, &shelf, sold(1)), Ok(Moved { found: 0, missing: 0 }));
+        assert_eq!(shop.world.fact(&sku, &shelf, sold(1)), Ok(Moved { found: 0, missing: 1 }));
+        assert_eq!(shop.world.fact(&sku, &shelf, sold(4)), Ok(Moved { found: 3, missing: 2 }));
+        assert_eq!(shop.world.fact(&sku, &shelf, Move::To { counted: 7 }), Ok(Moved { found: 0, missing: 0 }));
+        assert_eq!(shop.pool().shelves[0].on_hand, 7);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Hold { buyer: usize, qty: i64, partial: bool },
+        Release { nth: usize },
+        Pay { nth: usize },
+        Ship { nth: usize },
+        Fact { place: usize, delta: i64 },
+        Count { place: usize, counted: i64 },
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0usize..4, 1i64..4, any::<bool>()).prop_map(|(buyer, qty, partial)| Step::Hold { buyer, qty, partial }),
+            2 => (0usize..8).prop_map(|nth| Step::Release { nth }),
+            2 => (0usize..8).prop_map(|nth| Step::Pay { nth }),
+            1 => (0usize..8).prop_map(|nth| Step::Ship { nth }),
+            1 => (0usize..3, -3i64..4).prop_map(|(place, delta)| Step::Fact { place, delta }),
+            1 => (0usize..3, 0i64..8).prop_map(|(place, counted)| Step::Count { place, counted }),
+        ]
+    }
+
+    /// A purchase as the shell would keep it.
+    #[derive(Debug)]
+    struct Kept {
+        id: PurchaseId,
+        buyer: usize,
+        granted: Granted,
+        paid: bool,
+        short: i64,
+    }
+
+    impl Shop {
+        /// What the shell does when a fact took promised goods.
+        fn follow_shortage(&mut self, location: &LocationId, missing: i64, kept: &mut Vec<Kept>) {
+            let sku = self.offer.sku_id.clone();
+            let units = |one: &Kept| one.granted.lines[0].allocation.0.get(location).copied().unwrap_or(0);
+            let promises: Vec<Promise> = kept
+                .iter()
+                .rev()
+                .filter(|one| units(one) > 0)
+                .map(|one| Promise { purchase: one.id.clone(), paid: one.paid, pickup: false, units: units(one) })
+                .collect();
+            for (id, verdict) in shortage::decide(&mut self.world, &sku, location, missing, &promises) {
+                let n = kept.iter().position(|one| one.id == id).expect("a known purchase");
+                let (moved, short) = match verdict {
+                    Verdict::Broken => {
+                        let broken = kept.remove(n);
+                        assert!(!broken.paid, "what is paid is never broken");
+                        self.release(broken.buyer, &broken.granted, Cause::Break);
+                        continue;
+                    }
+                    Verdict::Moved(moved) => (moved, 0),
+                    Verdict::Short { moved, short } => (moved, short),
+                };
+                let allocation = &mut kept[n].granted.lines[0].allocation;
+                *allocation.0.get_mut(location).expect("it stood here") -= moved.units() + short;
+                for (other, units) in moved.0 {
+                    *allocation.0.entry(other).or_default() += units;
+                }
+                kept[n].short += short;
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn any_interleaving_keeps_shelves_ledger_limits_and_quotas_right(
+            stock in prop::collection::vec((0i64..6, 0i64..2), 1..4),
+            steps in prop::collection::vec(any_step(), 0..60),
+            limit in prop::option::of(1i32..5),
+            quota in prop::option::of(1i64..8),
+        ) {
+            let mut shop = shop(&stock, limit);
+            shop.world.offers.get_mut(&shop.offer.id).expect("the offer").quota = quota;
+            let before = shop.pool().clone();
+            let sku = shop.offer.sku_id.clone();
+            let mut kept: Vec<Kept> = Vec::new();
+            let (mut shipped, mut owned) = (0, [0i64; 4]);
+            for step in steps {
+                match step {
+                    Step::Hold { buyer, qty, partial } => {
+                        let available = shop.pool().available();
+                        let left = shop.world.left(&shop.offer.id).unwrap_or(i64::MAX);
+                        let wishes = [shop.wish(qty)];
+                        match shop.try_hold(buyer, &wishes, partial, Millis(150)) {
+                            Ok(granted) => kept.push(Kept { id: PurchaseId::fresh(), buyer, granted, paid: false, short: 0 }),
+                            Err(Refusal::SoldOut) => prop_assert!(available < qty || left < qty),
+                            Err(Refusal::LimitReached) => prop_assert!(limit.is_some()),
+                            Err(other) => prop_assert!(false, "{other}"),
+                        }
+                    }
+                    Step::Release { nth } if !kept.is_empty() => {
+                        let n = nth % kept.len();
+                        if !kept[n].paid {
+                            let one = kept.remove(n);
+                            shop.release(one.buyer, &one.granted, Cause::Release);
+                        }
+                    }
+                    Step::Pay { nth } if !kept.is_empty() => {
+                        let n = nth % kept.len();
+                        kept[n].paid = true;
+                    }
+                    Step::Ship { nth } if !kept.is_empty() => {
+                        let n = nth % kept.len();
+                        if kept[n].paid && kept[n].short == 0 {
+                            let one = kept.remove(n);
+                            shop.world.ship(&one.granted.lines);
+                            shipped += one.granted.lines[0].qty;
+                            owned[one.buyer] += one.granted.lines[0].qty;
+                        }
+                    }
+                    Step::Fact { place, delta } => {
+                        let shelf = shop.pool().shelves[place % stock.len()].clone();
+                        let kind = if delta < 0 { FactKind::TillSale } else { FactKind::Receive };
+                        let moved = shop.world.fact(&sku, &shelf, super::Move::By { delta, kind }).expect("a known SKU");
+                        shop.follow_shortage(&shelf.location, moved.missing, &mut kept);
+                    }
+                    Step::Count { place, counted } => {
+                        let shelf = shop.pool().shelves[place % stock.len()].clone();
+                        let moved = shop.world.fact(&sku, &shelf, super::Move::To { counted }).expect("a known SKU");
+                        shop.follow_shortage(&shelf.location, moved.missing, &mut kept);
+                    }
+                    Step::Release { .. } | Step::Pay { .. } | Step::Ship { .. } => {}
+                }
+                for one in kept.iter_mut().filter(|one| one.short > 0) {
+                    let filled = shortage::fill(&mut shop.world, &sku, one.short, None);
+                    one.short -= filled.units();
+                    for (other, units) in filled.0 {
+                        *one.granted.lines[0].allocation.0.entry(other).or_default() += units;
+                    }
+                }
+                for shelf in &shop.pool().shelves {
+                    prop_assert!(shelf.held >= 0 && shelf.on_hand >= shelf.held, "{shelf:?}");
+                }
+            }
+            // The ledger explains every shelf.
+            for (index, shelf) in shop.pool().shelves.iter().enumerate() {
+                let of_shelf = shop.world.entries.iter().filter(|((_, location, _), _)| location == &shelf.location);
+                let (on_hand, held) = of_shelf.fold((0, 0), |sum, (_, d)| (sum.0 + d.on_hand, sum.1 + d.held));
+                prop_assert_eq!(before.shelves[index].on_hand + on_hand, shelf.on_hand);
+                prop_assert_eq!(before.shelves[index].held + held, shelf.held);
+                let promised: i64 =
+                    kept.iter().filter_map(|one| one.granted.lines[0].allocation.0.get(&shelf.location)).sum();
+                prop_assert_eq!(promised, shelf.held);
+            }
+            // Limits and quota count what is held and owned, nothing else.
+            let wanted: i64 = kept.iter().map(|one| one.granted.lines[0].qty).sum();
+            prop_assert_eq!(shop.world.taken.get(&shop.offer.id).copied().unwrap_or(0), wanted + shipped);
+            prop_assert!(quota.is_none_or(|quota| wanted + shipped <= quota));
+            for (buyer, owned) in owned.into_iter().enumerate() {
+                let has: i64 = kept.iter().filter(|one| one.buyer == buyer).map(|one| one.granted.lines[0].qty).sum();
+                let key = UsageKey {
+                    live: shop.offer.live_id.clone(),
+                    product: shop.offer.product_id.clone(),
+                    customer: shop.buyers[buyer].clone(),
+                };
+                prop_assert_eq!(shop.world.usage.get(&key).map_or(0, |usage| usage.change), has + owned);
+                prop_assert!(limit.is_none_or(|limit| has + owned <= i64::from(limit)));
+            }
+        }
+    }
+}

@@ -73,9 +73,9 @@ async fn add_goods(db: &Db) -> (BrandId, ProductId, SkuId) {
     let (brand, product, sku, location) = (BrandId::fresh(), ProductId::fresh(), SkuId::fresh(), LocationId::fresh());
     let rows = [
         format!("INSERT INTO brands VALUES ('{brand}', '花王堂', NULL, 1000, 0)"),
-        format!("INSERT INTO products VALUES ('{product}', '{brand}', '化粧水', '', NULL, 0)"),
-        format!("INSERT INTO skus VALUES ('{sku}', '{product}', '{brand}', '', NULL, 3000, 'JPY', 1000, 1, 0)"),
-        format!("INSERT INTO locations VALUES ('{location}', 'warehouse', '倉庫', '', 0)"),
+        format!("INSERT INTO products VALUES ('{product}', '{brand}', '化粧水', '', NULL, 0, NULL)"),
+        format!("INSERT INTO skus VALUES ('{sku}', '{product}', '{brand}', '', NULL, 3000, 'JPY', 1000, 1, 0, NULL)"),
+        format!("INSERT INTO locations VALUES ('{location}', 'warehouse', '倉庫', '', 0, NULL, NULL)"),
         format!("INSERT INTO stock VALUES ('{sku}', '{location}', 12, 2, 0)"),
     ];
     let mut tx = db.write("add goods").await.expect("a connection");

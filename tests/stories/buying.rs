@@ -157,13 +157,13 @@ both_databases!(a_till_sale_moves_the_same_stock_once_a_key, async |engine: Engi
         assert_eq!(shelf["available"], 1, "counted once");
     }
     let viewer = Actor::sign_up(&house.base(), "最後").await;
-    viewer.buy(&sale.offer, 1, None).await.expect(201);
-    let too_many = json!({ "sku_id": sale.sku, "location_id": sale.warehouse, "delta": -1, "reason": "till_sale" });
-    assert_eq!(
-        sale.brand.post("/v1/stock/adjustments", too_many).await.refused(),
-        "conflict",
-        "the last unit is promised"
-    );
+    let held = viewer.buy(&sale.offer, 1, None).await.expect(201);
+    let gone = json!({ "sku_id": sale.sku, "location_id": sale.warehouse, "delta": -1, "reason": "till_sale" });
+    let shelf = sale.brand.post("/v1/stock/adjustments", gone).await.expect(201);
+    assert_eq!((&shelf["on_hand"], &shelf["held"]), (&json!(0), &json!(0)), "what the till sold is gone");
+    assert_eq!(shelf["broken"], json!([held["id"]]));
+    let told = viewer.until(&held, "cancelled").await;
+    assert_eq!(told["reason"], "stock-short");
     Books::check(&house.database.url).await;
 });
 
