@@ -245,9 +245,9 @@ both_databases!(only_the_brand_imports_and_only_to_places_that_are_there, async 
 
 /// 500 products of 3 SKUs each.
 fn large() -> String {
-    let rows: String =
+    let rows: Vec<String> =
         (0..1_500).map(|n| format!("p-{},P {},{n},C-{n},{},{}\n", n / 3, n / 3, 100 + n, n % 7)).collect();
-    format!("handle,title,variant,code,price,stock\n{rows}")
+    format!("handle,title,variant,code,price,stock\n{}", rows.concat())
 }
 
 both_databases!(a_large_file_goes_in_by_pieces, async |engine: Engine| {

@@ -243,7 +243,7 @@ fn taxed_keeps_a_reduced_rate_and_undoes_an_exemption() {
 
 #[test]
 fn a_product_has_at_most_fifty_skus() {
-    let rows: String = (0..51).map(|n| format!("a,A,{n},,1\n")).collect();
+    let rows = (0..51).map(|n| format!("a,A,{n},,1\n")).collect::<Vec<_>>().concat();
     let (drafts, errors) = planned(&format!("handle,title,variant,jan,price\n{rows}"), &[]);
     assert_eq!(drafts[0].skus.len(), 50);
     assert_eq!(errors[0].row, 52);
