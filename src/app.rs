@@ -9,7 +9,7 @@ use crate::{
     attribution::{self, Reports, Touches},
     bus::{Bus, Fact, Relay},
     clock::Clock,
-    commerce::{self, Checkout, Payment, Sequencer, SequencerConfig},
+    commerce::{self, Checkout, Imports, Payment, Sequencer, SequencerConfig},
     config::{BusKind, Config, PaymentKind},
     http::{self, DemoView, rates::Rates},
     live::{self, Lives, Picture},
@@ -42,6 +42,8 @@ pub struct App {
     pub sequencer: Sequencer,
     /// Buying.
     pub checkout: Checkout,
+    /// Merchants' files.
+    pub imports: Imports,
     /// What brands read.
     pub reports: Reports,
     /// Views and clicks.
@@ -119,6 +121,7 @@ impl App {
             rates: Rates::default(),
             demo: Arc::default(),
             lock: Arc::new(lock),
+            imports: Imports::new(db.clone(), clock.clone(), sequencer.clone()),
             config: Arc::new(config),
             clock,
             db,

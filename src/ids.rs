@@ -127,6 +127,8 @@ ids! {
     ProductId = "prd";
     /// What is counted.
     SkuId = "sku";
+    /// One import of a merchant's file.
+    ImportId = "imp";
     /// A live session.
     LiveId = "live";
     /// An interval in which a product is shown.

@@ -1,5 +1,6 @@
-//! Table: products, SKUs and offers.
+//! Table: offers; products and SKUs as they are shown.
 //!
+//! Their rows are written by [`super::cards`].
 //! An offer is the price and the rules of a SKU in one live. Pinning a product again changes its offers and their version.
 
 use std::collections::BTreeSet;
@@ -7,7 +8,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use sqlx::QueryBuilder;
 
-use super::CommerceError;
+use super::{
+    CommerceError,
+    cards::{self, ProductCard, SkuCard},
+};
 use crate::{
     clock::Millis,
     ids::{BrandId, LiveId, OfferId, ProductId, SkuId},
@@ -18,11 +22,11 @@ use crate::{
 };
 
 /// SKUs of one product.
-const MAX_SKUS: usize = 50;
+pub(super) const MAX_SKUS: usize = 50;
 /// Characters of a title or variant.
-const MAX_TITLE_CHARS: usize = 120;
+pub(super) const MAX_TITLE_CHARS: usize = 120;
 /// Characters of a description.
-const MAX_DESCRIPTION_CHARS: usize = 4_000;
+pub(super) const MAX_DESCRIPTION_CHARS: usize = 4_000;
 /// Bytes of a picture.
 const MAX_IMAGE_BYTES: usize = 64 * 1024;
 
@@ -214,40 +218,26 @@ pub(super) async fn insert(
     if find_brand(tx, brand).await?.is_none() {
         return Err(CommerceError::NotFound("brand"));
     }
-    const PRODUCT: &str = "
-        INSERT INTO products (id, brand_id, title, description, image_svg, created_at_ms)
-        VALUES ($1, $2, $3, $4, $5, $6)";
-    const SKU: &str = "
-        INSERT INTO skus (id, product_id, brand_id, variant, jan, price_minor, currency, tax_rate_bp, stock_version, created_at_ms)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9)";
     let id = ProductId::fresh();
-    on!(tx, |conn| sqlx::query(PRODUCT)
-        .bind(&id)
-        .bind(brand)
-        .bind(new.title.trim())
-        .bind(&new.description)
-        .bind(&new.image_svg)
-        .bind(now)
-        .execute(conn)
-        .await
-        .map(drop))
-    .map_err(StoreError::from)?;
-    for sku in &new.skus {
-        on!(tx, |conn| sqlx::query(SKU)
-            .bind(SkuId::fresh())
-            .bind(&id)
-            .bind(brand)
-            .bind(sku.variant.trim())
-            .bind(&sku.jan)
-            .bind(sku.price_minor)
-            .bind(Currency::Jpy)
-            .bind(sku.tax_rate_bp)
-            .bind(now)
-            .execute(conn)
-            .await
-            .map(drop))
-        .map_err(StoreError::from)?;
-    }
+    let product = ProductCard {
+        id: id.clone(),
+        handle: None,
+        title: new.title.trim().to_owned(),
+        description: new.description.clone(),
+        image_svg: new.image_svg.clone(),
+    };
+    let card = |sku: &NewSku| SkuCard {
+        id: SkuId::fresh(),
+        product_id: id.clone(),
+        variant: sku.variant.trim().to_owned(),
+        code: None,
+        jan: sku.jan.clone(),
+        price_minor: sku.price_minor,
+        tax_rate_bp: sku.tax_rate_bp,
+    };
+    let skus: Vec<SkuCard> = new.skus.iter().map(card).collect();
+    cards::put_products(tx, brand, &[product], now).await?;
+    cards::put_skus(tx, brand, &skus, now).await?;
     Ok(id)
 }
 

@@ -4,10 +4,12 @@
 //! [`Sequencer`]'s batches; everything else here reads.
 
 mod allocation;
+mod cards;
 mod catalog;
 mod checkout;
 mod confirmation;
 mod facts;
+mod import;
 mod ledger;
 mod payment;
 mod purchase;
@@ -26,6 +28,7 @@ pub use catalog::{
 pub use checkout::{Checkout, LineRequest, PlaceRequest};
 pub use confirmation::Confirmation;
 pub use facts::{FactAnswer, FactClass, SafetyChange, ShelfAfter, StockFact};
+pub use import::{ImportError, ImportFile, ImportReport, Imports, MAX_IMPORT_BYTES, RowError};
 pub use ledger::ShelfView;
 pub use payment::{Method, Payment};
 pub use purchase::State as PurchaseState;

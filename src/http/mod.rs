@@ -7,6 +7,7 @@ mod demo;
 mod description;
 mod goods;
 mod idempotency;
+mod import;
 mod live;
 pub mod media;
 mod pages;
@@ -65,6 +66,7 @@ fn rooms() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(ApiDoc::openapi())
         .merge(people::router())
         .merge(goods::router())
+        .merge(import::router())
         .merge(shop::router())
         .merge(reports::router())
         .merge(live::router())

@@ -7,6 +7,7 @@ mod crash;
 mod edge;
 mod harness;
 mod hub;
+mod import;
 mod lives;
 mod media;
 mod peer;
