@@ -13,6 +13,9 @@ use hanamichi::{
     store::Db,
 };
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Live-commerce streaming backend with in-stream checkout.
 #[derive(Debug, Parser)]
 #[command(version, about)]

@@ -239,7 +239,7 @@ impl Showcase {
             card.stock.values().map(|level| Fact::Stock { stock: level_to_wire(level), edge: StockEdge::None }),
         );
         facts.extend(card.left().map(|left| Fact::Left { live: live.clone(), left }));
-        bus::append_many(&mut tx, &facts, now).await?;
+        bus::append_many(&mut tx, facts, now).await?;
         tx.commit().await?;
         self.relay.ring();
         Ok((card, if again { Pinned::Again } else { Pinned::Fresh }))

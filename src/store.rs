@@ -26,6 +26,8 @@ const POSTGRES_CONNECTIONS: u32 = 22;
 const SEQUENCER_CONNECTIONS: u32 = 2;
 /// Prepared statements kept a connection: the sequencer's bulk statements come in several sizes on SQLite.
 const STATEMENTS: usize = 400;
+/// Rows that SQLite's thread may be ahead of their reader: each time it has to wait costs more than reading a row.
+const SQLITE_ROWS: usize = 1_024;
 /// How long a caller waits for a connection before the answer is "unavailable".
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -167,6 +169,7 @@ impl Db {
             .foreign_keys(true)
             .busy_timeout(ACQUIRE_TIMEOUT)
             .statement_cache_capacity(STATEMENTS)
+            .row_buffer_size(SQLITE_ROWS)
             .pragma("cache_size", "-16000")
             .pragma("temp_store", "memory");
         let writer = PoolOptions::new()

@@ -9,7 +9,7 @@
 mod local;
 mod outbox;
 
-pub use outbox::{Relay, append, append_many};
+pub use outbox::{Relay, Written, append, append_many};
 
 use std::sync::Arc;
 

@@ -1,12 +1,20 @@
 //! Table: `outbox`, and the relay that tells what it holds.
 //!
-//! A fact is written in the transaction that makes it true; after the commit somebody rings, and the relay publishes
-//! what has not been told, in id order, then marks it. It also looks at start (after a crash) and every second.
+//! A fact is written in the transaction that makes it true; after the commit somebody hands it over, or rings, and the
+//! relay publishes what has not been told, in id order, then marks it. It also looks at start (after a crash) and every
+//! second.
 //! Invariant: nothing stored is left untold; a crash between telling and marking tells twice, never not at all.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use tokio::sync::Notify;
+use parking_lot::Mutex;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{Bus, Fact};
@@ -22,6 +30,12 @@ use crate::{
 const PAGE: i64 = 64;
 /// Facts of one row. A batch of sales is told as a few rows: a row costs the database more than its text.
 const FACTS_PER_ROW: usize = 200;
+/// Rows that may be handed over and not told yet; more are read back from the table.
+const MAX_HANDED: usize = 1_024;
+/// Told rows are marked together: so many …
+const MARK_AT: usize = 256;
+/// … or after so long. A crash in between tells them again.
+const MARK_EVERY: Duration = Duration::from_millis(250);
 /// The safety net under a bell that was not rung.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Longest pause while the database or the bus is away.
@@ -57,19 +71,31 @@ pub async fn append(tx: &mut Tx, fact: &Fact, now: Millis) -> Result<OutboxId, S
     Ok(id)
 }
 
-/// Writes many facts as few rows; they will be told in this order.
+/// Facts that were written as one row.
+#[derive(Debug)]
+pub struct Written {
+    id: OutboxId,
+    facts: Vec<Fact>,
+}
+
+/// Writes many facts as few rows; they will be told in this order. After the commit, [`Relay::tell`] them, or ring.
 ///
 /// # Errors
 /// The database's.
-pub async fn append_many(tx: &mut Tx, facts: &[Fact], now: Millis) -> Result<(), StoreError> {
+pub async fn append_many(tx: &mut Tx, facts: Vec<Fact>, now: Millis) -> Result<Vec<Written>, StoreError> {
     const APPEND: &str = "INSERT INTO outbox (id, payload, created_at_ms) SELECT id, payload, at_ms FROM rows";
     let mut rows = Rows::new(&[("id", Kind::Text), ("payload", Kind::Text), ("at_ms", Kind::Number)]);
-    for page in facts.chunks(FACTS_PER_ROW) {
-        let payload = serde_json::to_string(page).expect("facts hold text, numbers and proto messages");
-        rows.push([String::from(OutboxId::fresh()).into(), payload.into(), now.into()]);
+    let mut written = Vec::with_capacity(facts.len() / FACTS_PER_ROW + 1);
+    let mut facts = facts.into_iter().peekable();
+    while facts.peek().is_some() {
+        let page: Vec<Fact> = facts.by_ref().take(FACTS_PER_ROW).collect();
+        let (id, payload) =
+            (OutboxId::fresh(), serde_json::to_string(&page).expect("facts hold text, numbers and proto messages"));
+        rows.push([id.to_string().into(), payload.into(), now.into()]);
+        written.push(Written { id, facts: page });
     }
     rows.execute(tx, APPEND).await?;
-    Ok(())
+    Ok(written)
 }
 
 /// What a row holds: one fact, or several that became true together.
@@ -77,36 +103,18 @@ fn read(payload: &str) -> Result<Vec<Fact>, serde_json::Error> {
     if payload.starts_with('[') { serde_json::from_str(payload) } else { Ok(vec![serde_json::from_str(payload)?]) }
 }
 
-async fn untold(tx: &mut Tx) -> Result<Vec<(String, String)>, StoreError> {
-    Ok(on!(tx, |conn| {
-        sqlx::query_as::<_, (String, String)>(
-            "SELECT id, payload
-             FROM outbox
-             WHERE told_at_ms IS NULL
-             ORDER BY id
-             LIMIT $1",
-        )
-        .bind(PAGE)
-        .fetch_all(conn)
-        .await?
-    }))
+async fn untold(tx: &mut Tx) -> Result<Vec<(OutboxId, String)>, StoreError> {
+    const UNTOLD: &str = "SELECT id, payload FROM outbox WHERE told_at_ms IS NULL ORDER BY id LIMIT $1";
+    Ok(on!(tx, |conn| sqlx::query_as(UNTOLD).bind(PAGE).fetch_all(conn).await?))
 }
 
-async fn mark_told(tx: &mut Tx, ids: &[&str], now: Millis) -> Result<(), StoreError> {
-    let ids = serde_json::to_string(ids).expect("ids are text");
-    // As in `append_many`: the list travels as one JSON text, which each engine opens in its own way.
-    let text = if tx.is_sqlite() {
-        "UPDATE outbox
-         SET told_at_ms = $2
-         WHERE id IN (SELECT value FROM json_each($1))"
-    } else {
-        "UPDATE outbox
-         SET told_at_ms = $2
-         WHERE id IN (SELECT json_array_elements_text(CAST($1 AS json)))"
-    };
-    on!(tx, |conn| {
-        sqlx::query(text).bind(ids).bind(now).execute(conn).await?;
-    });
+async fn mark_told(tx: &mut Tx, ids: &[OutboxId], now: Millis) -> Result<(), StoreError> {
+    const MARK: &str = "UPDATE outbox SET told_at_ms = rows.at_ms FROM rows WHERE outbox.id = rows.id";
+    let mut rows = Rows::new(&[("id", Kind::Text), ("at_ms", Kind::Number)]);
+    for id in ids {
+        rows.push([id.into(), now.into()]);
+    }
+    rows.execute(tx, MARK).await?;
     Ok(())
 }
 
@@ -131,27 +139,45 @@ pub struct Relay {
     bus: Bus,
     clock: Clock,
     bell: Arc<Notify>,
+    /// There may be rows that nobody has handed over.
+    look: Arc<AtomicBool>,
+    /// Committed rows that need not be read back.
+    handed: Arc<Mutex<Vec<Written>>>,
 }
 
-enum Page {
-    /// Nothing was left to tell.
-    Empty,
-    /// A page was told; there may be more.
-    Told,
-    /// Database or bus is away.
-    Away,
-}
+/// The database or the bus is away.
+struct Away;
 
 impl Relay {
     /// A relay from this database to this bus; it begins with [`Relay::start`].
     #[must_use]
     pub fn new(db: Db, bus: Bus, clock: Clock) -> Self {
-        Self { db, bus, clock, bell: Arc::new(Notify::new()) }
+        let look = Arc::new(AtomicBool::new(true));
+        Self { db, bus, clock, bell: Arc::new(Notify::new()), look, handed: Arc::default() }
     }
 
     /// There is something to tell. Costs nothing; many rings before a look are one.
     pub fn ring(&self) {
+        self.look.store(true, Ordering::Release);
         self.bell.notify_one();
+    }
+
+    /// Hands over what was just committed, so that it need not be read back. When too much waits, it is read after all.
+    pub fn tell(&self, written: Vec<Written>) {
+        let mut handed = self.handed.lock();
+        if handed.len() + written.len() > MAX_HANDED {
+            drop(handed);
+            self.ring();
+        } else if !written.is_empty() {
+            handed.extend(written);
+            drop(handed);
+            self.bell.notify_one();
+        }
+    }
+
+    /// Tells facts that are lost with the process, at once.
+    pub fn offer(&self, fact: Fact) {
+        self.bus.offer(fact);
     }
 
     /// Begins to tell, with what an earlier process left untold.
@@ -163,89 +189,117 @@ impl Relay {
     async fn run(self, stopping: CancellationToken) {
         let mut back_off = Duration::ZERO;
         let mut swept_at = self.clock.now();
+        // Told, and not marked yet: one mark for many rows, since a mark is a commit of its own.
+        let mut told: Vec<OutboxId> = Vec::new();
+        let mut marked_at = Instant::now();
         loop {
-            match self.tell_page().await {
-                Page::Told => {
-                    back_off = Duration::ZERO;
-                    continue;
-                }
-                Page::Empty => back_off = Duration::ZERO,
-                Page::Away => back_off = (back_off * 2).clamp(Duration::from_millis(100), MAX_BACK_OFF),
+            let last_time = stopping.is_cancelled();
+            let mut outcome = self.tell_handed(&mut told).await;
+            let looks = self.look.swap(false, Ordering::AcqRel) || last_time;
+            let due = told.len() >= MARK_AT || marked_at.elapsed() >= MARK_EVERY;
+            if outcome.is_ok() && !told.is_empty() && (looks || due) {
+                outcome = self.mark(&mut told).await;
+                marked_at = Instant::now();
             }
-            if stopping.is_cancelled() {
+            if outcome.is_ok() && looks {
+                outcome = self.tell_pages().await;
+            }
+            if outcome.is_err() {
+                self.look.store(true, Ordering::Release);
+            }
+            if last_time {
                 return;
             }
             let now = self.clock.now();
-            if back_off.is_zero() && now.since(swept_at) >= SWEEP_EVERY_MS {
+            match outcome {
+                Ok(()) => back_off = Duration::ZERO,
+                Err(Away) => {
+                    back_off = (back_off * 2).clamp(Duration::from_millis(100), MAX_BACK_OFF);
+                    tokio::select! {
+                        () = tokio::time::sleep(back_off) => {}
+                        () = stopping.cancelled() => {}
+                    }
+                    continue;
+                }
+            }
+            if now.since(swept_at) >= SWEEP_EVERY_MS {
                 swept_at = now;
                 self.sweep(now).await;
             }
-            if back_off.is_zero() {
-                tokio::select! {
-                    () = self.bell.notified() => {}
-                    () = self.clock.sleep(LOOK_EVERY) => {}
-                    // Once more, for what was committed while stopping.
-                    () = stopping.cancelled() => {}
-                }
-            } else {
-                tokio::select! {
-                    () = tokio::time::sleep(back_off) => {}
-                    () = stopping.cancelled() => return,
-                }
+            tokio::select! {
+                () = self.bell.notified() => {}
+                () = self.clock.sleep(LOOK_EVERY) => self.look.store(true, Ordering::Release),
+                () = tokio::time::sleep_until(marked_at + MARK_EVERY), if !told.is_empty() => {}
+                // Once more, for what was committed while stopping.
+                () = stopping.cancelled() => {}
             }
         }
     }
 
-    async fn tell_page(&self) -> Page {
-        let rows = match self.read_untold().await {
-            Ok(rows) => rows,
-            Err(error) => {
+    async fn tell_handed(&self, told: &mut Vec<OutboxId>) -> Result<(), Away> {
+        let handed = std::mem::take(&mut *self.handed.lock());
+        for written in handed {
+            for fact in written.facts {
+                // What is not told now is read again later, with everything that was handed over after it.
+                self.bus.publish(fact).await.map_err(|_| Away)?;
+            }
+            told.push(written.id);
+        }
+        Ok(())
+    }
+
+    /// Tells what is stored and was not handed over.
+    async fn tell_pages(&self) -> Result<(), Away> {
+        loop {
+            let rows = self.read_untold().await.map_err(|error| {
                 tracing::warn!(%error, "outbox cannot be read; trying again");
-                return Page::Away;
+                Away
+            })?;
+            // What is handed over at this moment is told by this page too: twice, which is harmless.
+            if rows.is_empty() {
+                return Ok(());
             }
-        };
-        if rows.is_empty() {
-            return Page::Empty;
-        }
-        let mut told = Vec::with_capacity(rows.len());
-        for (id, payload) in &rows {
-            match read(payload) {
-                Ok(facts) => {
-                    let mut away = false;
-                    for fact in facts {
-                        away = away || self.bus.publish(fact).await.is_err();
+            let mut told = Vec::with_capacity(rows.len());
+            for (id, payload) in rows {
+                match read(&payload) {
+                    Ok(facts) => {
+                        for fact in facts {
+                            if self.bus.publish(fact).await.is_err() {
+                                self.mark(&mut told).await?;
+                                return Err(Away);
+                            }
+                        }
                     }
-                    if away {
-                        break;
-                    }
+                    // A row of a newer version: nobody here could understand it, and waiting would block the rest.
+                    Err(error) => tracing::error!(outbox.id = %id, %error, "outbox row is not understood; passed over"),
                 }
-                // A row of a newer version: nobody here could understand it, and waiting would block the rest.
-                Err(error) => tracing::error!(outbox.id = id, %error, "outbox row is not understood; passed over"),
+                told.push(id);
             }
-            told.push(id.as_str());
-        }
-        match self.mark(&told).await {
-            Ok(()) if told.len() == rows.len() => Page::Told,
-            Ok(()) => Page::Away,
-            Err(error) => {
-                tracing::warn!(%error, "told rows cannot be marked; they will be told again");
-                Page::Away
-            }
+            self.mark(&mut told).await?;
         }
     }
 
-    async fn read_untold(&self) -> Result<Vec<(String, String)>, StoreError> {
+    async fn read_untold(&self) -> Result<Vec<(OutboxId, String)>, StoreError> {
         let mut tx = self.db.read("outbox untold").await?;
         untold(&mut tx).await
     }
 
-    async fn mark(&self, told: &[&str]) -> Result<(), StoreError> {
+    async fn mark(&self, told: &mut Vec<OutboxId>) -> Result<(), Away> {
         if told.is_empty() {
             return Ok(());
         }
-        let mut tx = self.db.write("outbox told").await?;
-        mark_told(&mut tx, told, self.clock.now()).await?;
-        tx.commit().await
+        let marked = async {
+            let mut tx = self.db.write("outbox told").await?;
+            mark_told(&mut tx, told, self.clock.now()).await?;
+            tx.commit().await
+        };
+        let marked: Result<(), StoreError> = marked.await;
+        marked.map_err(|error| {
+            tracing::warn!(%error, "told rows cannot be marked; they will be told again");
+            Away
+        })?;
+        told.clear();
+        Ok(())
     }
 
     async fn sweep(&self, now: Millis) {

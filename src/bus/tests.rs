@@ -116,12 +116,21 @@ async fn what_is_committed_is_told_in_order_and_what_is_rolled_back_is_not() {
     drop(tx);
     let mut tx = db.write("many").await.expect("a connection");
     let facts: Vec<_> = (1..=600).map(sold).collect();
-    append_many(&mut tx, &facts, clock.now()).await.expect("it appends");
+    append_many(&mut tx, facts.clone(), clock.now()).await.expect("it appends");
     tx.commit().await.expect("it commits");
     relay.ring();
+    let mut tx = db.write("handed over").await.expect("a connection");
+    let more: Vec<_> = (601..=900).map(sold).collect();
+    let written = append_many(&mut tx, more.clone(), clock.now()).await.expect("it appends");
+    tx.commit().await.expect("it commits");
     for fact in &facts {
         let next = tokio::time::timeout(Duration::from_secs(5), heard.next()).await.expect("told soon");
         assert_eq!(next.as_deref(), Some(fact));
+    }
+    relay.tell(written);
+    let mut last = heard.next().await.expect("told");
+    while *last != sold(900) {
+        last = tokio::time::timeout(Duration::from_secs(5), heard.next()).await.expect("told soon").expect("told");
     }
     tasks.stop().await;
     assert_eq!(untold_rows(&db).await, 0);

@@ -3,7 +3,7 @@
 //! Their rows are written by [`super::cards`].
 //! An offer is the price and the rules of a SKU in one live. Pinning a product again changes its offers and their version.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sqlx::QueryBuilder;
@@ -11,6 +11,7 @@ use sqlx::QueryBuilder;
 use super::{
     CommerceError,
     cards::{self, ProductCard, SkuCard},
+    waitlist,
 };
 use crate::{
     clock::Millis,
@@ -443,6 +444,17 @@ pub async fn put_offers(
     Ok(offers)
 }
 
+/// Writes what the offers have sold.
+pub(super) async fn write_taken(tx: &mut Tx, taken: &BTreeMap<OfferId, i64>) -> Result<(), StoreError> {
+    const TAKE: &str = "UPDATE offers SET taken = offers.taken + rows.change FROM rows WHERE offers.id = rows.offer_id";
+    let mut rows = Rows::new(&[("offer_id", Kind::Text), ("change", Kind::Number)]);
+    for (offer, change) in taken.iter().filter(|(_, change)| **change != 0) {
+        rows.push([offer.into(), (*change).into()]);
+    }
+    rows.execute(tx, TAKE).await?;
+    Ok(())
+}
+
 /// Ends the offers of one product in a live.
 ///
 /// # Errors
@@ -451,12 +463,8 @@ pub async fn end_offers(tx: &mut Tx, live: &LiveId, product: &ProductId, now: Mi
     const END: &str = "
         UPDATE offers SET ends_at_ms = $3, version = version + 1
         WHERE live_id = $1 AND product_id = $2 AND (ends_at_ms IS NULL OR ends_at_ms > $3)";
-    const LAPSE: &str = "
-        UPDATE waitlist SET state = 'lapsed', reason = 'offer-ended', version = version + 1
-        WHERE live_id = $1 AND product_id = $2 AND state = 'waiting'";
     on!(tx, |conn| sqlx::query(END).bind(live).bind(product).bind(now).execute(conn).await.map(drop))?;
-    on!(tx, |conn| sqlx::query(LAPSE).bind(live).bind(product).execute(conn).await.map(drop))?;
-    Ok(())
+    waitlist::lapse(tx, live, Some(product)).await
 }
 
 /// Ends every offer of a live: nothing can be bought in it any more.
@@ -467,12 +475,8 @@ pub async fn end_all_offers(tx: &mut Tx, live: &LiveId, now: Millis) -> Result<(
     const END: &str = "
         UPDATE offers SET ends_at_ms = $2, version = version + 1
         WHERE live_id = $1 AND (ends_at_ms IS NULL OR ends_at_ms > $2)";
-    const LAPSE: &str = "
-        UPDATE waitlist SET state = 'lapsed', reason = 'offer-ended', version = version + 1
-        WHERE live_id = $1 AND state = 'waiting'";
     on!(tx, |conn| sqlx::query(END).bind(live).bind(now).execute(conn).await.map(drop))?;
-    on!(tx, |conn| sqlx::query(LAPSE).bind(live).execute(conn).await.map(drop))?;
-    Ok(())
+    waitlist::lapse(tx, live, None).await
 }
 
 /// Every offer a live ever made, in the order of products and SKUs.

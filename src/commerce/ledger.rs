@@ -1,4 +1,4 @@
-//! Table: stock, stock_entries, limit_usage; `offers.taken`.
+//! Table: stock, stock_entries, limit_usage.
 //!
 //! Read and written inside the sequencer's transactions only (but for the views at the end).
 //! Invariant: a SKU's shelves are read after its row in `skus` was locked; Σ entries = rows at every commit.
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     clock::Millis,
-    ids::{CustomerId, LiveId, LocationId, OfferId, ProductId, SkuId, StockEntryId},
+    ids::{CustomerId, LiveId, LocationId, ProductId, SkuId, StockEntryId},
     on,
     store::{Kind, Rows, StoreError, Tx},
 };
@@ -223,17 +223,6 @@ pub(super) async fn write_usage(tx: &mut Tx, usage: &HashMap<UsageKey, Usage>) -
     add.execute(tx, ADD).await?;
     give_back.execute(tx, GIVE_BACK).await?;
     Ok(firsts == first.len() as u64 && swaps == swap.len() as u64)
-}
-
-/// Writes what the offers have sold.
-pub(super) async fn write_taken(tx: &mut Tx, taken: &BTreeMap<OfferId, i64>) -> Result<(), StoreError> {
-    const TAKE: &str = "UPDATE offers SET taken = offers.taken + rows.change FROM rows WHERE offers.id = rows.offer_id";
-    let mut rows = Rows::new(&[("offer_id", Kind::Text), ("change", Kind::Number)]);
-    for (offer, change) in taken.iter().filter(|(_, change)| **change != 0) {
-        rows.push([offer.into(), (*change).into()]);
-    }
-    rows.execute(tx, TAKE).await?;
-    Ok(())
 }
 
 /// These locations, as shelves with nothing on them.

@@ -361,9 +361,10 @@ impl Engine {
     }
 
     fn tell(&self, done: settle::Done) -> Vec<Answer> {
-        if done.told {
-            self.relay.ring();
+        for fact in done.placed {
+            self.relay.offer(fact);
         }
+        self.relay.tell(done.news);
         let until = Millis(self.clock.now().0 + HINT_TTL_MS);
         let mut hints = self.sold_out.lock();
         for (sku, available) in done.available {

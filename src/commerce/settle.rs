@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use super::{
     CommerceError, Refusal,
     allocation::{Allocation, Delivery},
+    catalog,
     facts::{self, FactAnswer, Recorded, SafetyChange, ShelfAfter, StockFact},
     ledger,
     payment::Method,
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     attribution::{self, SoldLine},
-    bus::{self, Fact, StockEdge},
+    bus::{self, Fact, StockEdge, Written},
     clock::Millis,
     ids::{BatchId, CustomerId, FactId, LiveId, LocationId, OfferId, OrderId, OrderLineId, PurchaseId, SkuId, WaitId},
     store::{Db, StoreError, Tx},
@@ -78,8 +79,10 @@ pub(super) struct Done {
     pub(super) outcomes: Vec<Answer>,
     /// What can be bought of every SKU the batch touched.
     pub(super) available: Vec<(SkuId, i64)>,
-    /// Whether there is something to tell.
-    pub(super) told: bool,
+    /// What is to be told, and is stored.
+    pub(super) news: Vec<Written>,
+    /// What its buyers hear by their answers; others of their devices hear it if all goes well.
+    pub(super) placed: Vec<Fact>,
     /// SKUs whose waitlist is longer than one batch looks at, and that still have units.
     pub(super) revisit: BTreeSet<SkuId>,
 }
@@ -168,7 +171,8 @@ pub(super) async fn run(
         batch.answer_repeated(&mut tx, commands, &mut outcomes).await?;
     }
     let sheets = batch.new_sheets(kept);
-    let told = batch.write(&mut tx, &sheets).await?;
+    let news = batch.write(&mut tx, &sheets).await?;
+    let placed = batch.placed_news();
     let available = batch.world.pools.iter().map(|(sku, pool)| (sku.clone(), pool.available())).collect();
     let revisit = batch.unserved();
     let hashes: Vec<String> = sheets.into_iter().map(|(hash, _)| hash.to_owned()).collect();
@@ -178,7 +182,7 @@ pub(super) async fn run(
         kept.0.clear();
     }
     kept.0.extend(hashes);
-    Ok(Done { outcomes, available, told, revisit })
+    Ok(Done { outcomes, available, news, placed, revisit })
 }
 
 /// Whether a step may move units.
@@ -781,7 +785,7 @@ impl<'a> Batch<'a> {
         self.sheets.iter().filter(|(hash, _)| !kept.0.contains(**hash)).map(|(hash, sheet)| (*hash, *sheet)).collect()
     }
 
-    async fn write(&mut self, tx: &mut Tx, sheets: &[(&str, &str)]) -> Result<bool, Stop> {
+    async fn write(&mut self, tx: &mut Tx, sheets: &[(&str, &str)]) -> Result<Vec<Written>, Stop> {
         let now = self.terms.now;
         let mut entries = vec![(self.id.as_str(), &self.world.entries)];
         entries.extend(self.facts.iter().map(|fact| (fact.answer.id.as_str(), &fact.entries)));
@@ -793,7 +797,7 @@ impl<'a> Batch<'a> {
         if !ledger::write_usage(tx, &self.world.usage).await? {
             return Err(Stop::Again);
         }
-        ledger::write_taken(tx, &self.world.taken).await?;
+        catalog::write_taken(tx, &self.world.taken).await?;
         records::keep_confirmations(tx, sheets, now).await?;
         let placed = self.placed.iter().map(|id| &self.purchases[id]);
         if records::insert(tx, placed).await? != self.placed.len() as u64 {
@@ -821,9 +825,7 @@ impl<'a> Batch<'a> {
             return Err(Stop::Again);
         }
         self.write_orders(tx).await?;
-        let facts = self.news();
-        bus::append_many(tx, &facts, now).await?;
-        Ok(!facts.is_empty())
+        Ok(bus::append_many(tx, self.news(), now).await?)
     }
 
     async fn write_orders(&self, tx: &mut Tx) -> Result<(), StoreError> {
@@ -871,6 +873,11 @@ impl<'a> Batch<'a> {
         attribution::credit_sales(tx, &lines, self.terms.now).await
     }
 
+    fn placed_news(&self) -> Vec<Fact> {
+        let asked = self.placed.iter().map(|id| &self.purchases[id]).filter(|purchase| purchase.wait_id.is_none());
+        asked.map(|p| Fact::Purchase { customer: p.customer_id.clone(), status: status(p) }).collect()
+    }
+
     /// What others should hear of this batch.
     fn news(&self) -> Vec<Fact> {
         let mut facts = Vec::new();
@@ -899,7 +906,9 @@ impl<'a> Batch<'a> {
         }
         let of_this_batch: HashSet<&PurchaseId> = self.placed.iter().collect();
         let changed = self.changed.iter().filter(|id| !of_this_batch.contains(id));
-        for purchase in self.placed.iter().chain(changed).map(|id| &self.purchases[id]) {
+        // Nobody asked at this moment for what was held for a waitlist, so it must be told.
+        let served = self.placed.iter().filter(|id| self.purchases[*id].wait_id.is_some());
+        for purchase in served.chain(changed).map(|id| &self.purchases[id]) {
             facts.push(Fact::Purchase { customer: purchase.customer_id.clone(), status: status(purchase) });
         }
         let mut sold: BTreeMap<&LiveId, (i64, i64)> = BTreeMap::new();

@@ -256,6 +256,16 @@ pub(super) async fn update(tx: &mut Tx, places: &[&Wait]) -> Result<u64, StoreEr
     rows.execute(tx, UPDATE).await
 }
 
+/// The places of a live whose offers have ended, of one product or of all.
+pub(super) async fn lapse(tx: &mut Tx, live: &LiveId, product: Option<&ProductId>) -> Result<(), StoreError> {
+    const LAPSE: &str = "
+        UPDATE waitlist SET state = 'lapsed', reason = 'offer-ended', version = version + 1
+        WHERE live_id = $1 AND ($2 = '' OR product_id = $2) AND state = 'waiting'";
+    let product = product.map_or("", ProductId::as_str);
+    on!(tx, |conn| sqlx::query(LAPSE).bind(live).bind(product).execute(conn).await.map(drop))?;
+    Ok(())
+}
+
 /// A customer's places, newest first.
 pub(super) async fn list(
     tx: &mut Tx,

@@ -170,7 +170,7 @@ impl Lives {
         let event = |q: &Question| Event::QuestionChanged(q.to_wire());
         let facts: Vec<_> =
             changed.iter().map(|q| Fact::Ordered { live: q.live_id.clone(), event: event(q) }).collect();
-        bus::append_many(&mut tx, &facts, now).await?;
+        bus::append_many(&mut tx, facts, now).await?;
         tx.commit().await?;
         self.0.relay.ring();
         Ok(question)
