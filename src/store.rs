@@ -55,17 +55,24 @@ impl StoreError {
         matches!(self, Self::Database(sqlx::Error::Database(e)) if e.is_unique_violation())
     }
 
-    /// Whether the same transaction may well succeed when run again (serialization failure, deadlock).
+    /// Whether the same transaction may well succeed when run again at once (serialization failure, deadlock).
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        // PostgreSQL: 40001 serialization_failure, 40P01 deadlock_detected; 57P01..57P03: the server is going or coming.
-        const AGAIN: [&str; 5] = ["40001", "40P01", "57P01", "57P02", "57P03"];
-        matches!(self, Self::Database(sqlx::Error::Database(e)) if e.code().is_some_and(|code| AGAIN.contains(&code.as_ref())))
+        // PostgreSQL: 40001 serialization_failure, 40P01 deadlock_detected.
+        self.has_code(&["40001", "40P01"])
+    }
+
+    fn has_code(&self, codes: &[&str]) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(e)) if e.code().is_some_and(|code| codes.contains(&code.as_ref())))
     }
 
     /// Whether the database itself is away (as opposed to: it answered, and refused).
     #[must_use]
     pub fn is_away(&self) -> bool {
+        // PostgreSQL: admin_shutdown, crash_shutdown, cannot_connect_now. Its last words before it goes are no refusal.
+        if self.has_code(&["57P01", "57P02", "57P03"]) {
+            return true;
+        }
         match self {
             Self::Database(e) => {
                 !matches!(e, sqlx::Error::Database(_) | sqlx::Error::RowNotFound | sqlx::Error::ColumnDecode { .. })

@@ -327,6 +327,7 @@ impl Checkout {
         }
         let wish = shown.wishes.first().cloned().ok_or(Refusal::UnknownOffer)?;
         let join = Join {
+            id: WaitId::fresh(),
             customer: customer.clone(),
             wish,
             sheet_hash: shown.confirmation.hash.clone(),

@@ -200,7 +200,7 @@ async fn load<'a>(
     let mut steps: BTreeSet<&PurchaseId> = due.iter().collect();
     let mut moving: BTreeSet<&PurchaseId> = steps.clone();
     let (mut skus, mut offers): (BTreeSet<SkuId>, BTreeSet<OfferId>) = (revisit.clone(), BTreeSet::new());
-    let (mut keys, mut leaves, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut keys, mut places, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
     let (mut records_, mut locations) = (Vec::new(), BTreeSet::new());
     for command in commands {
         match command {
@@ -232,8 +232,11 @@ async fn load<'a>(
                 pairs.push((&join.wish.offer, &join.customer));
                 offers.insert(join.wish.offer.clone());
                 skus.insert(join.wish.sku.clone());
+                if terms.look_up {
+                    places.push(&join.id);
+                }
             }
-            Command::Leave { wait, .. } => leaves.push(wait),
+            Command::Leave { wait, .. } => places.push(wait),
         }
     }
     let may_rise = !moving.is_empty() || !records_.is_empty() || !revisit.is_empty();
@@ -254,7 +257,7 @@ async fn load<'a>(
     let known = if terms.look_up { records::find_by_keys(tx, &keys).await? } else { Vec::new() };
     let mut waits = waiting.clone();
     waits.extend(waitlist::waiting_of(tx, &pairs).await?);
-    waits.extend(waitlist::lock(tx, &leaves).await?);
+    waits.extend(waitlist::lock(tx, &places).await?);
     let mut waiters: BTreeMap<SkuId, Vec<WaitId>> = BTreeMap::new();
     for wait in waiting {
         waiters.entry(wait.sku_id).or_default().push(wait.id);
@@ -536,12 +539,13 @@ impl<'a> Batch<'a> {
         let same = |wait: &&Wait| {
             wait.state == WaitState::Waiting && wait.offer_id == join.wish.offer && wait.customer_id == join.customer
         };
-        if let Some(known) = self.waits.values().find(same) {
+        // Taken when the answer to the COMMIT was lost, and perhaps served at once; or a place of theirs in this line.
+        if let Some(known) = self.waits.get(&join.id).or_else(|| self.waits.values().find(same)) {
             return Ok(known.clone());
         }
         let offer = self.world.offers.get(&join.wish.offer).ok_or(Refusal::UnknownOffer)?;
         let wait = Wait {
-            id: WaitId::fresh(),
+            id: join.id.clone(),
             offer_id: offer.id.clone(),
             product_id: offer.product_id.clone(),
             sku_id: offer.sku_id.clone(),

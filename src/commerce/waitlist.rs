@@ -116,6 +116,8 @@ impl Wait {
 /// Somebody wants a place.
 #[derive(Debug, Clone)]
 pub(super) struct Join {
+    /// Of the place it may become.
+    pub(super) id: WaitId,
     pub(super) customer: CustomerId,
     pub(super) wish: Wish,
     pub(super) sheet_hash: String,

@@ -3,15 +3,20 @@
 #![expect(clippy::disallowed_methods, reason = "a test spawns and reads the environment")]
 
 mod buying;
+mod cluster;
 mod crash;
+mod crowd;
 mod edge;
+mod faults;
 mod harness;
 mod hub;
 mod import;
 mod lives;
 mod media;
+mod nodes;
 mod peer;
 mod race;
 mod reports;
 mod stock;
 mod tls;
+mod wire;
