@@ -28,19 +28,24 @@ struct ShelfRow {
     safety: i64,
     latitude_e6: Option<i64>,
     longitude_e6: Option<i64>,
+    waited_for: bool,
 }
 
 fn point(latitude_e6: Option<i64>, longitude_e6: Option<i64>) -> Option<Point> {
     Some(Point { latitude_e6: latitude_e6?, longitude_e6: longitude_e6? })
 }
 
+/// SKUs that are locked, and those of them that somebody waits for.
+pub(super) type Locked = (BTreeMap<SkuId, Pool>, Vec<SkuId>);
+
 /// Locks these SKUs in their order and reads their shelves. A SKU that does not exist is missing in the answer.
-pub(super) async fn lock_pools(tx: &mut Tx, skus: &BTreeSet<SkuId>) -> Result<BTreeMap<SkuId, Pool>, StoreError> {
+pub(super) async fn lock_pools(tx: &mut Tx, skus: &BTreeSet<SkuId>) -> Result<Locked, StoreError> {
     const LOCK: &str =
         "SELECT k.id, k.stock_version FROM rows CROSS JOIN skus k WHERE k.id = rows.sku_id ORDER BY k.id";
     // Read after the lock was had, so they are what the last holder left.
     const SHELVES: &str = "
-        SELECT s.sku_id, s.location_id, l.kind, s.on_hand, s.held, s.safety, l.latitude_e6, l.longitude_e6
+        SELECT s.sku_id, s.location_id, l.kind, s.on_hand, s.held, s.safety, l.latitude_e6, l.longitude_e6,
+               EXISTS (SELECT 1 FROM waitlist w WHERE w.sku_id = s.sku_id AND w.state = 'waiting') AS waited_for
         FROM rows CROSS JOIN stock s JOIN locations l ON l.id = s.location_id
         WHERE s.sku_id = rows.sku_id
         ORDER BY s.sku_id, s.location_id";
@@ -51,7 +56,11 @@ pub(super) async fn lock_pools(tx: &mut Tx, skus: &BTreeSet<SkuId>) -> Result<BT
     let locking = tx.locking("k");
     let versions: Vec<(SkuId, i64)> = rows.fetch(tx, &format!("{LOCK}{locking}")).await?;
     let mut shelves: HashMap<SkuId, Vec<Shelf>> = HashMap::new();
+    let mut waited_for: Vec<SkuId> = Vec::new();
     for row in rows.fetch::<ShelfRow>(tx, SHELVES).await? {
+        if row.waited_for && waited_for.last() != Some(&row.sku_id) {
+            waited_for.push(row.sku_id.clone());
+        }
         shelves.entry(row.sku_id).or_default().push(Shelf {
             location: row.location_id,
             kind: row.kind,
@@ -65,7 +74,7 @@ pub(super) async fn lock_pools(tx: &mut Tx, skus: &BTreeSet<SkuId>) -> Result<BT
         let shelves = shelves.remove(&sku).unwrap_or_default();
         (sku, Pool::new(version + 1, shelves))
     };
-    Ok(versions.into_iter().map(pool).collect())
+    Ok((versions.into_iter().map(pool).collect(), waited_for))
 }
 
 /// What these customers have used of these limits.

@@ -247,9 +247,9 @@ async fn load<'a>(
         skus.extend(purchase.lines.0.iter().map(|line| line.sku_id.clone()));
         offers.extend(purchase.lines.0.iter().map(|line| line.offer_id.clone()));
     }
-    let pools = ledger::lock_pools(tx, &skus).await?;
+    let (pools, waited_for) = ledger::lock_pools(tx, &skus).await?;
     let touched: Vec<SkuId> = pools.keys().cloned().collect();
-    let waiting = waitlist::waiting(tx, &touched).await?;
+    let waiting = waitlist::waiting(tx, &waited_for).await?;
     offers.extend(waiting.iter().map(|wait| wait.offer_id.clone()));
     let found = records::terms(tx, &offers.iter().collect()).await?;
     let offers: HashMap<OfferId, _> = found.into_iter().map(|terms| (terms.id.clone(), terms)).collect();
@@ -672,7 +672,7 @@ impl<'a> Batch<'a> {
             .filter(|other| !self.world.pools.contains_key(*other))
             .cloned()
             .collect();
-        self.world.pools.extend(ledger::lock_pools(tx, &others).await?);
+        self.world.pools.extend(ledger::lock_pools(tx, &others).await?.0);
         let units_here = |purchase: &Purchase| -> i64 {
             let lines = purchase.granted().filter(|line| line.sku_id == *sku);
             lines.filter_map(|line| line.allocation.0.get(location)).sum()

@@ -139,18 +139,10 @@ pub(super) async fn waiting(tx: &mut Tx, skus: &[SkuId]) -> Result<Vec<Wait>, St
         wait_columns!(),
         " FROM waitlist w WHERE w.state = 'waiting' AND w.sku_id = $1 ORDER BY w.id LIMIT $2"
     );
-    const ANY: &str = "SELECT DISTINCT w.sku_id FROM rows CROSS JOIN waitlist w \
-                       WHERE w.state = 'waiting' AND w.sku_id = rows.sku_id";
-    let mut rows = Rows::new(&[("sku_id", Kind::Text)]);
-    for sku in skus {
-        rows.push([sku.into()]);
-    }
-    // Mostly nobody waits: one look says so.
-    let wanted: Vec<(SkuId,)> = rows.fetch(tx, ANY).await?;
     let mut found = Vec::new();
-    for (sku,) in wanted {
+    for sku in skus {
         found.extend(on!(tx, |conn| sqlx::query_as::<_, Wait>(NEXT)
-            .bind(&sku)
+            .bind(sku)
             .bind(MAX_LOOKED_AT)
             .fetch_all(conn)
             .await?));

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod audit;
+mod familiar;
 mod passwords;
 mod sessions;
 
@@ -13,6 +14,8 @@ pub use accounts::{
 pub use passwords::PasswordTooShort;
 pub(crate) use passwords::digest;
 pub use sessions::{ApiKey, SESSION_TTL};
+
+use familiar::Familiar;
 
 use crate::{
     clock::Clock,
@@ -49,6 +52,7 @@ pub struct People {
     db: Db,
     clock: Clock,
     hashing: passwords::Hashing,
+    familiar: Familiar,
 }
 
 /// Longest name people see.
@@ -79,7 +83,7 @@ impl People {
     /// The room over this database.
     #[must_use]
     pub fn new(db: Db, clock: Clock) -> Self {
-        Self { db, clock, hashing: passwords::Hashing::new() }
+        Self { db, clock, hashing: passwords::Hashing::new(), familiar: Familiar::default() }
     }
 
     /// Makes an account and the customer behind it.
@@ -151,6 +155,7 @@ impl People {
         let mut tx = self.db.write("close session").await?;
         sessions::close(&mut tx, &passwords::digest(token)).await?;
         tx.commit().await?;
+        self.familiar.forget_all();
         Ok(())
     }
 
@@ -160,16 +165,22 @@ impl People {
     /// The database's.
     pub async fn find_by_token(&self, token: &str) -> Result<Option<Person>, PeopleError> {
         let digest = passwords::digest(token);
+        let now = self.clock.now();
+        if let Some(person) = self.familiar.get(&digest, now) {
+            return Ok(Some(person));
+        }
         let mut tx = self.db.read("who is it").await?;
         let account = if token.starts_with("hk_") {
             sessions::find_api_key(&mut tx, &digest).await?
         } else {
-            sessions::find(&mut tx, &digest, self.clock.now()).await?
+            sessions::find(&mut tx, &digest, now).await?
         };
-        match account {
-            Some(account) => Ok(load_person(&mut tx, &account).await?),
-            None => Ok(None),
+        let Some(account) = account else { return Ok(None) };
+        let person = load_person(&mut tx, &account).await?;
+        if let Some(person) = &person {
+            self.familiar.put(digest, person, now);
         }
+        Ok(person)
     }
 
     /// The person of an account.
@@ -222,6 +233,7 @@ impl People {
         }
         accounts::grant(&mut tx, account, "brand_member", brand.as_str(), self.clock.now()).await?;
         tx.commit().await?;
+        self.familiar.forget_all();
         Ok(())
     }
 
@@ -233,6 +245,7 @@ impl People {
         let mut tx = self.db.write("add staff").await?;
         accounts::grant(&mut tx, account, "staff", location.as_str(), self.clock.now()).await?;
         tx.commit().await?;
+        self.familiar.forget_all();
         Ok(())
     }
 
@@ -245,6 +258,7 @@ impl People {
         let mut tx = self.db.write("add liver").await?;
         let liver = accounts::insert_liver(&mut tx, account, &name, self.clock.now()).await?;
         tx.commit().await?;
+        self.familiar.forget_all();
         Ok(liver)
     }
 
@@ -256,6 +270,7 @@ impl People {
         let mut tx = self.db.write("add operator").await?;
         accounts::grant(&mut tx, account, "operator", "", self.clock.now()).await?;
         tx.commit().await?;
+        self.familiar.forget_all();
         Ok(())
     }
 
@@ -292,6 +307,7 @@ impl People {
             return Err(PeopleError::NotFound);
         }
         tx.commit().await?;
+        self.familiar.forget_all();
         Ok(())
     }
 
