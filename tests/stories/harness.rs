@@ -1,6 +1,10 @@
 //! One harness: a real server on a free port, a fresh database, and actors that use the public API only.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
 
 use hanamichi::{
     app::Server,
@@ -149,6 +153,88 @@ impl House {
     }
 }
 
+/// A server in a process of its own, that can be killed.
+pub struct Process {
+    child: Child,
+    pub base: String,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Process {
+    pub async fn start(database: &str, port: u16) -> Self {
+        let child = Self::command(database)
+            .arg("serve")
+            .env("HANAMICHI_LISTEN", format!("127.0.0.1:{port}"))
+            .env("HANAMICHI_MEDIA__LISTEN", "127.0.0.1:0")
+            .env("HANAMICHI_OPERATOR__EMAIL", OPERATOR)
+            .env("HANAMICHI_OPERATOR__PASSWORD", PASSWORD)
+            // What the stories do to it makes it complain; they look at what it answers.
+            .env("HANAMICHI_LOG_FILTER", std::env::var("HANAMICHI_STORY_LOG").unwrap_or_else(|_| "off".to_owned()))
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+        let process = Self { child, base: format!("http://127.0.0.1:{port}") };
+        let ready = async {
+            let url = format!("{}/readyz", process.base);
+            while !reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ready).await.expect("the server is ready");
+        process
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// `hanamichi verify --json` beside whatever else uses the database.
+    pub fn verify(database: &str) -> Value {
+        let said = Self::command(database).args(["verify", "--json"]).output().expect("the binary runs");
+        assert!(said.status.success(), "the books are faulty: {}", String::from_utf8_lossy(&said.stdout));
+        serde_json::from_slice(&said.stdout).expect("JSON")
+    }
+
+    fn command(database: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hanamichi"));
+        // Variables of the stories are no knobs of the server, which refuses what it does not know.
+        for name in [KILLS, "HANAMICHI_STORY_LOG"] {
+            command.env_remove(name);
+        }
+        command.env("HANAMICHI_DATABASE", database).stdin(Stdio::null());
+        command
+    }
+}
+
+/// How often a story of faults lets something break.
+const KILLS: &str = "HANAMICHI_KILLS";
+/// … when nothing is said.
+const FEW: usize = 3;
+
+/// How often something breaks: few times in `make test`, many in `make faults`.
+pub fn kills() -> usize {
+    std::env::var(KILLS).map_or(FEW, |text| text.parse().expect("HANAMICHI_KILLS is a number"))
+}
+
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
+}
+
+/// Checks the books, whether a server runs or not.
+pub async fn verify(url: &str) {
+    let db = Db::connect(url).await.expect("the database opens");
+    let report = hanamichi::verify::run(&db, Clock::system().now()).await.expect("the books can be read");
+    db.close().await;
+    assert!(report.is_clean(), "{}", report.to_text());
+}
+
 /// Somebody with a session, or a guest.
 #[derive(Debug, Clone)]
 pub struct Actor {
@@ -218,6 +304,42 @@ impl Actor {
         let body =
             if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
         Answer { status, body }
+    }
+
+    /// One try: nothing when there is no answer, or the server says that it does not know or cannot now.
+    pub async fn ask(&self, request: reqwest::RequestBuilder) -> Option<Answer> {
+        let answer = request.timeout(PATIENCE).send().await.ok()?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await.ok()?;
+        let body =
+            if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
+        assert_ne!(status, 500, "whatever breaks below, the answer is that nobody knows yet: {body}");
+        (status != 503 && status != 429).then_some(Answer { status, body })
+    }
+
+    /// Asks again until there is an answer, and says how many tries had none. The request must bear repeating.
+    pub async fn insist(&self, request: reqwest::RequestBuilder) -> (Answer, usize) {
+        let mut lost = 0;
+        let asking = async {
+            loop {
+                match self.ask(request.try_clone().expect("the body is in memory")).await {
+                    Some(answer) => return answer,
+                    None => lost += 1,
+                }
+                tokio::time::sleep(Duration::from_millis(40)).await;
+            }
+        };
+        let answer = tokio::time::timeout(PATIENCE * 6, asking).await.expect("an answer in the end");
+        (answer, lost)
+    }
+
+    /// The same person at another node.
+    pub fn at(&self, base: &str) -> Self {
+        Self { base: base.to_owned(), ..self.clone() }
+    }
+
+    pub fn keyed(&self, path: &str, key: &str, body: &Value) -> reqwest::RequestBuilder {
+        self.request(reqwest::Method::POST, path).header("idempotency-key", key).json(body)
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -328,8 +450,33 @@ impl Sale {
     }
 
     pub async fn available(&self) -> i64 {
-        let stock = self.operator.get(&format!("/v1/skus/{}/stock", self.sku)).await.expect(200);
+        self.available_of(&self.sku).await
+    }
+
+    pub async fn available_of(&self, sku: &str) -> i64 {
+        let stock = self.operator.get(&format!("/v1/skus/{sku}/stock")).await.expect(200);
         stock["available"].as_i64().expect("a number")
+    }
+
+    /// Makes a product with so many variants, puts `units` of each on the shelf, and pins it. Its SKUs and offers.
+    pub async fn add(&self, variants: usize, units: i64, limit: Option<i64>) -> Vec<(String, String)> {
+        let skus: Vec<Value> = (0..variants)
+            .map(|n| json!({ "variant": format!("{n}色"), "price_minor": 2_160, "tax_rate_bp": 800 }))
+            .collect();
+        let new = json!({ "title": "三色団子", "skus": skus });
+        let product = self.brand.post(&format!("/v1/brands/{}/products", self.brand_id), new).await.expect(201);
+        for sku in product["skus"].as_array().expect("a list") {
+            let receive =
+                json!({ "sku_id": sku["id"], "location_id": self.warehouse, "delta": units, "reason": "receive" });
+            self.brand.post("/v1/stock/adjustments", receive).await.expect(201);
+        }
+        let mut wish = json!({ "product_id": product["id"] });
+        if let Some(limit) = limit {
+            wish["limit_per_customer"] = json!(limit);
+        }
+        let pin = self.liver.post(&format!("/v1/lives/{}/pins", self.live), wish).await.expect(201);
+        let offers = pin["offers"].as_array().expect("a list");
+        offers.iter().map(|offer| (text(offer, "sku_id"), text(offer, "id"))).collect()
     }
 }
 

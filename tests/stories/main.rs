@@ -4,6 +4,7 @@
 
 mod buying;
 mod crash;
+mod crowd;
 mod edge;
 mod harness;
 mod hub;
