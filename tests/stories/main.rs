@@ -10,6 +10,7 @@ mod harness;
 mod hub;
 mod lives;
 mod media;
+mod nodes;
 mod peer;
 mod race;
 mod reports;
