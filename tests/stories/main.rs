@@ -3,9 +3,11 @@
 #![expect(clippy::disallowed_methods, reason = "a test spawns and reads the environment")]
 
 mod buying;
+mod cluster;
 mod crash;
 mod crowd;
 mod edge;
+mod faults;
 mod harness;
 mod hub;
 mod lives;
@@ -15,3 +17,4 @@ mod peer;
 mod race;
 mod reports;
 mod tls;
+mod wire;
