@@ -10,12 +10,13 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/hanamichi
 WEB := web/dist/.built
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help demo demo-reset test check rust-test browser-test web openapi loadtest setup-demo setup-test clean
+.PHONY: help demo demo-reset test check rust-test faults browser-test web openapi loadtest setup-demo setup-test clean
 
 help:
 	@echo 'make demo         build and start the server with a Japanese demo   (HANAMICHI_PORT=8080)'
 	@echo 'make demo-reset   throw the demo data away'
 	@echo 'make test         install what the tests need, then run every test'
+	@echo 'make faults       kill the server, its database and the wire between them, KILLS times each   (KILLS=50)'
 	@echo 'make loadtest     a whole live under load, in release mode'
 	@echo 'make web          build the web app'
 	@echo 'make openapi      write proto/openapi.json anew'
@@ -58,6 +59,12 @@ check:
 # Under a throw-away PostgreSQL cluster; a test that cannot reach it fails.
 rust-test: $(WEB)
 	pg_virtualenv -o max_connections=300 -o shared_buffers=256MB cargo test --locked --workspace
+
+# The stories of `rust-test` in which something breaks, for long, one after the other; each prints what it did.
+KILLS ?= 50
+faults: setup-test $(WEB)
+	HANAMICHI_KILLS=$(KILLS) pg_virtualenv -o max_connections=300 -o shared_buffers=256MB \
+		cargo test --locked --workspace --test stories -- --test-threads=1 --nocapture crash:: faults:: nodes::
 
 browser-test: $(WEB)
 	cargo test --locked --workspace --no-run --quiet
