@@ -17,7 +17,7 @@ both_databases!(killed_while_selling_it_forgets_no_answer_and_sells_nothing_twic
     let database = Database::fresh(engine).await;
     let port = free_port();
     let mut server = Process::start(&database.url, port).await;
-    let (mut crowd, people) = Crowd::gather(&[server.base.clone()]).await;
+    let (mut crowd, people) = Crowd::gather(std::slice::from_ref(&server.base)).await;
     crowd.begin(people);
     for _ in 0..kills() {
         crowd.some_more(BETWEEN).await;

@@ -113,7 +113,7 @@ async fn carry(client: TcpStream, server: &str, scissors: &Scissors) -> io::Resu
                 if frame.is_commit() && std::mem::take(&mut wrote) && scissors.out.load(Ordering::Relaxed) {
                     commits += 1;
                     if commits == nth {
-                        if cuts.next.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+                        if cuts.next.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
                             cuts.before.fetch_add(1, Ordering::Relaxed);
                             return Ok(());
                         }
