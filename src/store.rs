@@ -161,7 +161,13 @@ impl Db {
                 .await?;
             // A plan that was made while a table was empty would read all of it for good; every statement of the
             // sequencer is a look-up by index.
-            let by_index = [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")];
+            // And one plan for good: planning anew for every length of an array costs more than the statement.
+            let by_index = [
+                ("enable_seqscan", "off"),
+                ("enable_hashjoin", "off"),
+                ("enable_mergejoin", "off"),
+                ("plan_cache_mode", "force_generic_plan"),
+            ];
             let sequencer = PoolOptions::new()
                 .max_connections(SEQUENCER_CONNECTIONS)
                 .acquire_timeout(ACQUIRE_TIMEOUT)

@@ -57,18 +57,22 @@ impl Report {
     /// As text for people.
     #[must_use]
     pub fn to_text(&self) -> String {
+        use std::fmt::Write as _;
+        // Writing to a String cannot fail.
         let mut text = String::new();
         for check in &self.checks {
             let mark = if check.faults == 0 { "ok    " } else { "FAULT " };
-            text += &format!("{mark} {:<44} {:>9} looked at, {} faults\n", check.name, check.looked_at, check.faults);
+            let _ =
+                writeln!(text, "{mark} {:<52} {:>9} looked at, {} faults", check.name, check.looked_at, check.faults);
             for example in &check.examples {
-                text += &format!("         {example}\n");
+                let _ = writeln!(text, "         {example}");
             }
         }
         for note in &self.notes {
-            text += &format!("note   {note}\n");
+            let _ = writeln!(text, "note   {note}");
         }
-        text + &format!("verdict: {}\n", self.verdict)
+        let _ = writeln!(text, "verdict: {}", self.verdict);
+        text
     }
 }
 

@@ -106,7 +106,7 @@ async fn admit(
         .max_frame_size(MAX_MESSAGE_BYTES);
     // The library's own task ends at once; the connection lives on ours, which a stop waits for.
     Ok(upgrade.on_upgrade(async move |socket| {
-        tasks.spawn("hub connection", Connection::new(socket, seat, lives, checkout).run())
+        tasks.spawn("hub connection", Connection::new(socket, seat, lives, checkout).run());
     }))
 }
 
