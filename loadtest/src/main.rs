@@ -100,7 +100,7 @@ struct StockArgs {
     #[arg(long, value_delimiter = ',', default_value = "1,8,64,256", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     naive_connections: Vec<u32>,
     /// Buyers at the server's doors.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     http_buyers: u32,
     /// Measures no whole purchases; needs no server.
     #[arg(long)]

@@ -43,8 +43,9 @@ use crate::{
 const MAX_QTY: u32 = 99;
 /// Characters of an idempotency key.
 const MAX_KEY_CHARS: usize = 255;
-/// Calls to the provider at the same time; more wait their turn.
-const MAX_PAYING: usize = 64;
+/// Payments under way at the same time, from the question to the settled answer; more wait their turn. (How often the
+/// provider is asked is another matter: `payments_per_s`.)
+const MAX_PAYING: usize = 1_024;
 /// The reconciler looks this often …
 const RECONCILE_EVERY: Duration = Duration::from_secs(1);
 /// … for payments nobody has heard of for so long …
