@@ -82,7 +82,7 @@ pub(super) type Need<'a> = (&'a SkuId, i64);
 /// How many units of a SKU this buyer can have in the best case.
 pub(super) fn reachable(pool: &Pool, delivery: &Delivery) -> i64 {
     match &delivery.pickup {
-        Some(store) => pool.shelf(store).map_or(0, Shelf::free),
+        Some(store) => pool.shelf(store).filter(|shelf| shelf.kind == PlaceKind::Store).map_or(0, Shelf::free),
         None => pool.available(),
     }
 }

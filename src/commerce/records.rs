@@ -292,14 +292,15 @@ pub(super) async fn lock(tx: &mut Tx, ids: &BTreeSet<&PurchaseId>) -> Result<Vec
 }
 
 /// Unpaid purchases whose time is over, oldest first.
-pub(super) async fn due(tx: &mut Tx, now: Millis, limit: i64) -> Result<Vec<PurchaseId>, StoreError> {
+pub(super) async fn due(tx: &mut Tx, now: Millis, limit: i64, offset: i64) -> Result<Vec<PurchaseId>, StoreError> {
     const DUE: &str = "
         SELECT id
         FROM purchases
         WHERE state = 'held' AND hold_expires_at_ms <= $1
-        ORDER BY hold_expires_at_ms
-        LIMIT $2";
-    let rows: Vec<(PurchaseId,)> = on!(tx, |conn| sqlx::query_as(DUE).bind(now).bind(limit).fetch_all(conn).await?);
+        ORDER BY hold_expires_at_ms, id
+        LIMIT $2 OFFSET $3";
+    let rows: Vec<(PurchaseId,)> =
+        on!(tx, |conn| sqlx::query_as(DUE).bind(now).bind(limit).bind(offset).fetch_all(conn).await?);
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
@@ -366,11 +367,22 @@ pub(super) async fn to_let_go(tx: &mut Tx, before: Millis, limit: i64) -> Result
     Ok(on!(tx, |conn| sqlx::query_as::<_, Attempt>(LIST).bind(before).bind(limit).fetch_all(conn).await?))
 }
 
-/// Paid purchases that are short, oldest first.
-pub(super) async fn short(tx: &mut Tx, limit: i64) -> Result<Vec<PurchaseId>, StoreError> {
-    const LIST: &str = "SELECT id FROM purchases WHERE short_units > 0 ORDER BY id LIMIT $1";
-    let rows: Vec<(PurchaseId,)> = on!(tx, |conn| sqlx::query_as(LIST).bind(limit).fetch_all(conn).await?);
-    Ok(rows.into_iter().map(|(id,)| id).collect())
+/// Paid purchases that are short of one of these SKUs, oldest first.
+pub(super) async fn short(tx: &mut Tx, skus: &BTreeSet<SkuId>, limit: usize) -> Result<Vec<PurchaseId>, StoreError> {
+    const LIST: &str = "
+        SELECT DISTINCT p.id
+        FROM rows CROSS JOIN purchases p
+        WHERE p.short_units > 0 AND p.lines LIKE rows.pattern
+        ORDER BY p.id";
+    let mut rows = Rows::new(&[("pattern", Kind::Text)]);
+    for sku in skus {
+        rows.push([format!("%\"{sku}\"%").into()]);
+    }
+    let mut found: Vec<PurchaseId> = rows.fetch::<(PurchaseId,)>(tx, LIST).await?.into_iter().map(|(id,)| id).collect();
+    found.sort();
+    found.dedup();
+    found.truncate(limit);
+    Ok(found)
 }
 
 /// The terms of these offers, with what the SKU says of tax.
@@ -533,26 +545,34 @@ pub struct Shortage {
     pub lines: Vec<LineView>,
 }
 
-/// Paid orders that are short of goods, oldest first; of these brands, or of all.
+/// Paid orders that are short of goods, oldest first; of these brands (and then only their lines), or of all.
 pub(super) async fn shortages(tx: &mut Tx, brands: Option<&BTreeSet<BrandId>>) -> Result<Vec<Shortage>, StoreError> {
     const LIST: &str = "
-        SELECT p.id, o.id, o.number, p.short_units, p.placed_at_ms, p.lines, l.brand_id
+        SELECT p.id, o.id, o.number, p.short_units, p.placed_at_ms, p.lines
         FROM purchases p
         JOIN orders o ON o.purchase_id = p.id
-        JOIN order_lines l ON l.order_id = o.id
         WHERE p.short_units > 0
-        ORDER BY p.id, l.id
-        LIMIT $1";
-    type Row = (PurchaseId, OrderId, String, i64, Millis, String, BrandId);
-    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(LIST).bind(MAX_SHORTAGES).fetch_all(conn).await?);
-    let mut found: Vec<Shortage> = Vec::new();
-    for (purchase_id, order_id, order_number, short_units, placed_at_ms, lines, brand) in rows {
-        let known = found.last().is_some_and(|last| last.purchase_id == purchase_id);
-        if known || brands.is_some_and(|brands| !brands.contains(&brand)) {
-            continue;
+          AND ($1 = '' OR EXISTS (SELECT 1 FROM order_lines l WHERE l.order_id = o.id AND $1 LIKE '%' || l.brand_id || '%'))
+        ORDER BY p.id
+        LIMIT $2";
+    // Ids hold neither spaces nor wildcards but the underscore, which stands for itself too.
+    let mine = brands.map_or_else(String::new, |brands| {
+        brands.iter().map(BrandId::as_str).chain(["none"]).collect::<Vec<_>>().join(" ")
+    });
+    type Row = (PurchaseId, OrderId, String, i64, Millis, String);
+    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(LIST).bind(&mine).bind(MAX_SHORTAGES).fetch_all(conn).await?);
+    let mut found = Vec::with_capacity(rows.len());
+    for (purchase_id, order_id, order_number, short_units, placed_at_ms, lines) in rows {
+        let mut lines = Lines::try_from(lines).expect("we wrote this JSON ourselves").0;
+        lines.retain(|line| line.left_out.is_none());
+        if let Some(brands) = brands {
+            let skus = lines.iter().map(|line| &line.sku_id).collect();
+            let owners = titles(tx, &skus).await?;
+            let mine: HashSet<SkuId> =
+                owners.into_iter().filter(|(_, brand, _, _)| brands.contains(brand)).map(|(sku, ..)| sku).collect();
+            lines.retain(|line| mine.contains(&line.sku_id));
         }
-        let lines = Lines::try_from(lines).expect("we wrote this JSON ourselves");
-        let lines = lines.0.into_iter().filter(|line| line.left_out.is_none()).map(LineView::from).collect();
+        let lines = lines.into_iter().map(LineView::from).collect();
         found.push(Shortage { purchase_id, order_id, order_number, short_units, placed_at_ms, lines });
     }
     Ok(found)

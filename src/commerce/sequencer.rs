@@ -28,9 +28,9 @@ use super::{
     payment::Method,
     purchase::Input,
     records::Purchase,
-    settle::{self, Stop},
+    settle::{self, Due, Stop},
     stock::Wish,
-    waitlist::{Join, Wait},
+    waitlist::{self, Join, Wait},
 };
 use crate::{
     bus::Relay,
@@ -48,6 +48,10 @@ const QUEUE: usize = 16_384;
 const MAX_WAIT: Duration = Duration::from_secs(5);
 /// Looks for holds that ran out, when nobody buys.
 const EXPIRY_TICK: Duration = Duration::from_millis(250);
+/// Looks for units that somebody waits for this often: an offer may have begun or changed.
+const LOOK_AT_WAITERS: Duration = Duration::from_secs(1);
+/// Holds that are let go one by one when one of them spoils the batch.
+const MAX_ALONE: usize = 1_024;
 /// How long a sold-out SKU is refused without asking the database.
 const HINT_TTL_MS: i64 = 1_000;
 /// SKUs in the hint; more are simply not hinted.
@@ -264,7 +268,12 @@ impl Engine {
     async fn run(self, mut queue: mpsc::Receiver<Waiting>, stopping: tokio_util::sync::CancellationToken) {
         let mut waiting = Vec::with_capacity(self.config.max_batch);
         let mut revisit = BTreeSet::new();
+        let mut looked_at = Instant::now();
         loop {
+            if looked_at.elapsed() >= LOOK_AT_WAITERS {
+                revisit.extend(self.servable().await);
+                looked_at = Instant::now();
+            }
             tokio::select! {
                 biased;
                 taken = queue.recv_many(&mut waiting, self.config.max_batch) => {
@@ -302,17 +311,19 @@ impl Engine {
     }
 
     async fn settle(&self, commands: &[Command], revisit: &mut BTreeSet<SkuId>) -> Vec<Answer> {
-        match self.try_batch(commands, revisit).await {
-            Ok(outcomes) => outcomes,
-            Err(error) if commands.len() > 1 && !error.is_away() => {
-                // One of them is bad: each alone, so that only that one hears of it.
-                tracing::warn!(error = %error, batch.commands = commands.len(), "batch refused, running its commands alone");
+        match self.try_batch(commands, revisit, Due::All).await {
+            Ok((outcomes, _)) => outcomes,
+            Err(error) if !error.is_away() || matches!(error, StoreError::Contended) => {
+                revisit.clear();
+                // One of them is bad: each alone, so that only that one hears of it. It may be a hold whose time is over.
+                tracing::warn!(error = %error, batch.commands = commands.len(), "batch refused, running its parts alone");
+                self.expire_alone().await;
                 let mut outcomes = Vec::with_capacity(commands.len());
                 for command in commands {
-                    let outcome = self.try_batch(std::slice::from_ref(command), revisit).await;
+                    let outcome = self.try_batch(std::slice::from_ref(command), revisit, Due::None).await;
                     outcomes.push(outcome.map_or_else(
                         |e| Err(unanswered(e)),
-                        |mut one| one.pop().unwrap_or(Err(CommerceError::Unknown)),
+                        |(mut one, _)| one.pop().unwrap_or(Err(CommerceError::Unknown)),
                     ));
                 }
                 outcomes
@@ -327,9 +338,29 @@ impl Engine {
         }
     }
 
+    /// Lets go each hold that is over its time by itself, and passes over those that cannot be.
+    async fn expire_alone(&self) {
+        let mut bad = 0;
+        for _ in 0..MAX_ALONE {
+            match self.try_batch(&[], &mut BTreeSet::new(), Due::One(bad)).await {
+                Ok((_, 0)) => return,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(error = %error, "a hold that is over its time cannot be let go");
+                    bad += 1;
+                }
+            }
+        }
+    }
+
     /// Runs one batch; again while the database is away or the answer to its COMMIT was lost. Running it again is the
-    /// look-up by key: what was committed is found and not done twice.
-    async fn try_batch(&self, commands: &[Command], revisit: &mut BTreeSet<SkuId>) -> Result<Vec<Answer>, StoreError> {
+    /// look-up by key: what was committed is found and not done twice. Gives the answers, and how many holds were over.
+    async fn try_batch(
+        &self,
+        commands: &[Command],
+        revisit: &mut BTreeSet<SkuId>,
+        due: Due,
+    ) -> Result<(Vec<Answer>, usize), StoreError> {
         let mut pause = FIRST_PAUSE;
         // The first run trusts that nobody taps twice and that no other node serves the same customers; the database's
         // unique keys say so when it is not true, and then everything is looked up.
@@ -342,11 +373,13 @@ impl Engine {
                 payments_per_s: self.config.payments_per_s,
                 payments_waiting: self.paying.load(Ordering::Relaxed),
                 look_up,
+                due,
             };
             match settle::run(&self.db, commands, revisit, terms, &self.kept_sheets).await {
                 Ok(mut done) => {
                     *revisit = std::mem::take(&mut done.revisit);
-                    return Ok(self.tell(done));
+                    let expired = done.expired;
+                    return Ok((self.tell(done), expired));
                 }
                 Err(Stop::Again) if tries < TRIES => tracing::debug!("batch met another one, running it again"),
                 Err(Stop::Again) => return Err(StoreError::Contended),
@@ -361,6 +394,18 @@ impl Engine {
             look_up = true;
             tries += 1;
         }
+    }
+
+    /// SKUs that somebody waits for and that have units.
+    async fn servable(&self) -> Vec<SkuId> {
+        let found = async {
+            let mut tx = self.db.read("who waits").await?;
+            waitlist::servable(&mut tx).await
+        };
+        found.await.unwrap_or_else(|error: StoreError| {
+            tracing::warn!(error = %error, "the waitlist cannot be read");
+            Vec::new()
+        })
     }
 
     fn tell(&self, done: settle::Done) -> Vec<Answer> {

@@ -23,7 +23,7 @@ use super::{
     records::{self, Lines, NewLine, NewOrder, Purchase},
     sequencer::{Answer, Command, Outcome, PlaceOrder},
     shortage::{self, Promise, Verdict},
-    stock::{Basket, Cause, Entries, Granted, Shelf, UsageKey, World},
+    stock::{Basket, Cause, Entries, Granted, Move, Shelf, UsageKey, World},
     waitlist::{self, Join, Wait, WaitState},
 };
 use crate::{
@@ -38,7 +38,7 @@ use crate::{
 /// Holds that one batch lets go because their time is over; the next batch takes the rest.
 const MAX_EXPIRED: i64 = 512;
 /// Short orders that one batch looks at.
-const MAX_SHORT: i64 = 256;
+const MAX_SHORT: usize = 256;
 /// Digests of sheets that are known to be stored; when full, they are forgotten and stored again.
 const MAX_KEPT_SHEETS: usize = 10_000;
 
@@ -51,6 +51,19 @@ pub(super) struct Terms {
     pub(super) payments_waiting: usize,
     /// Look every key up first, instead of trusting that nobody taps twice.
     pub(super) look_up: bool,
+    /// Which holds are let go that are over their time.
+    pub(super) due: Due,
+}
+
+/// Holds that are over their time, oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// As many as one batch takes.
+    All,
+    /// None: one of them spoils the batch.
+    None,
+    /// The one at this place.
+    One(i64),
 }
 
 /// Why a batch was not committed.
@@ -83,6 +96,8 @@ pub(super) struct Done {
     pub(super) news: Vec<Written>,
     /// What its buyers hear by their answers; others of their devices hear it if all goes well.
     pub(super) placed: Vec<Fact>,
+    /// Holds that were over their time.
+    pub(super) expired: usize,
     /// SKUs whose waitlist is longer than one batch looks at, and that still have units.
     pub(super) revisit: BTreeSet<SkuId>,
 }
@@ -100,7 +115,7 @@ struct Batch<'a> {
     terms: Terms,
     world: World,
     purchases: HashMap<PurchaseId, Purchase>,
-    by_key: HashMap<(CustomerId, String), PurchaseId>,
+    by_key: HashMap<(CustomerId, String), Purchase>,
     placed: Vec<PurchaseId>,
     sheets: BTreeMap<&'a str, &'a str>,
     attempts: Vec<(PurchaseId, &'static str)>,
@@ -134,7 +149,11 @@ pub(super) async fn run(
     kept: &Mutex<KeptSheets>,
 ) -> Result<Done, Stop> {
     let mut tx = db.sequence().await?;
-    let due = records::due(&mut tx, terms.now, MAX_EXPIRED).await?;
+    let due = match terms.due {
+        Due::All => records::due(&mut tx, terms.now, MAX_EXPIRED, 0).await?,
+        Due::None => Vec::new(),
+        Due::One(place) => records::due(&mut tx, terms.now, 1, place).await?,
+    };
     if due.is_empty() && commands.is_empty() && revisit.is_empty() {
         return Ok(Done::default());
     }
@@ -182,7 +201,7 @@ pub(super) async fn run(
         kept.0.clear();
     }
     kept.0.extend(hashes);
-    Ok(Done { outcomes, available, news, placed, revisit })
+    Ok(Done { outcomes, available, news, placed, expired: due.len(), revisit })
 }
 
 /// Whether a step may move units.
@@ -199,9 +218,10 @@ async fn load<'a>(
 ) -> Result<Batch<'a>, StoreError> {
     let mut steps: BTreeSet<&PurchaseId> = due.iter().collect();
     let mut moving: BTreeSet<&PurchaseId> = steps.clone();
+    let mut safety = false;
     let (mut skus, mut offers): (BTreeSet<SkuId>, BTreeSet<OfferId>) = (revisit.clone(), BTreeSet::new());
     let (mut keys, mut places, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut records_, mut locations) = (Vec::new(), BTreeSet::new());
+    let (mut facts_, mut locations) = (Vec::new(), BTreeSet::new());
     for command in commands {
         match command {
             Command::Place(order) => {
@@ -220,11 +240,12 @@ async fn load<'a>(
                 }
             }
             Command::Record(fact) => {
-                records_.push(&**fact);
+                facts_.push(&**fact);
                 locations.insert(&fact.location);
                 skus.extend(fact.moves.iter().map(|(sku, _)| sku.clone()));
             }
             Command::Safety(change) => {
+                safety = true;
                 locations.insert(&change.location);
                 skus.insert(change.sku.clone());
             }
@@ -239,16 +260,32 @@ async fn load<'a>(
             Command::Leave { wait, .. } => places.push(wait),
         }
     }
-    let may_rise = !moving.is_empty() || !records_.is_empty() || !revisit.is_empty();
-    let shorts = if may_rise { records::short(tx, MAX_SHORT).await? } else { Vec::new() };
-    steps.extend(&shorts);
-    let locked = records::lock(tx, &steps).await?;
+    let mut locked = records::lock(tx, &steps).await?;
     for purchase in locked.iter().filter(|purchase| moving.contains(&purchase.id)) {
         skus.extend(purchase.lines.0.iter().map(|line| line.sku_id.clone()));
         offers.extend(purchase.lines.0.iter().map(|line| line.offer_id.clone()));
     }
+    let may_rise = !moving.is_empty() || !facts_.is_empty() || safety || !revisit.is_empty();
+    let shorts = if may_rise { records::short(tx, &skus, MAX_SHORT).await? } else { Vec::new() };
+    locked.extend(records::lock(tx, &shorts.iter().filter(|id| !steps.contains(id)).collect()).await?);
     let (pools, waited_for) = ledger::lock_pools(tx, &skus).await?;
     let touched: Vec<SkuId> = pools.keys().cloned().collect();
+    // Who wants more than there can be at the end of this batch is not looked at, and hides nobody behind.
+    let reachable = |sku: SkuId| {
+        let units =
+            pools.get(&sku).map_or(0, |pool| pool.available() + pool.shelves.iter().map(|s| s.safety).sum::<i64>());
+        let lines = locked.iter().filter(|p| moving.contains(&p.id)).flat_map(|p| &p.lines.0);
+        let released: i64 = lines.filter(|line| line.sku_id == sku).map(|line| line.qty).sum();
+        let moves = facts_.iter().flat_map(|fact| &fact.moves).filter(|(moved, _)| *moved == sku);
+        let more: i64 = moves
+            .map(|(_, change)| match change {
+                Move::By { delta, .. } => (*delta).max(0),
+                Move::To { counted } => *counted,
+            })
+            .sum();
+        (sku, units + released + more)
+    };
+    let waited_for: Vec<(SkuId, i64)> = waited_for.into_iter().map(reachable).collect();
     let waiting = waitlist::waiting(tx, &waited_for).await?;
     offers.extend(waiting.iter().map(|wait| wait.offer_id.clone()));
     let found = records::terms(tx, &offers.iter().collect()).await?;
@@ -262,11 +299,9 @@ async fn load<'a>(
     for wait in waiting {
         waiters.entry(wait.sku_id).or_default().push(wait.id);
     }
-    let mut purchases: HashMap<PurchaseId, Purchase> = locked.into_iter().map(|p| (p.id.clone(), p)).collect();
-    let by_key = known.iter().map(|p| ((p.customer_id.clone(), p.idempotency_key.clone()), p.id.clone())).collect();
-    for purchase in known {
-        purchases.entry(purchase.id.clone()).or_insert(purchase);
-    }
+    let purchases: HashMap<PurchaseId, Purchase> = locked.into_iter().map(|p| (p.id.clone(), p)).collect();
+    // Not locked, so never among those that the batch may change.
+    let by_key = known.into_iter().map(|p| ((p.customer_id.clone(), p.idempotency_key.clone()), p)).collect();
     Ok(Batch {
         id: BatchId::fresh(),
         terms,
@@ -289,7 +324,7 @@ async fn load<'a>(
         empty_shelves: ledger::empty_shelves(tx, &locations).await?,
         fresh_shelves: Vec::new(),
         safety: Vec::new(),
-        known_facts: facts::find(tx, &records_).await?,
+        known_facts: facts::find(tx, &facts_).await?,
         facts: Vec::new(),
     })
 }
@@ -335,7 +370,7 @@ struct Tap<'a> {
 impl<'a> Batch<'a> {
     fn place(&mut self, order: &'a PlaceOrder) -> Result<Purchase, CommerceError> {
         let key = (order.customer.clone(), order.key.clone());
-        if let Some(known) = self.by_key.get(&key).map(|id| &self.purchases[id]) {
+        if let Some(known) = self.by_key.get(&key) {
             // The same tap again: its one answer. Another wish under the same key: refused.
             return if known.body_hash == order.body_hash { Ok(known.clone()) } else { Err(CommerceError::KeyReused) };
         }
@@ -359,7 +394,7 @@ impl<'a> Batch<'a> {
         };
         self.sheets.insert(&order.sheet_hash, &order.sheet);
         let purchase = self.put(tap, granted);
-        self.by_key.insert(key, purchase.id.clone());
+        self.by_key.insert(key, purchase.clone());
         Ok(purchase)
     }
 
@@ -408,6 +443,9 @@ impl<'a> Batch<'a> {
 
     fn step(&mut self, id: &PurchaseId, input: Input, method: Option<&'static str>) -> Result<Purchase, CommerceError> {
         let purchase = self.purchases.get_mut(id).ok_or(CommerceError::NotFound("purchase"))?;
+        if input == Input::Shipped && purchase.short_units > 0 {
+            return Err(Refusal::NotShippable.into());
+        }
         let (state, effects) = transition(purchase.state, input, purchase.hold_expires_at_ms, self.terms.now)?;
         if state == purchase.state {
             return Ok(purchase.clone());
@@ -432,8 +470,11 @@ impl<'a> Batch<'a> {
                 Effect::Expire => Some(Cause::Expire),
                 Effect::Break => Some(Cause::Break),
                 Effect::Ship => {
-                    self.world.ship(&purchase.lines.0);
-                    purchase.left_at_ms = Some(self.terms.now);
+                    // Orders of the first version left the shelf when they were paid for.
+                    if purchase.left_at_ms.is_none() {
+                        self.world.ship(&purchase.lines.0);
+                        purchase.left_at_ms = Some(self.terms.now);
+                    }
                     None
                 }
                 Effect::WriteOrder => {
@@ -721,6 +762,10 @@ impl<'a> Batch<'a> {
             add(&mut line.allocation, to);
         }
         purchase.short_units += short;
+        if short > 0 && !self.shorts.contains(id) {
+            self.shorts.push(id.clone());
+            self.shorts.sort();
+        }
         purchase.version += 1;
         self.id.as_str().clone_into(&mut purchase.last_batch_id);
         self.moved.insert(id.clone());
@@ -811,14 +856,15 @@ impl<'a> Batch<'a> {
         let changed: Vec<&Purchase> =
             self.changed.iter().filter(|id| !of_this_batch.contains(id)).map(|id| &self.purchases[id]).collect();
         records::update(tx, &changed, &self.moved).await?;
-        let joined: Vec<&Wait> = self.joined.iter().map(|id| &self.waits[id]).collect();
-        if waitlist::insert(tx, &joined).await? != joined.len() as u64 {
+        // Places that were given up first: the same customer may have taken a new one in this batch.
+        let new: HashSet<&WaitId> = self.joined.iter().collect();
+        let waits: Vec<&Wait> =
+            self.changed_waits.iter().filter(|id| !new.contains(id)).map(|id| &self.waits[id]).collect();
+        if waitlist::update(tx, &waits).await? != waits.len() as u64 {
             return Err(Stop::Again);
         }
-        let joined: HashSet<&WaitId> = self.joined.iter().collect();
-        let waits: Vec<&Wait> =
-            self.changed_waits.iter().filter(|id| !joined.contains(id)).map(|id| &self.waits[id]).collect();
-        if waitlist::update(tx, &waits).await? != waits.len() as u64 {
+        let joined: Vec<&Wait> = self.joined.iter().map(|id| &self.waits[id]).collect();
+        if waitlist::insert(tx, &joined).await? != joined.len() as u64 {
             return Err(Stop::Again);
         }
         let attempts: Vec<_> = self.attempts.iter().map(|(id, method)| (&self.purchases[id], *method)).collect();

@@ -495,7 +495,6 @@ impl World {
         let shelf = pool.shelves.iter_mut().find(|s| &s.location == location).expect("the caller found the shelf");
         shelf.on_hand += delta.on_hand;
         shelf.held += delta.held;
-        debug_assert!(shelf.held >= 0 && shelf.on_hand >= 0, "{shelf:?} after {cause:?}");
         let entry = self.entries.entry((sku.clone(), location.clone(), cause)).or_default();
         entry.on_hand += delta.on_hand;
         entry.held += delta.held;

@@ -132,18 +132,19 @@ macro_rules! wait_columns {
     };
 }
 
-/// Who waits for these SKUs, in order of arrival.
-pub(super) async fn waiting(tx: &mut Tx, skus: &[SkuId]) -> Result<Vec<Wait>, StoreError> {
+/// Who waits for these SKUs and wants no more than so many units, in order of arrival.
+pub(super) async fn waiting(tx: &mut Tx, skus: &[(SkuId, i64)]) -> Result<Vec<Wait>, StoreError> {
     const NEXT: &str = concat!(
         "SELECT ",
         wait_columns!(),
-        " FROM waitlist w WHERE w.state = 'waiting' AND w.sku_id = $1 ORDER BY w.id LIMIT $2"
+        " FROM waitlist w WHERE w.state = 'waiting' AND w.sku_id = $1 AND w.qty <= $3 ORDER BY w.id LIMIT $2"
     );
     let mut found = Vec::new();
-    for sku in skus {
+    for (sku, most) in skus {
         found.extend(on!(tx, |conn| sqlx::query_as::<_, Wait>(NEXT)
             .bind(sku)
             .bind(MAX_LOOKED_AT)
+            .bind(most)
             .fetch_all(conn)
             .await?));
     }
@@ -248,6 +249,18 @@ pub(super) async fn update(tx: &mut Tx, places: &[&Wait]) -> Result<u64, StoreEr
         ]);
     }
     rows.execute(tx, UPDATE).await
+}
+
+/// SKUs that somebody waits for and that have units: an offer began, or its terms changed, since they were looked at.
+pub(super) async fn servable(tx: &mut Tx) -> Result<Vec<SkuId>, StoreError> {
+    const LIST: &str = "
+        SELECT DISTINCT w.sku_id
+        FROM waitlist w
+        WHERE w.state = 'waiting'
+          AND EXISTS (SELECT 1 FROM stock s WHERE s.sku_id = w.sku_id AND s.on_hand - s.held - s.safety > 0)
+        LIMIT 16";
+    let rows: Vec<(SkuId,)> = on!(tx, |conn| sqlx::query_as(LIST).fetch_all(conn).await?);
+    Ok(rows.into_iter().map(|(sku,)| sku).collect())
 }
 
 /// The places of a live whose offers have ended, of one product or of all.

@@ -174,7 +174,9 @@ impl Connection {
             let step = tokio::select! {
                 frames = self.seat.next(), if begun => self.write(frames).await,
                 received = self.socket.recv() => self.hear(received).await,
-                Some((id, result)) = self.buying.next(), if !self.buying.is_empty() => self.reply(id, result).await,
+                Some((id, result)) = self.buying.next(), if !self.buying.is_empty() => {
+                    if id == 0 { Ok(()) } else { self.reply(id, result).await }
+                }
                 () = tokio::time::sleep_until(first_word_until), if !begun => self.begin(None).await,
                 _ = ping.tick() => self.ping().await,
             };

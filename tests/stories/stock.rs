@@ -447,3 +447,55 @@ async fn who_finds_the_queue_full_is_told_the_place_and_nothing_is_lost() {
     let books = Books::check(&database.url).await;
     assert_eq!(books.held, 5);
 }
+
+both_databases!(goods_of_a_broken_hold_go_to_the_paid_order_that_lost_its_own, async |engine: Engine| {
+    let house = House::open(engine).await;
+    let sale = Sale::open(&house, Plan { units: 2, ..Plan::default() }).await;
+    let store = add_location(&sale, "store", "銀座店", None).await;
+    receive(&sale, &sale.sku, &store, 1).await;
+    let (payer, holder) =
+        (Actor::sign_up(&house.base(), "払った人").await, Actor::sign_up(&house.base(), "迷う人").await);
+    let paid = payer.buy(&sale.offer, 1, Some("sandbox_card")).await.expect(201);
+    payer.until(&paid, "authorized").await;
+    // Held in two places: one unit beside the paid one, one in the store.
+    let held = holder.buy(&sale.offer, 2, None).await.expect(201);
+    let sold = json!({ "location_id": sale.warehouse, "lines": [{ "sku_id": sale.sku, "qty": 2 }] });
+    let answer = sale.brand.post_with_key("/v1/stock/sales", &fresh_name(), sold).await.expect(201);
+    assert_eq!(answer["broken"], json!([held["id"]]));
+    let after = payer.get(&format!("/v1/purchases/{}", text(&paid, "id"))).await.expect(200);
+    assert_eq!(after["short_units"], 0, "the store's unit is the payer's now");
+    assert_eq!((sale.available().await, shelf(&sale, &store).await["held"].clone()), (0, json!(1)));
+    Books::check(&house.database.url).await;
+});
+
+both_databases!(who_waits_is_served_when_a_quota_grows_and_may_leave_and_come_again, async |engine: Engine| {
+    let house = House::open(engine).await;
+    let sale = Sale::open(&house, Plan { units: 5, ..Plan::default() }).await;
+    let pin = async |quota: i64| {
+        let pin = json!({ "product_id": sale.product["id"], "quota": quota });
+        sale.liver.post(&format!("/v1/lives/{}/pins", sale.live), pin).await.expect(200);
+    };
+    pin(1).await;
+    let (first, waiter) = (Actor::sign_up(&house.base(), "先").await, Actor::sign_up(&house.base(), "次").await);
+    first.buy(&sale.offer, 1, None).await.expect(201);
+    let join = json!({ "offer_id": sale.offer });
+    // Leaving and coming again, many at once: whatever falls into one batch, nobody's command is lost.
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let (waiter, join) = (waiter.clone(), join.clone());
+        crowd.spawn(async move {
+            let wait = waiter.post("/v1/waitlist", join).await.expect(201);
+            waiter.delete(&format!("/v1/waitlist/{}", text(&wait, "id"))).await.expect(204);
+        });
+    }
+    crowd.join_all().await;
+    assert_eq!(waiter.post("/v1/waitlist", join).await.expect(201)["state"], "waiting");
+    pin(2).await;
+    let served = async {
+        while waiter.get("/v1/waitlist").await.expect(200)["items"][0]["state"] != "offered" {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, served).await.expect("the quota has grown");
+    Books::check(&house.database.url).await;
+});
