@@ -107,7 +107,7 @@ pub(super) fn allocate(
     if needs.len() == 1 {
         // One line: the fullest shelves first are the fewest.
         let mut fullest = places;
-        fullest.sort_by_key(|place| std::cmp::Reverse(free(pools, needs[0].0, place)));
+        fullest.sort_by_cached_key(|place| std::cmp::Reverse(free(pools, needs[0].0, place)));
         return Some(vec![from_these(pools, &needs[0], &fullest)?]);
     }
     let set = fewest(pools, needs, &places).unwrap_or(places);
@@ -123,7 +123,7 @@ fn from_one(pools: &BTreeMap<SkuId, Pool>, (sku, qty): &Need<'_>, place: &Locati
 }
 
 /// The units of one line out of these places: one that covers it, else as much as there is from each in turn.
-fn from_these(pools: &BTreeMap<SkuId, Pool>, need: &Need<'_>, places: &[LocationId]) -> Option<Allocation> {
+fn from_these(pools: &BTreeMap<SkuId, Pool>, need: &Need<'_>, places: &[&LocationId]) -> Option<Allocation> {
     if let Some(one) = places.iter().find_map(|place| from_one(pools, need, place)) {
         return Some(one);
     }
@@ -132,7 +132,7 @@ fn from_these(pools: &BTreeMap<SkuId, Pool>, need: &Need<'_>, places: &[Location
     for place in places {
         let take = free(pools, sku, place).min(rest);
         if take > 0 {
-            parts.insert(place.clone(), take);
+            parts.insert((*place).clone(), take);
             rest -= take;
         }
     }
@@ -140,8 +140,8 @@ fn from_these(pools: &BTreeMap<SkuId, Pool>, need: &Need<'_>, places: &[Location
 }
 
 /// Every place that has something of the basket, best first.
-fn ranked_places(pools: &BTreeMap<SkuId, Pool>, needs: &[Need<'_>], near: Option<Point>) -> Vec<LocationId> {
-    let mut places: HashMap<&LocationId, (Option<i64>, PlaceKind, i64)> = HashMap::new();
+fn ranked_places<'p>(pools: &'p BTreeMap<SkuId, Pool>, needs: &[Need<'_>], near: Option<Point>) -> Vec<&'p LocationId> {
+    let mut places: HashMap<&'p LocationId, (Option<i64>, PlaceKind, i64)> = HashMap::new();
     for shelf in needs.iter().filter_map(|(sku, _)| pools.get(*sku)).flat_map(|pool| &pool.shelves) {
         if shelf.free() > 0 {
             let away = near.and_then(|here| Some(here.metres_to(shelf.point?)));
@@ -152,13 +152,17 @@ fn ranked_places(pools: &BTreeMap<SkuId, Pool>, needs: &[Need<'_>], near: Option
     let mut ranked: Vec<_> = places.into_iter().collect();
     // Places nobody told the position of come after those that are known to be near.
     ranked.sort_by_key(|(location, (away, kind, units))| {
-        (away.unwrap_or(i64::MAX), *kind, std::cmp::Reverse(*units), (*location).clone())
+        (away.unwrap_or(i64::MAX), *kind, std::cmp::Reverse(*units), *location)
     });
-    ranked.into_iter().map(|(location, _)| location.clone()).collect()
+    ranked.into_iter().map(|(location, _)| location).collect()
 }
 
 /// The smallest set of places that together cover every line; the best ranked among equals.
-fn fewest(pools: &BTreeMap<SkuId, Pool>, needs: &[Need<'_>], places: &[LocationId]) -> Option<Vec<LocationId>> {
+fn fewest<'p>(
+    pools: &BTreeMap<SkuId, Pool>,
+    needs: &[Need<'_>],
+    places: &[&'p LocationId],
+) -> Option<Vec<&'p LocationId>> {
     let covers = |set: &[&LocationId]| {
         needs.iter().all(|(sku, qty)| set.iter().map(|place| free(pools, sku, place)).sum::<i64>() >= *qty)
     };
@@ -166,7 +170,7 @@ fn fewest(pools: &BTreeMap<SkuId, Pool>, needs: &[Need<'_>], places: &[LocationI
         for (n, first) in places.iter().enumerate() {
             for second in &places[n + 1..] {
                 if covers(&[first, second]) {
-                    return Some(vec![first.clone(), second.clone()]);
+                    return Some(vec![*first, *second]);
                 }
             }
         }
@@ -174,7 +178,7 @@ fn fewest(pools: &BTreeMap<SkuId, Pool>, needs: &[Need<'_>], places: &[LocationI
             for (m, second) in places.iter().enumerate().skip(n + 1) {
                 for third in &places[m + 1..] {
                     if covers(&[first, second, third]) {
-                        return Some(vec![first.clone(), second.clone(), third.clone()]);
+                        return Some(vec![*first, *second, *third]);
                     }
                 }
             }
@@ -185,16 +189,16 @@ fn fewest(pools: &BTreeMap<SkuId, Pool>, needs: &[Need<'_>], places: &[LocationI
     let mut left: BTreeSet<usize> = (0..places.len()).collect();
     let mut chosen = Vec::new();
     while missing.iter().any(|(_, qty)| *qty > 0) {
-        let gain = |n: usize| missing.iter().map(|(sku, qty)| free(pools, sku, &places[n]).min(*qty)).sum::<i64>();
+        let gain = |n: usize| missing.iter().map(|(sku, qty)| free(pools, sku, places[n]).min(*qty)).sum::<i64>();
         let best = left.iter().copied().max_by_key(|n| (gain(*n), std::cmp::Reverse(*n)))?;
         if gain(best) == 0 {
             return None;
         }
         left.remove(&best);
         for (sku, qty) in &mut missing {
-            *qty -= free(pools, sku, &places[best]).min(*qty);
+            *qty -= free(pools, sku, places[best]).min(*qty);
         }
-        chosen.push(places[best].clone());
+        chosen.push(places[best]);
     }
     Some(chosen)
 }

@@ -1,4 +1,4 @@
-//! Table: stock, stock_entries, limit_usage.
+//! Table: stock, stock_entries.
 //!
 //! Read and written inside the sequencer's transactions only (but for the views at the end).
 //! Invariant: a SKU's shelves are read after its row in `skus` was locked; Σ entries = rows at every commit.
@@ -9,11 +9,11 @@ use serde::Serialize;
 
 use super::{
     allocation::Point,
-    stock::{Delta, Entries, PlaceKind, Pool, Shelf, Usage, UsageKey, Was},
+    stock::{Delta, Entries, PlaceKind, Pool, Shelf},
 };
 use crate::{
     clock::Millis,
-    ids::{CustomerId, LiveId, LocationId, ProductId, SkuId, StockEntryId},
+    ids::{LocationId, SkuId, StockEntryId},
     on,
     store::{Kind, Rows, StoreError, Tx},
 };
@@ -77,24 +77,6 @@ pub(super) async fn lock_pools(tx: &mut Tx, skus: &BTreeSet<SkuId>) -> Result<Lo
     Ok((versions.into_iter().map(pool).collect(), waited_for))
 }
 
-/// What these customers have used of these limits.
-pub(super) async fn read_usage(tx: &mut Tx, keys: &BTreeSet<UsageKey>) -> Result<HashMap<UsageKey, Usage>, StoreError> {
-    const READ: &str = "
-        SELECT u.live_id, u.product_id, u.customer_id, u.used
-        FROM rows CROSS JOIN limit_usage u
-        WHERE u.live_id = rows.live_id AND u.product_id = rows.product_id AND u.customer_id = rows.customer_id";
-    let mut rows = Rows::new(&[("live_id", Kind::Text), ("product_id", Kind::Text), ("customer_id", Kind::Text)]);
-    for key in keys {
-        rows.push([(&key.live).into(), (&key.product).into(), (&key.customer).into()]);
-    }
-    let absent = Usage { was: Was::Absent, change: 0 };
-    let mut usage: HashMap<UsageKey, Usage> = keys.iter().map(|key| (key.clone(), absent)).collect();
-    for (live, product, customer, used) in rows.fetch::<(LiveId, ProductId, CustomerId, i64)>(tx, READ).await? {
-        usage.insert(UsageKey { live, product, customer }, Usage { was: Was::Used(used), change: 0 });
-    }
-    Ok(usage)
-}
-
 /// Shelves that a batch changed.
 #[derive(Debug, Default)]
 pub(super) struct Moves<'a> {
@@ -123,9 +105,6 @@ pub(super) async fn write_moves(tx: &mut Tx, moves: &Moves<'_>, now: Millis) -> 
         FROM rows
         WHERE stock.sku_id = rows.sku_id AND stock.location_id = rows.location_id";
     const VERSIONS: &str = "UPDATE skus SET stock_version = rows.version FROM rows WHERE skus.id = rows.sku_id";
-    const EXPLAIN: &str = "
-        INSERT INTO stock_entries (id, sku_id, location_id, kind, on_hand_delta, held_delta, batch_id, at_ms)
-        SELECT id, sku_id, location_id, kind, on_hand_delta, held_delta, batch_id, at_ms FROM rows";
     let mut fresh = Rows::new(&[("sku_id", Kind::Text), ("location_id", Kind::Text)]);
     for (sku, location) in moves.fresh {
         fresh.push([sku.into(), location.into()]);
@@ -180,58 +159,7 @@ pub(super) async fn write_moves(tx: &mut Tx, moves: &Moves<'_>, now: Millis) -> 
         versions.push([(*sku).into(), (*version).into()]);
     }
     versions.execute(tx, VERSIONS).await?;
-    entries.execute(tx, EXPLAIN).await?;
-    Ok(())
-}
-
-/// Writes the limits that the batch used or gave back. `false` when another node used one of them meanwhile: then
-/// nothing of the batch may be committed.
-pub(super) async fn write_usage(tx: &mut Tx, usage: &HashMap<UsageKey, Usage>) -> Result<bool, StoreError> {
-    const FIRST: &str = "
-        INSERT INTO limit_usage (live_id, product_id, customer_id, used)
-        SELECT live_id, product_id, customer_id, change FROM rows WHERE true
-        ON CONFLICT (live_id, product_id, customer_id) DO NOTHING";
-    const SWAP: &str = "
-        UPDATE limit_usage SET used = limit_usage.used + rows.change
-        FROM rows
-        WHERE limit_usage.live_id = rows.live_id AND limit_usage.product_id = rows.product_id
-          AND limit_usage.customer_id = rows.customer_id AND limit_usage.used = rows.was";
-    const ADD: &str = "
-        INSERT INTO limit_usage (live_id, product_id, customer_id, used)
-        SELECT live_id, product_id, customer_id, change FROM rows WHERE true
-        ON CONFLICT (live_id, product_id, customer_id) DO UPDATE SET used = limit_usage.used + excluded.used";
-    const GIVE_BACK: &str = "
-        UPDATE limit_usage SET used = limit_usage.used + rows.change
-        FROM rows
-        WHERE limit_usage.live_id = rows.live_id AND limit_usage.product_id = rows.product_id
-          AND limit_usage.customer_id = rows.customer_id";
-    let table = || {
-        Rows::new(&[
-            ("live_id", Kind::Text),
-            ("product_id", Kind::Text),
-            ("customer_id", Kind::Text),
-            ("change", Kind::Number),
-            ("was", Kind::Number),
-        ])
-    };
-    let (mut first, mut swap, mut add, mut give_back) = (table(), table(), table(), table());
-    let mut changed: Vec<_> = usage.iter().filter(|(_, usage)| usage.change != 0).collect();
-    // One order for every node, so two batches cannot wait for each other.
-    changed.sort_by_key(|(key, _)| *key);
-    for (key, usage) in changed {
-        let (to, was) = match usage.was {
-            Was::Absent => (&mut first, 0),
-            Was::Used(units) => (&mut swap, units),
-            Was::Unread if usage.change > 0 => (&mut add, 0),
-            Was::Unread => (&mut give_back, 0),
-        };
-        to.push([(&key.live).into(), (&key.product).into(), (&key.customer).into(), usage.change.into(), was.into()]);
-    }
-    let firsts = first.execute(tx, FIRST).await?;
-    let swaps = swap.execute(tx, SWAP).await?;
-    add.execute(tx, ADD).await?;
-    give_back.execute(tx, GIVE_BACK).await?;
-    Ok(firsts == first.len() as u64 && swaps == swap.len() as u64)
+    entries.append(tx, "stock_entries").await
 }
 
 /// These locations, as shelves with nothing on them.

@@ -11,6 +11,7 @@ mod confirmation;
 mod facts;
 mod import;
 mod ledger;
+mod limits;
 mod payment;
 mod purchase;
 mod records;
@@ -30,6 +31,7 @@ pub use confirmation::Confirmation;
 pub use facts::{FactAnswer, FactClass, SafetyChange, ShelfAfter, StockFact};
 pub use import::{ImportError, ImportFile, ImportReport, Imports, MAX_IMPORT_BYTES, RowError};
 pub use ledger::ShelfView;
+pub use limits::{limit_keys, limits_used};
 pub use payment::{Method, Payment};
 pub use purchase::State as PurchaseState;
 pub use records::{

@@ -14,8 +14,8 @@ use super::{
 use crate::{
     clock::Millis,
     ids::{
-        AttemptId, BrandId, CustomerId, LiveId, LocationId, OfferId, OrderId, OrderLineId, ProductId, PurchaseId,
-        SkuId, WaitId,
+        AttemptId, BatchId, BrandId, CustomerId, LiveId, LocationId, OfferId, OrderId, OrderLineId, ProductId,
+        PurchaseId, SkuId, WaitId,
     },
     money::{Currency, tax_inside},
     on,
@@ -73,9 +73,9 @@ pub struct Purchase {
     /// When the units were reserved.
     pub placed_at_ms: Millis,
     /// The transaction that reserved them.
-    pub batch_id: String,
+    pub batch_id: BatchId,
     /// The transaction that changed it last.
-    pub last_batch_id: String,
+    pub last_batch_id: BatchId,
     /// Once it is paid.
     pub order_id: Option<OrderId>,
     /// When the goods left the shelf.
@@ -399,17 +399,8 @@ pub(super) async fn terms(tx: &mut Tx, offers: &BTreeSet<&OfferId>) -> Result<Ve
     rows.fetch(tx, TERMS).await
 }
 
-/// Writes new purchases; how many were new under their keys.
-pub(super) async fn insert<'a>(tx: &mut Tx, purchases: impl Iterator<Item = &'a Purchase>) -> Result<u64, StoreError> {
-    const INSERT: &str = "
-        INSERT INTO purchases (id, state, reason, customer_id, idempotency_key, body_hash, live_id, lines, total_minor,
-                               currency, confirmation_hash, hold_expires_at_ms, placed_at_ms, batch_id, last_batch_id,
-                               order_id, left_at_ms, short_units, pickup_location_id, wait_id, version, demo)
-        SELECT id, state, reason, customer_id, idempotency_key, body_hash, live_id, lines, total_minor, currency,
-               confirmation_hash, hold_expires_at_ms, placed_at_ms, batch_id, last_batch_id, order_id, left_at_ms,
-               short_units, pickup_location_id, wait_id, version, demo
-        FROM rows WHERE true
-        ON CONFLICT (customer_id, idempotency_key) DO NOTHING";
+/// Writes new purchases. A unique violation says that one of them is not new under its key.
+pub(super) async fn insert<'a>(tx: &mut Tx, purchases: impl Iterator<Item = &'a Purchase>) -> Result<(), StoreError> {
     let mut rows = Rows::new(&[
         ("id", Kind::Text),
         ("state", Kind::Text),
@@ -449,8 +440,8 @@ pub(super) async fn insert<'a>(tx: &mut Tx, purchases: impl Iterator<Item = &'a 
             p.confirmation_hash.as_str().into(),
             p.hold_expires_at_ms.into(),
             p.placed_at_ms.into(),
-            p.batch_id.as_str().into(),
-            p.last_batch_id.as_str().into(),
+            (&p.batch_id).into(),
+            (&p.last_batch_id).into(),
             p.order_id.as_ref().into(),
             p.left_at_ms.into(),
             p.short_units.into(),
@@ -460,7 +451,7 @@ pub(super) async fn insert<'a>(tx: &mut Tx, purchases: impl Iterator<Item = &'a 
             p.demo.into(),
         ]);
     }
-    rows.execute(tx, INSERT).await
+    rows.append(tx, "purchases").await
 }
 
 /// Writes the new state of purchases that this transaction has locked; their lines only where they are in `moved`.
@@ -494,7 +485,7 @@ pub(super) async fn update(
             p.order_id.as_ref().into(),
             p.left_at_ms.into(),
             p.version.into(),
-            p.last_batch_id.as_str().into(),
+            (&p.last_batch_id).into(),
         ]);
         if moved.contains(&p.id) {
             lines.push([(&p.id).into(), p.lines.to_json().into(), p.short_units.into()]);
@@ -805,15 +796,6 @@ pub(super) async fn titles(
 
 /// Writes orders and their lines.
 pub(super) async fn insert_orders(tx: &mut Tx, orders: &[NewOrder<'_>], now: Millis) -> Result<(), StoreError> {
-    const ORDERS: &str = "
-        INSERT INTO orders (id, number, purchase_id, customer_id, live_id, total_minor, currency, placed_at_ms, demo)
-        SELECT id, number, purchase_id, customer_id, live_id, total_minor, currency, placed_at_ms, demo FROM rows";
-    const LINES: &str = "
-        INSERT INTO order_lines (id, order_id, brand_id, product_id, sku_id, product_title, variant, qty,
-                                 unit_price_minor, amount_minor, tax_rate_bp)
-        SELECT id, order_id, brand_id, product_id, sku_id, product_title, variant, qty, unit_price_minor, amount_minor,
-               tax_rate_bp
-        FROM rows";
     let mut rows = Rows::new(&[
         ("id", Kind::Text),
         ("number", Kind::Text),
@@ -833,10 +815,10 @@ pub(super) async fn insert_orders(tx: &mut Tx, orders: &[NewOrder<'_>], now: Mil
         ("sku_id", Kind::Text),
         ("product_title", Kind::Text),
         ("variant", Kind::Text),
-        ("qty", Kind::Number),
+        ("qty", Kind::Small),
         ("unit_price_minor", Kind::Number),
         ("amount_minor", Kind::Number),
-        ("tax_rate_bp", Kind::Number),
+        ("tax_rate_bp", Kind::Small),
     ]);
     for order in orders {
         rows.push([
@@ -866,9 +848,8 @@ pub(super) async fn insert_orders(tx: &mut Tx, orders: &[NewOrder<'_>], now: Mil
             ]);
         }
     }
-    rows.execute(tx, ORDERS).await?;
-    lines.execute(tx, LINES).await?;
-    Ok(())
+    rows.append(tx, "orders").await?;
+    lines.append(tx, "order_lines").await
 }
 
 /// What people read out: the random tail of the id, in groups.

@@ -33,7 +33,7 @@ use super::{
     waitlist::{self, Join, Wait},
 };
 use crate::{
-    bus::Relay,
+    bus::{Fact, Relay},
     clock::{Clock, Millis},
     ids::{CustomerId, PurchaseId, SkuId, WaitId},
     store::{Db, StoreError},
@@ -50,6 +50,8 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 const EXPIRY_TICK: Duration = Duration::from_millis(250);
 /// Looks for units that somebody waits for this often: an offer may have begun or changed.
 const LOOK_AT_WAITERS: Duration = Duration::from_secs(1);
+/// Turns given to those who were answered before the next batch is taken.
+const MAX_YIELDS: usize = 64;
 /// Holds that are let go one by one when one of them spoils the batch.
 const MAX_ALONE: usize = 1_024;
 /// How long a sold-out SKU is refused without asking the database.
@@ -102,7 +104,7 @@ pub(super) enum Command {
 /// What came of it.
 #[derive(Debug, Clone)]
 pub(super) enum Outcome {
-    Purchase(Box<Purchase>),
+    Purchase(Arc<Purchase>),
     Recorded(Box<FactAnswer>),
     Shelf(Box<ShelfAfter>),
     Wait(Box<Wait>),
@@ -149,6 +151,7 @@ pub struct Sequencer {
     paying: Arc<AtomicUsize>,
     config: SequencerConfig,
     clock: Clock,
+    relay: Relay,
 }
 
 impl Sequencer {
@@ -156,7 +159,14 @@ impl Sequencer {
     #[must_use]
     pub fn start(db: Db, clock: Clock, relay: Relay, config: SequencerConfig, tasks: &Tasks) -> Self {
         let (queue, commands) = mpsc::channel(config.queue);
-        let sequencer = Self { queue, sold_out: Arc::default(), paying: Arc::default(), config, clock: clock.clone() };
+        let sequencer = Self {
+            queue,
+            sold_out: Arc::default(),
+            paying: Arc::default(),
+            config,
+            clock: clock.clone(),
+            relay: relay.clone(),
+        };
         let engine = Engine {
             db,
             clock,
@@ -164,7 +174,7 @@ impl Sequencer {
             config,
             sold_out: sequencer.sold_out.clone(),
             paying: sequencer.paying.clone(),
-            kept_sheets: Mutex::default(),
+            memory: settle::Memory::default(),
         };
         let stopping = tasks.stopping();
         tasks.spawn("sequencer", async move { engine.run(commands, stopping).await });
@@ -188,7 +198,10 @@ impl Sequencer {
     /// A [`super::Refusal`], [`CommerceError::KeyReused`], [`CommerceError::QueueFull`] (nothing was done), or
     /// [`CommerceError::Unknown`]: then ask again under the same key.
     pub async fn place(&self, order: PlaceOrder) -> Result<Purchase, CommerceError> {
-        self.purchase(Command::Place(Box::new(order))).await
+        let purchase = self.purchase(Command::Place(Box::new(order))).await?;
+        // Other devices of the buyer; here, because the batch has thousands of these to tell while others wait.
+        self.relay.offer(placed(&purchase));
+        Ok(purchase)
     }
 
     pub(super) async fn step(
@@ -239,7 +252,7 @@ impl Sequencer {
 
     async fn purchase(&self, command: Command) -> Result<Purchase, CommerceError> {
         match self.send(command).await? {
-            Outcome::Purchase(purchase) => Ok(*purchase),
+            Outcome::Purchase(purchase) => Ok(Arc::unwrap_or_clone(purchase)),
             _ => Err(CommerceError::Unknown),
         }
     }
@@ -261,11 +274,11 @@ struct Engine {
     config: SequencerConfig,
     sold_out: Arc<Mutex<HashMap<SkuId, Millis>>>,
     paying: Arc<AtomicUsize>,
-    kept_sheets: Mutex<settle::KeptSheets>,
+    memory: settle::Memory,
 }
 
 impl Engine {
-    async fn run(self, mut queue: mpsc::Receiver<Waiting>, stopping: tokio_util::sync::CancellationToken) {
+    async fn run(mut self, mut queue: mpsc::Receiver<Waiting>, stopping: tokio_util::sync::CancellationToken) {
         let mut waiting = Vec::with_capacity(self.config.max_batch);
         let mut revisit = BTreeSet::new();
         let mut looked_at = Instant::now();
@@ -301,16 +314,24 @@ impl Engine {
             }
             let outcomes = self.settle(&commands, &mut revisit).await;
             for (answer, outcome) in answers.into_iter().zip(outcomes) {
-                // Who no longer listens asks again by key.
-                let _ = answer.send(outcome);
+                // Who no longer listens asks again by key, and their other devices hear of it now.
+                if let Err(Ok(Outcome::Purchase(purchase))) = answer.send(outcome) {
+                    self.relay.offer(placed(&purchase));
+                }
             }
             // Whoever was just answered and wants more goes first; else the next batch would be only the quickest of
-            // them, and cost as much as all.
-            tokio::task::yield_now().await;
+            // them, and cost as much as all. A yield lets some dozens of them run, so: while more of them come.
+            for _ in 0..MAX_YIELDS {
+                let came = queue.len();
+                tokio::task::yield_now().await;
+                if queue.len() == came || queue.len() >= self.config.max_batch {
+                    break;
+                }
+            }
         }
     }
 
-    async fn settle(&self, commands: &[Command], revisit: &mut BTreeSet<SkuId>) -> Vec<Answer> {
+    async fn settle(&mut self, commands: &[Command], revisit: &mut BTreeSet<SkuId>) -> Vec<Answer> {
         match self.try_batch(commands, revisit, Due::All).await {
             Ok((outcomes, _)) => outcomes,
             Err(error) if !error.is_away() || matches!(error, StoreError::Contended) => {
@@ -339,7 +360,7 @@ impl Engine {
     }
 
     /// Lets go each hold that is over its time by itself, and passes over those that cannot be.
-    async fn expire_alone(&self) {
+    async fn expire_alone(&mut self) {
         let mut bad = 0;
         for _ in 0..MAX_ALONE {
             match self.try_batch(&[], &mut BTreeSet::new(), Due::One(bad)).await {
@@ -356,7 +377,7 @@ impl Engine {
     /// Runs one batch; again while the database is away or the answer to its COMMIT was lost. Running it again is the
     /// look-up by key: what was committed is found and not done twice. Gives the answers, and how many holds were over.
     async fn try_batch(
-        &self,
+        &mut self,
         commands: &[Command],
         revisit: &mut BTreeSet<SkuId>,
         due: Due,
@@ -375,7 +396,7 @@ impl Engine {
                 look_up,
                 due,
             };
-            match settle::run(&self.db, commands, revisit, terms, &self.kept_sheets).await {
+            match settle::run(&self.db, commands, revisit, terms, &mut self.memory).await {
                 Ok(mut done) => {
                     *revisit = std::mem::take(&mut done.revisit);
                     let expired = done.expired;
@@ -409,9 +430,6 @@ impl Engine {
     }
 
     fn tell(&self, done: settle::Done) -> Vec<Answer> {
-        for fact in done.placed {
-            self.relay.offer(fact);
-        }
         self.relay.tell(done.news);
         let until = Millis(self.clock.now().0 + HINT_TTL_MS);
         let mut hints = self.sold_out.lock();
@@ -424,6 +442,10 @@ impl Engine {
         }
         done.outcomes
     }
+}
+
+fn placed(purchase: &Purchase) -> Fact {
+    Fact::Purchase { customer: purchase.customer_id.clone(), status: settle::status(purchase) }
 }
 
 fn unanswered(error: StoreError) -> CommerceError {

@@ -7,10 +7,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
-
-use parking_lot::Mutex;
 
 use super::{
     CommerceError, Refusal,
@@ -18,12 +17,13 @@ use super::{
     catalog,
     facts::{self, FactAnswer, Recorded, SafetyChange, ShelfAfter, StockFact},
     ledger,
+    limits::{Books, Entered},
     payment::Method,
     purchase::{Effect, Input, State, transition},
     records::{self, Lines, NewLine, NewOrder, Purchase},
     sequencer::{Answer, Command, Outcome, PlaceOrder},
     shortage::{self, Promise, Verdict},
-    stock::{Basket, Cause, Entries, Granted, Move, Shelf, UsageKey, World},
+    stock::{Basket, Cause, Entries, Granted, LimitKey, Move, OfferTerms, Shelf, World},
     waitlist::{self, Join, Wait, WaitState},
 };
 use crate::{
@@ -81,9 +81,13 @@ impl From<StoreError> for Stop {
     }
 }
 
-/// Digests of sheets that are stored already.
+/// What the sequencer remembers from batch to batch of what is committed; all of it can be read again.
 #[derive(Debug, Default)]
-pub(super) struct KeptSheets(HashSet<String>);
+pub(super) struct Memory {
+    /// Digests of sheets that are stored.
+    sheets: HashSet<String>,
+    books: Books,
+}
 
 /// What a batch did.
 #[derive(Debug, Default)]
@@ -94,8 +98,6 @@ pub(super) struct Done {
     pub(super) available: Vec<(SkuId, i64)>,
     /// What is to be told, and is stored.
     pub(super) news: Vec<Written>,
-    /// What its buyers hear by their answers; others of their devices hear it if all goes well.
-    pub(super) placed: Vec<Fact>,
     /// Holds that were over their time.
     pub(super) expired: usize,
     /// SKUs whose waitlist is longer than one batch looks at, and that still have units.
@@ -114,8 +116,12 @@ struct Batch<'a> {
     id: BatchId,
     terms: Terms,
     world: World,
-    purchases: HashMap<PurchaseId, Purchase>,
-    by_key: HashMap<(CustomerId, String), Purchase>,
+    /// Shared with the answers: copied only when a later command of the batch changes one.
+    purchases: HashMap<PurchaseId, Arc<Purchase>>,
+    /// Taps of earlier batches that were looked up.
+    known: HashMap<(CustomerId, String), Arc<Purchase>>,
+    /// Taps of this batch.
+    tapped: HashMap<(&'a CustomerId, &'a str), Arc<Purchase>>,
     placed: Vec<PurchaseId>,
     sheets: BTreeMap<&'a str, &'a str>,
     attempts: Vec<(PurchaseId, &'static str)>,
@@ -146,7 +152,7 @@ pub(super) async fn run(
     commands: &[Command],
     revisit: &BTreeSet<SkuId>,
     terms: Terms,
-    kept: &Mutex<KeptSheets>,
+    memory: &mut Memory,
 ) -> Result<Done, Stop> {
     let mut tx = db.sequence().await?;
     let due = match terms.due {
@@ -157,7 +163,7 @@ pub(super) async fn run(
     if due.is_empty() && commands.is_empty() && revisit.is_empty() {
         return Ok(Done::default());
     }
-    let mut batch = load(&mut tx, commands, &due, revisit, terms).await?;
+    let mut batch = load(&mut tx, commands, &due, revisit, terms, &mut memory.books).await?;
     for id in &due {
         // Another node may have been faster: then it is no hold any more and stays as it is.
         let _ = batch.step(id, Input::HoldOver, None);
@@ -168,11 +174,11 @@ pub(super) async fn run(
         let outcome = match command {
             Command::Place(order) => {
                 batch.pass_on();
-                batch.place(order).map(|purchase| Outcome::Purchase(Box::new(purchase)))
+                batch.place(order).map(Outcome::Purchase)
             }
-            Command::Step { purchase, input, method } => batch
-                .step(purchase, *input, method.map(Method::as_str))
-                .map(|purchase| Outcome::Purchase(Box::new(purchase))),
+            Command::Step { purchase, input, method } => {
+                batch.step(purchase, *input, method.map(Method::as_str)).map(Outcome::Purchase)
+            }
             Command::Record(fact) => {
                 batch.record(&mut tx, fact).await?.map(|answer| Outcome::Recorded(Box::new(answer)))
             }
@@ -189,19 +195,19 @@ pub(super) async fn run(
     if !terms.look_up {
         batch.answer_repeated(&mut tx, commands, &mut outcomes).await?;
     }
-    let sheets = batch.new_sheets(kept);
-    let news = batch.write(&mut tx, &sheets).await?;
-    let placed = batch.placed_news();
+    let sheets = batch.new_sheets(&memory.sheets);
+    let (news, entered) = batch.write(&mut tx, &sheets, &mut memory.books).await?;
     let available = batch.world.pools.iter().map(|(sku, pool)| (sku.clone(), pool.available())).collect();
     let revisit = batch.unserved();
-    let hashes: Vec<String> = sheets.into_iter().map(|(hash, _)| hash.to_owned()).collect();
     tx.commit().await?;
-    let mut kept = kept.lock();
-    if kept.0.len() + hashes.len() > MAX_KEPT_SHEETS {
-        kept.0.clear();
+    // The sums are the books' own again, so they need not be copied to change.
+    drop(batch);
+    memory.books.enter(entered);
+    if memory.sheets.len() + sheets.len() > MAX_KEPT_SHEETS {
+        memory.sheets.clear();
     }
-    kept.0.extend(hashes);
-    Ok(Done { outcomes, available, news, placed, expired: due.len(), revisit })
+    memory.sheets.extend(sheets.into_iter().map(|(hash, _)| hash.to_owned()));
+    Ok(Done { outcomes, available, news, expired: due.len(), revisit })
 }
 
 /// Whether a step may move units.
@@ -215,6 +221,7 @@ async fn load<'a>(
     due: &[PurchaseId],
     revisit: &BTreeSet<SkuId>,
     terms: Terms,
+    books: &mut Books,
 ) -> Result<Batch<'a>, StoreError> {
     let mut steps: BTreeSet<&PurchaseId> = due.iter().collect();
     let mut moving: BTreeSet<&PurchaseId> = steps.clone();
@@ -289,8 +296,10 @@ async fn load<'a>(
     let waiting = waitlist::waiting(tx, &waited_for).await?;
     offers.extend(waiting.iter().map(|wait| wait.offer_id.clone()));
     let found = records::terms(tx, &offers.iter().collect()).await?;
-    let offers: HashMap<OfferId, _> = found.into_iter().map(|terms| (terms.id.clone(), terms)).collect();
-    let usage = ledger::read_usage(tx, &limits(commands, &waiting, &offers)).await?;
+    let offers: HashMap<OfferId, Arc<OfferTerms>> =
+        found.into_iter().map(|terms: OfferTerms| (terms.id.clone(), Arc::new(terms))).collect();
+    let limits = offers.values().map(|terms| (terms.live_id.clone(), terms.product_id.clone())).collect();
+    let used = books.catch_up(tx, &limits).await?;
     let known = if terms.look_up { records::find_by_keys(tx, &keys).await? } else { Vec::new() };
     let mut waits = waiting.clone();
     waits.extend(waitlist::waiting_of(tx, &pairs).await?);
@@ -299,15 +308,17 @@ async fn load<'a>(
     for wait in waiting {
         waiters.entry(wait.sku_id).or_default().push(wait.id);
     }
-    let purchases: HashMap<PurchaseId, Purchase> = locked.into_iter().map(|p| (p.id.clone(), p)).collect();
+    let purchases: HashMap<PurchaseId, Arc<Purchase>> =
+        locked.into_iter().map(|purchase| (purchase.id.clone(), Arc::new(purchase))).collect();
     // Not locked, so never among those that the batch may change.
-    let by_key = known.into_iter().map(|p| ((p.customer_id.clone(), p.idempotency_key.clone()), p)).collect();
+    let known = known.into_iter().map(|p| ((p.customer_id.clone(), p.idempotency_key.clone()), Arc::new(p))).collect();
     Ok(Batch {
         id: BatchId::fresh(),
         terms,
-        world: World { offers, pools, usage, taken: BTreeMap::new(), entries: BTreeMap::new() },
+        world: World { offers, pools, used, ..World::default() },
         purchases,
-        by_key,
+        known,
+        tapped: HashMap::new(),
         placed: Vec::new(),
         sheets: BTreeMap::new(),
         attempts: Vec::new(),
@@ -329,31 +340,6 @@ async fn load<'a>(
     })
 }
 
-/// The limits that somebody may meet in this batch.
-fn limits(
-    commands: &[Command],
-    waiting: &[Wait],
-    offers: &HashMap<OfferId, super::stock::OfferTerms>,
-) -> BTreeSet<UsageKey> {
-    let of = |offer: &OfferId, customer: &CustomerId| {
-        let terms = offers.get(offer).filter(|terms| terms.limit_per_customer.is_some())?;
-        let (live, product) = (terms.live_id.clone(), terms.product_id.clone());
-        Some(UsageKey { live, product, customer: customer.clone() })
-    };
-    let mut keys: BTreeSet<UsageKey> =
-        waiting.iter().filter_map(|wait| of(&wait.offer_id, &wait.customer_id)).collect();
-    for command in commands {
-        match command {
-            Command::Place(order) => {
-                keys.extend(order.wishes.iter().filter_map(|wish| of(&wish.offer, &order.customer)));
-            }
-            Command::Join(join) => keys.extend(of(&join.wish.offer, &join.customer)),
-            Command::Step { .. } | Command::Record(_) | Command::Safety(_) | Command::Leave { .. } => {}
-        }
-    }
-    keys
-}
-
 /// What a new purchase is, besides what was granted.
 struct Tap<'a> {
     id: PurchaseId,
@@ -368,9 +354,14 @@ struct Tap<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn place(&mut self, order: &'a PlaceOrder) -> Result<Purchase, CommerceError> {
-        let key = (order.customer.clone(), order.key.clone());
-        if let Some(known) = self.by_key.get(&key) {
+    fn place(&mut self, order: &'a PlaceOrder) -> Result<Arc<Purchase>, CommerceError> {
+        let key = (&order.customer, order.key.as_str());
+        let known = match self.tapped.get(&key) {
+            None if self.known.is_empty() => None,
+            None => self.known.get(&(order.customer.clone(), order.key.clone())),
+            tapped => tapped,
+        };
+        if let Some(known) = known {
             // The same tap again: its one answer. Another wish under the same key: refused.
             return if known.body_hash == order.body_hash { Ok(known.clone()) } else { Err(CommerceError::KeyReused) };
         }
@@ -394,12 +385,12 @@ impl<'a> Batch<'a> {
         };
         self.sheets.insert(&order.sheet_hash, &order.sheet);
         let purchase = self.put(tap, granted);
-        self.by_key.insert(key, purchase.clone());
+        self.tapped.insert(key, purchase.clone());
         Ok(purchase)
     }
 
     /// Makes the purchase of what was granted.
-    fn put(&mut self, tap: Tap<'_>, granted: Granted) -> Purchase {
+    fn put(&mut self, tap: Tap<'_>, granted: Granted) -> Arc<Purchase> {
         // Everybody before this buyer in the queue of payments may be served first, so the hold lives that much longer.
         let place = self.terms.payments_waiting + self.placed.len();
         let queue_s = self.terms.payments_per_s.map_or(0, |per_s| place as u64 / u64::from(per_s.max(1)));
@@ -409,7 +400,7 @@ impl<'a> Batch<'a> {
             .filter(|line| line.left_out.is_none())
             .map(|line| line.unit_price_minor * line.qty)
             .sum();
-        let purchase = Purchase {
+        let purchase = Arc::new(Purchase {
             id: tap.id,
             state: if tap.method.is_some() { State::Paying } else { State::Held },
             reason: None,
@@ -423,8 +414,8 @@ impl<'a> Batch<'a> {
             confirmation_hash: tap.sheet_hash.to_owned(),
             hold_expires_at_ms: self.terms.now.plus(self.terms.hold_ttl + Duration::from_secs(queue_s)),
             placed_at_ms: self.terms.now,
-            batch_id: self.id.to_string(),
-            last_batch_id: self.id.to_string(),
+            batch_id: self.id.clone(),
+            last_batch_id: self.id.clone(),
             order_id: None,
             left_at_ms: None,
             short_units: 0,
@@ -432,7 +423,7 @@ impl<'a> Batch<'a> {
             wait_id: tap.wait.cloned(),
             version: 1,
             demo: tap.demo,
-        };
+        });
         if let Some(method) = tap.method {
             self.attempts.push((purchase.id.clone(), method.as_str()));
         }
@@ -441,18 +432,24 @@ impl<'a> Batch<'a> {
         purchase
     }
 
-    fn step(&mut self, id: &PurchaseId, input: Input, method: Option<&'static str>) -> Result<Purchase, CommerceError> {
-        let purchase = self.purchases.get_mut(id).ok_or(CommerceError::NotFound("purchase"))?;
-        if input == Input::Shipped && purchase.short_units > 0 {
+    fn step(
+        &mut self,
+        id: &PurchaseId,
+        input: Input,
+        method: Option<&'static str>,
+    ) -> Result<Arc<Purchase>, CommerceError> {
+        let shared = self.purchases.get_mut(id).ok_or(CommerceError::NotFound("purchase"))?;
+        if input == Input::Shipped && shared.short_units > 0 {
             return Err(Refusal::NotShippable.into());
         }
-        let (state, effects) = transition(purchase.state, input, purchase.hold_expires_at_ms, self.terms.now)?;
-        if state == purchase.state {
-            return Ok(purchase.clone());
+        let (state, effects) = transition(shared.state, input, shared.hold_expires_at_ms, self.terms.now)?;
+        if state == shared.state {
+            return Ok(shared.clone());
         }
+        let purchase = Arc::make_mut(shared);
         purchase.state = state;
         purchase.version += 1;
-        self.id.as_str().clone_into(&mut purchase.last_batch_id);
+        purchase.last_batch_id = self.id.clone();
         match state {
             State::Expired => purchase.reason = Some(Refusal::HoldExpired.slug().to_owned()),
             State::Failed => {
@@ -494,7 +491,7 @@ impl<'a> Batch<'a> {
                 self.risen.extend(purchase.lines.0.iter().map(|line| line.sku_id.clone()));
             }
         }
-        let after = purchase.clone();
+        let after = shared.clone();
         self.changed.insert(id.clone());
         Ok(after)
     }
@@ -509,9 +506,10 @@ impl<'a> Batch<'a> {
 
     fn fill_shorts(&mut self, sku: &SkuId) {
         for id in &self.shorts {
-            let Some(purchase) = self.purchases.get_mut(id).filter(|p| p.is_promised() && p.short_units > 0) else {
+            let Some(shared) = self.purchases.get_mut(id).filter(|p| p.is_promised() && p.short_units > 0) else {
                 continue;
             };
+            let purchase = Arc::make_mut(shared);
             let pickup = purchase.pickup_location_id.clone();
             for line in purchase.lines.0.iter_mut().filter(|line| line.left_out.is_none() && line.sku_id == *sku) {
                 let filled = shortage::fill(&mut self.world, sku, line.qty - line.allocation.units(), pickup.as_ref());
@@ -523,7 +521,7 @@ impl<'a> Batch<'a> {
             }
             if self.moved.contains(id) && self.changed.insert(id.clone()) {
                 purchase.version += 1;
-                self.id.as_str().clone_into(&mut purchase.last_batch_id);
+                purchase.last_batch_id = self.id.clone();
             }
         }
     }
@@ -563,7 +561,7 @@ impl<'a> Batch<'a> {
                     wait: Some(&wait.id),
                     demo: wait.demo,
                 };
-                wait.purchase_id = Some(self.put(tap, granted).id);
+                wait.purchase_id = Some(self.put(tap, granted).id.clone());
                 wait.state = WaitState::Offered;
             }
             Err(Refusal::SoldOut | Refusal::OfferNotStarted) => return wait,
@@ -703,7 +701,7 @@ impl<'a> Batch<'a> {
         let promised = records::promised_of(tx, sku).await?;
         let unread: BTreeSet<&PurchaseId> = promised.iter().filter(|id| !self.purchases.contains_key(*id)).collect();
         for purchase in records::lock(tx, &unread).await? {
-            self.purchases.insert(purchase.id.clone(), purchase);
+            self.purchases.insert(purchase.id.clone(), Arc::new(purchase));
         }
         // Whoever is broken gives back all lines, so their SKUs are needed too.
         let others: BTreeSet<SkuId> = self
@@ -718,7 +716,7 @@ impl<'a> Batch<'a> {
             let lines = purchase.granted().filter(|line| line.sku_id == *sku);
             lines.filter_map(|line| line.allocation.0.get(location)).sum()
         };
-        let mut holders: Vec<&Purchase> =
+        let mut holders: Vec<&Arc<Purchase>> =
             self.purchases.values().filter(|p| p.is_promised() && units_here(p) > 0).collect();
         holders.sort_by_key(|p| std::cmp::Reverse((p.placed_at_ms, p.id.clone())));
         let promises: Vec<Promise> = holders
@@ -748,7 +746,7 @@ impl<'a> Batch<'a> {
     }
 
     fn relocate(&mut self, id: &PurchaseId, sku: &SkuId, from: &LocationId, to: Allocation, short: i64) {
-        let Some(purchase) = self.purchases.get_mut(id) else { return };
+        let Some(purchase) = self.purchases.get_mut(id).map(Arc::make_mut) else { return };
         // Lines are of different SKUs, so there is one.
         let mut lines = purchase.lines.0.iter_mut();
         if let Some(line) = lines.find(|line| line.left_out.is_none() && line.sku_id == *sku) {
@@ -767,7 +765,7 @@ impl<'a> Batch<'a> {
             self.shorts.sort();
         }
         purchase.version += 1;
-        self.id.as_str().clone_into(&mut purchase.last_batch_id);
+        purchase.last_batch_id = self.id.clone();
         self.moved.insert(id.clone());
         self.changed.insert(id.clone());
     }
@@ -808,7 +806,7 @@ impl<'a> Batch<'a> {
                 if order.customer == known.customer_id && order.key == known.idempotency_key {
                     let same = order.body_hash == known.body_hash;
                     outcomes[*n] = if same {
-                        Ok(Outcome::Purchase(Box::new(known.clone())))
+                        Ok(Outcome::Purchase(Arc::new(known.clone())))
                     } else {
                         Err(CommerceError::KeyReused)
                     };
@@ -829,12 +827,16 @@ impl<'a> Batch<'a> {
     }
 
     /// The sheets of this batch that are not known to be stored.
-    fn new_sheets(&self, kept: &Mutex<KeptSheets>) -> Vec<(&'a str, &'a str)> {
-        let kept = kept.lock();
-        self.sheets.iter().filter(|(hash, _)| !kept.0.contains(**hash)).map(|(hash, sheet)| (*hash, *sheet)).collect()
+    fn new_sheets(&self, kept: &HashSet<String>) -> Vec<(&'a str, &'a str)> {
+        self.sheets.iter().filter(|(hash, _)| !kept.contains(**hash)).map(|(hash, sheet)| (*hash, *sheet)).collect()
     }
 
-    async fn write(&mut self, tx: &mut Tx, sheets: &[(&str, &str)]) -> Result<Vec<Written>, Stop> {
+    async fn write(
+        &mut self,
+        tx: &mut Tx,
+        sheets: &[(&str, &str)],
+        books: &mut Books,
+    ) -> Result<(Vec<Written>, Entered), Stop> {
         let now = self.terms.now;
         let mut entries = vec![(self.id.as_str(), &self.world.entries)];
         entries.extend(self.facts.iter().map(|fact| (fact.answer.id.as_str(), &fact.entries)));
@@ -843,18 +845,27 @@ impl<'a> Batch<'a> {
         let versions = changed.iter().map(|sku| (*sku, self.world.pools[*sku].version)).collect();
         let moves = ledger::Moves { entries, fresh: &self.fresh_shelves, safety: &self.safety, versions };
         ledger::write_moves(tx, &moves, now).await?;
-        if !ledger::write_usage(tx, &self.world.usage).await? {
+        // A shortage may break promises of lives that nobody here bought in.
+        let changed =
+            self.world.used_changes.iter().flat_map(|(live, used)| used.keys().map(move |product| (live, product)));
+        let read =
+            |(live, product): &(_, _)| self.world.used.get(*live).is_some_and(|used| used.contains_key(*product));
+        let unread: BTreeSet<LimitKey> =
+            changed.filter(|key| !read(key)).map(|(live, product)| (live.clone(), product.clone())).collect();
+        books.catch_up(tx, &unread).await?;
+        let Some(entered) = books.append(tx, &self.world.used_changes).await? else {
             return Err(Stop::Again);
-        }
+        };
         catalog::write_taken(tx, &self.world.taken).await?;
         records::keep_confirmations(tx, sheets, now).await?;
-        let placed = self.placed.iter().map(|id| &self.purchases[id]);
-        if records::insert(tx, placed).await? != self.placed.len() as u64 {
-            return Err(Stop::Again);
+        let placed = self.placed.iter().map(|id| &*self.purchases[id]);
+        match records::insert(tx, placed).await {
+            Err(error) if error.is_unique_violation() => return Err(Stop::Again),
+            done => done?,
         }
         let of_this_batch: HashSet<&PurchaseId> = self.placed.iter().collect();
         let changed: Vec<&Purchase> =
-            self.changed.iter().filter(|id| !of_this_batch.contains(id)).map(|id| &self.purchases[id]).collect();
+            self.changed.iter().filter(|id| !of_this_batch.contains(id)).map(|id| &*self.purchases[id]).collect();
         records::update(tx, &changed, &self.moved).await?;
         // Places that were given up first: the same customer may have taken a new one in this batch.
         let new: HashSet<&WaitId> = self.joined.iter().collect();
@@ -867,7 +878,7 @@ impl<'a> Batch<'a> {
         if waitlist::insert(tx, &joined).await? != joined.len() as u64 {
             return Err(Stop::Again);
         }
-        let attempts: Vec<_> = self.attempts.iter().map(|(id, method)| (&self.purchases[id], *method)).collect();
+        let attempts: Vec<_> = self.attempts.iter().map(|(id, method)| (&*self.purchases[id], *method)).collect();
         records::insert_attempts(tx, &attempts, now).await?;
         records::mark_attempts(tx, &self.marks, now).await?;
         let recorded: Vec<_> = self.facts.iter().map(|fact| (fact.fact, &fact.answer)).collect();
@@ -875,14 +886,14 @@ impl<'a> Batch<'a> {
             return Err(Stop::Again);
         }
         self.write_orders(tx).await?;
-        Ok(bus::append_many(tx, self.news(), now).await?)
+        Ok((bus::append_many(tx, self.news(), now).await?, entered))
     }
 
     async fn write_orders(&self, tx: &mut Tx) -> Result<(), StoreError> {
         if self.sold.is_empty() {
             return Ok(());
         }
-        let sold: Vec<&Purchase> = self.sold.iter().map(|id| &self.purchases[id]).collect();
+        let sold: Vec<&Purchase> = self.sold.iter().map(|id| &*self.purchases[id]).collect();
         let skus: BTreeSet<&SkuId> = sold.iter().flat_map(|p| p.granted().map(|line| &line.sku_id)).collect();
         let titles = records::titles(tx, &skus).await?;
         let titles: HashMap<SkuId, _> =
@@ -921,11 +932,6 @@ impl<'a> Batch<'a> {
             }
         }
         attribution::credit_sales(tx, &lines, self.terms.now).await
-    }
-
-    fn placed_news(&self) -> Vec<Fact> {
-        let asked = self.placed.iter().map(|id| &self.purchases[id]).filter(|purchase| purchase.wait_id.is_none());
-        asked.map(|p| Fact::Purchase { customer: p.customer_id.clone(), status: status(p) }).collect()
     }
 
     /// What others should hear of this batch.

@@ -5,7 +5,10 @@
 //! Invariant: on every shelf `0 <= held <= on_hand` once its batch is decided; Σ entries = change of the rows; a refused
 //! command changes nothing; what an offer has `taken` and a limit has `used` is what its customers hold and own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -130,43 +133,14 @@ pub struct OfferTerms {
     pub ends_at_ms: Option<Millis>,
 }
 
-/// Whose limit.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UsageKey {
-    /// In which live.
-    pub live: LiveId,
-    /// Of which product.
-    pub product: ProductId,
-    /// By whom.
-    pub customer: CustomerId,
-}
+/// Whose units a limit counts: those of a product in a live.
+pub type LimitKey = (LiveId, ProductId);
 
-/// What was read of a used limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Was {
-    /// Nothing: no rule asked for it.
-    #[default]
-    Unread,
-    /// That there is no row.
-    Absent,
-    /// So many units.
-    Used(i64),
-}
+/// Something for every limit.
+pub type ByLimit<T> = BTreeMap<LiveId, BTreeMap<ProductId, T>>;
 
-/// A used limit: what it was, and how the batch changed it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Usage {
-    /// Before the batch.
-    pub was: Was,
-    /// Units more (or fewer).
-    pub change: i64,
-}
-
-impl Usage {
-    fn now(self) -> i64 {
-        self.change + if let Was::Used(units) = self.was { units } else { 0 }
-    }
-}
+/// Units by customer: what they hold and own, or how that changes.
+pub type Used = HashMap<CustomerId, i64>;
 
 /// Why a shelf changed; the ledger's word for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -330,11 +304,13 @@ pub struct Moved {
 #[derive(Debug, Default)]
 pub struct World {
     /// Offers that are asked for.
-    pub offers: HashMap<OfferId, OfferTerms>,
+    pub offers: HashMap<OfferId, Arc<OfferTerms>>,
     /// SKUs that are touched.
     pub pools: BTreeMap<SkuId, Pool>,
-    /// Limits that are used.
-    pub usage: HashMap<UsageKey, Usage>,
+    /// What customers hold and own before the batch; of every offer above.
+    pub used: ByLimit<Arc<Used>>,
+    /// How the batch changes that.
+    pub used_changes: ByLimit<Used>,
     /// How the offers' `taken` changes.
     pub taken: BTreeMap<OfferId, i64>,
     /// The ledger of this batch.
@@ -350,13 +326,13 @@ impl World {
         Some((terms.quota? - taken).max(0))
     }
 
-    fn judge(
-        &self,
-        wish: &Wish,
-        basket: &Basket<'_>,
-        wanted_before: &HashMap<UsageKey, i64>,
-        now: Millis,
-    ) -> Result<(&OfferTerms, UsageKey), Refusal> {
+    fn used_by(&self, terms: &OfferTerms, customer: &CustomerId) -> i64 {
+        let before = self.used.get(&terms.live_id).and_then(|used| used.get(&terms.product_id)?.get(customer));
+        let change = self.used_changes.get(&terms.live_id).and_then(|used| used.get(&terms.product_id)?.get(customer));
+        before.unwrap_or(&0) + change.unwrap_or(&0)
+    }
+
+    fn judge(&self, wish: &Wish, basket: &Basket<'_>, wanted: i64, now: Millis) -> Result<Arc<OfferTerms>, Refusal> {
         let terms =
             self.offers.get(&wish.offer).filter(|terms| terms.sku_id == wish.sku).ok_or(Refusal::UnknownOffer)?;
         if now < terms.starts_at_ms {
@@ -368,13 +344,8 @@ impl World {
         if terms.price_minor != wish.seen_price_minor {
             return Err(Refusal::PriceChanged);
         }
-        let key = UsageKey {
-            live: terms.live_id.clone(),
-            product: terms.product_id.clone(),
-            customer: basket.customer.clone(),
-        };
-        let used = self.usage.get(&key).copied().unwrap_or_default().now() + wanted_before.get(&key).unwrap_or(&0);
-        if terms.limit_per_customer.is_some_and(|limit| used + wish.qty > i64::from(limit)) {
+        let limit = terms.limit_per_customer.map(i64::from);
+        if limit.is_some_and(|limit| self.used_by(terms, basket.customer) + wanted + wish.qty > limit) {
             return Err(Refusal::LimitReached);
         }
         if self.left(&wish.offer).is_some_and(|left| left < wish.qty) {
@@ -384,7 +355,7 @@ impl World {
         if reachable(pool, basket.delivery) < wish.qty {
             return Err(Refusal::SoldOut);
         }
-        Ok((terms, key))
+        Ok(terms.clone())
     }
 
     /// Reserves units for a buyer.
@@ -392,21 +363,24 @@ impl World {
     /// # Errors
     /// The [`Refusal`] in the order a buyer wants to hear it; nothing changes then.
     pub fn hold(&mut self, basket: &Basket<'_>, now: Millis) -> Result<Granted, Refusal> {
-        let mut wanted = HashMap::new();
-        let mut judged = Vec::with_capacity(basket.wishes.len());
+        let mut judged: Vec<(&Wish, Result<Arc<OfferTerms>, Refusal>)> = Vec::with_capacity(basket.wishes.len());
         let mut first_refusal = None;
         for wish in basket.wishes {
-            let verdict = self.judge(wish, basket, &wanted, now).map(|(terms, key)| (terms.clone(), key));
-            match &verdict {
-                Ok((_, key)) => *wanted.entry(key.clone()).or_default() += wish.qty,
-                Err(refusal) if basket.partial => first_refusal = first_refusal.or(Some(*refusal)),
-                Err(refusal) => return Err(*refusal),
+            // Other SKUs of the same product count towards the same limit.
+            let product = self.offers.get(&wish.offer).map(|terms| &terms.product_id);
+            let granted = judged.iter().filter(|(_, verdict)| verdict.as_ref().ok().map(|t| &t.product_id) == product);
+            let wanted = granted.map(|(wish, _)| wish.qty).sum();
+            let verdict = self.judge(wish, basket, wanted, now);
+            match verdict {
+                Err(refusal) if basket.partial => first_refusal = first_refusal.or(Some(refusal)),
+                Err(refusal) => return Err(refusal),
+                Ok(_) => {}
             }
             judged.push((wish, verdict));
         }
         let needs: Vec<_> =
             judged.iter().filter(|(_, verdict)| verdict.is_ok()).map(|(wish, _)| (&wish.sku, wish.qty)).collect();
-        let Some((terms, _)) = judged.iter().find_map(|(_, verdict)| verdict.as_ref().ok()) else {
+        let Some(terms) = judged.iter().find_map(|(_, verdict)| verdict.as_ref().ok()) else {
             return Err(first_refusal.unwrap_or(Refusal::SoldOut));
         };
         let (live, currency) = (terms.live_id.clone(), terms.currency);
@@ -414,9 +388,9 @@ impl World {
         let mut lines = Vec::with_capacity(judged.len());
         for (wish, verdict) in judged {
             let (terms, left_out) = match verdict {
-                Ok((terms, key)) => {
-                    self.usage.entry(key).or_default().change += wish.qty;
-                    *self.taken.entry(wish.offer.clone()).or_default() += wish.qty;
+                Ok(terms) => {
+                    self.count(&terms.live_id, &terms.product_id, basket.customer, wish.qty);
+                    self.take(&wish.offer, wish.qty);
                     (Some(terms), None)
                 }
                 Err(refusal) => (self.offers.get(&wish.offer).cloned(), Some(refusal.slug().to_owned())),
@@ -429,9 +403,9 @@ impl World {
                 self.move_shelf(&wish.sku, location, Cause::Hold, Delta { on_hand: 0, held: *units });
             }
             lines.push(Line {
-                offer_id: terms.id,
-                product_id: terms.product_id,
-                sku_id: terms.sku_id,
+                offer_id: terms.id.clone(),
+                product_id: terms.product_id.clone(),
+                sku_id: terms.sku_id.clone(),
                 qty: wish.qty,
                 unit_price_minor: terms.price_minor,
                 tax_rate_bp: terms.tax_rate_bp,
@@ -449,9 +423,28 @@ impl World {
             for (location, units) in &line.allocation.0 {
                 self.move_shelf(&line.sku_id, location, cause, Delta { on_hand: 0, held: -units });
             }
-            let key = UsageKey { live: live.clone(), product: line.product_id.clone(), customer: customer.clone() };
-            self.usage.entry(key).or_default().change -= line.qty;
-            *self.taken.entry(line.offer_id.clone()).or_default() -= line.qty;
+            self.count(live, &line.product_id, customer, -line.qty);
+            self.take(&line.offer_id, -line.qty);
+        }
+    }
+
+    // A batch has thousands of purchases of a few offers: what is there already is found without making its name again.
+
+    fn count(&mut self, live: &LiveId, product: &ProductId, customer: &CustomerId, units: i64) {
+        if let Some(sum) = self.used_changes.get_mut(live).and_then(|used| used.get_mut(product)?.get_mut(customer)) {
+            *sum += units;
+        } else if let Some(used) = self.used_changes.get_mut(live).and_then(|used| used.get_mut(product)) {
+            used.insert(customer.clone(), units);
+        } else {
+            let of_live = self.used_changes.entry(live.clone()).or_default();
+            of_live.insert(product.clone(), Used::from([(customer.clone(), units)]));
+        }
+    }
+
+    fn take(&mut self, offer: &OfferId, units: i64) {
+        match self.taken.get_mut(offer) {
+            Some(taken) => *taken += units,
+            None => drop(self.taken.insert(offer.clone(), units)),
         }
     }
 
@@ -542,7 +535,7 @@ mod tests {
             point: None,
         };
         let mut world = World::default();
-        world.offers.insert(offer.id.clone(), offer.clone());
+        world.offers.insert(offer.id.clone(), Arc::new(offer.clone()));
         world.pools.insert(sku, Pool::new(1, stock.iter().map(shelf).collect()));
         Shop { world, offer, buyers: (0..4).map(|_| CustomerId::fresh()).collect() }
     }
@@ -567,6 +560,10 @@ mod tests {
             self.world.release(&granted.live, &customer, &granted.lines, cause);
         }
 
+        fn terms(&mut self, offer: &OfferId) -> &mut OfferTerms {
+            Arc::make_mut(self.world.offers.get_mut(offer).expect("the offer"))
+        }
+
         fn pool(&self) -> &Pool {
             &self.world.pools[&self.offer.sku_id]
         }
@@ -581,7 +578,7 @@ mod tests {
             };
             let shelf = Shelf { on_hand: units, held: 0, ..self.pool().shelves[0].clone() };
             self.world.pools.insert(other.sku_id.clone(), Pool::new(1, vec![shelf]));
-            self.world.offers.insert(other.id.clone(), other.clone());
+            self.world.offers.insert(other.id.clone(), Arc::new(other.clone()));
             Wish { offer: other.id, sku: other.sku_id, qty: 1, seen_price_minor: 1_000 }
         }
     }
@@ -640,7 +637,7 @@ mod tests {
     #[test]
     fn a_quota_is_a_part_of_the_pool_and_comes_back_with_its_units() {
         let mut shop = shop(&[(10, 0)], None);
-        shop.world.offers.get_mut(&shop.offer.id).expect("the offer").quota = Some(2);
+        shop.terms(&shop.offer.id.clone()).quota = Some(2);
         let first = shop.hold(0, 2).expect("within the quota");
         assert_eq!(shop.hold(1, 1), Err(Refusal::SoldOut));
         assert_eq!((shop.pool().available(), shop.world.left(&shop.offer.id)), (8, Some(0)));
@@ -654,7 +651,7 @@ mod tests {
         let none = shop.add_offer(0);
         let basket = [shop.wish(2), none];
         assert_eq!(shop.try_hold(0, &basket, false, Millis(150)), Err(Refusal::SoldOut));
-        assert!(shop.world.entries.is_empty() && shop.world.usage.is_empty(), "nothing has changed");
+        assert!(shop.world.entries.is_empty() && shop.world.used_changes.is_empty(), "nothing has changed");
         let granted = shop.try_hold(0, &basket, true, Millis(150)).expect("one line can be had");
         assert_eq!(granted.lines[0].allocation.units(), 2);
         assert_eq!(granted.lines[1].left_out.as_deref(), Some("sold-out"));
@@ -668,7 +665,7 @@ mod tests {
         let mut second = shop.add_offer(5);
         // The same product in another variant.
         let product = shop.offer.product_id.clone();
-        shop.world.offers.get_mut(&second.offer).expect("the offer").product_id = product;
+        shop.terms(&second.offer).product_id = product;
         second.qty = 1;
         let basket = [shop.wish(2), second.clone()];
         assert_eq!(shop.try_hold(0, &basket, false, Millis(150)), Err(Refusal::LimitReached));
@@ -763,7 +760,7 @@ mod tests {
             quota in prop::option::of(1i64..8),
         ) {
             let mut shop = shop(&stock, limit);
-            shop.world.offers.get_mut(&shop.offer.id).expect("the offer").quota = quota;
+            shop.terms(&shop.offer.id.clone()).quota = quota;
             let before = shop.pool().clone();
             let sku = shop.offer.sku_id.clone();
             let mut kept: Vec<Kept> = Vec::new();
@@ -841,12 +838,7 @@ mod tests {
             prop_assert!(quota.is_none_or(|quota| wanted + shipped <= quota));
             for (buyer, owned) in owned.into_iter().enumerate() {
                 let has: i64 = kept.iter().filter(|one| one.buyer == buyer).map(|one| one.granted.lines[0].qty).sum();
-                let key = UsageKey {
-                    live: shop.offer.live_id.clone(),
-                    product: shop.offer.product_id.clone(),
-                    customer: shop.buyers[buyer].clone(),
-                };
-                prop_assert_eq!(shop.world.usage.get(&key).map_or(0, |usage| usage.change), has + owned);
+                prop_assert_eq!(shop.world.used_by(&shop.offer, &shop.buyers[buyer]), has + owned);
                 prop_assert!(limit.is_none_or(|limit| has + owned <= i64::from(limit)));
             }
         }

@@ -17,6 +17,16 @@ const CHUNKS: [usize; 4] = [256, 32, 4, 1];
 /// Rows of one statement on PostgreSQL: bounds the size of one message.
 const MAX_ROWS: usize = 10_000;
 
+/// Rows that are worth a COPY, which asks the server twice.
+const MIN_COPIED: usize = 16;
+
+/// Rows of one message of a COPY.
+const COPIED_AT_ONCE: usize = 128;
+/// Signature, no flags, no extension …
+const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+/// … and a row that says that there are no more.
+const COPY_END: &[u8] = &(-1_i16).to_be_bytes();
+
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -24,6 +34,8 @@ pub enum Kind {
     Text,
     /// `BIGINT`, or `INTEGER` where the table says so.
     Number,
+    /// `INTEGER`, in a table that rows are [appended](Rows::append) to. Its cells are [`Cell::Number`].
+    Small,
     /// `BOOLEAN`.
     Flag,
 }
@@ -33,7 +45,7 @@ pub enum Kind {
 pub enum Cell<'a> {
     /// Of a [`Kind::Text`] column.
     Text(Option<Cow<'a, str>>),
-    /// Of a [`Kind::Number`] column.
+    /// Of a [`Kind::Number`] or [`Kind::Small`] column.
     Number(Option<i64>),
     /// Of a [`Kind::Flag`] column.
     Flag(bool),
@@ -108,7 +120,7 @@ impl<'a> Rows<'a> {
     pub fn new(names: &'static [(&'static str, Kind)]) -> Self {
         let columns = names.iter().map(|(_, kind)| match kind {
             Kind::Text => Column::Text(Vec::new()),
-            Kind::Number => Column::Number(Vec::new()),
+            Kind::Number | Kind::Small => Column::Number(Vec::new()),
             Kind::Flag => Column::Flag(Vec::new()),
         });
         Self { names, columns: columns.collect(), len: 0 }
@@ -179,6 +191,69 @@ impl<'a> Rows<'a> {
             };
         }
         Ok(changed)
+    }
+
+    /// Inserts the rows into a table. On PostgreSQL they are copied in its binary form, which costs half of what the same
+    /// rows cost as arrays (<https://www.postgresql.org/docs/current/sql-copy.html>, "Binary Format").
+    ///
+    /// # Errors
+    /// The database's; [`StoreError::is_unique_violation`] when one of them was there. Then the transaction is over.
+    pub async fn append(&self, tx: &mut Tx, table: &str) -> Result<(), StoreError> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = self.names.iter().map(|(name, _)| *name).collect();
+        let names = names.join(", ");
+        match tx {
+            Tx::Postgres(inner) if self.len >= MIN_COPIED => {
+                let statement = format!("COPY {table} ({names}) FROM STDIN (FORMAT binary)");
+                let mut copy = inner.copy_in_raw(&statement).await?;
+                copy.send(COPY_HEADER).await?;
+                // In pieces: the server writes one while we make the next.
+                for from in (0..self.len).step_by(COPIED_AT_ONCE) {
+                    copy.send(self.to_binary(from..self.len.min(from + COPIED_AT_ONCE))).await?;
+                }
+                copy.send(COPY_END).await?;
+                copy.finish().await?;
+            }
+            _ => {
+                self.execute(tx, &format!("INSERT INTO {table} ({names}) SELECT {names} FROM rows")).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn to_binary(&self, rows: std::ops::Range<usize>) -> Vec<u8> {
+        const NULL: [u8; 4] = (-1_i32).to_be_bytes();
+        fn put(bytes: &mut Vec<u8>, value: &[u8]) {
+            let len = i32::try_from(value.len()).expect("what we write is far shorter");
+            bytes.extend_from_slice(&len.to_be_bytes());
+            bytes.extend_from_slice(value);
+        }
+        let width = i16::try_from(self.columns.len()).expect("a table has a few dozen columns").to_be_bytes();
+        let mut bytes = Vec::with_capacity(rows.len() * self.columns.len() * 48);
+        for row in rows {
+            bytes.extend_from_slice(&width);
+            for (column, (name, kind)) in self.columns.iter().zip(self.names) {
+                match column {
+                    Column::Text(cells) => match &cells[row] {
+                        Some(text) => put(&mut bytes, text.as_bytes()),
+                        None => bytes.extend_from_slice(&NULL),
+                    },
+                    Column::Number(cells) => match cells[row] {
+                        Some(number) if *kind == Kind::Small => {
+                            let small = i32::try_from(number);
+                            let small = small.unwrap_or_else(|_| panic!("{number} is not for {name}"));
+                            put(&mut bytes, &small.to_be_bytes());
+                        }
+                        Some(number) => put(&mut bytes, &number.to_be_bytes()),
+                        None => bytes.extend_from_slice(&NULL),
+                    },
+                    Column::Flag(cells) => put(&mut bytes, &[u8::from(cells[row])]),
+                }
+            }
+        }
+        bytes
     }
 
     /// Runs a query over `rows`. On SQLite an `ORDER BY` holds within a chunk only.
@@ -258,7 +333,7 @@ impl<'a> Rows<'a> {
             for (n, (_, kind)) in self.names.iter().enumerate() {
                 let of = match kind {
                     Kind::Text => "text",
-                    Kind::Number => "bigint",
+                    Kind::Number | Kind::Small => "bigint",
                     Kind::Flag => "boolean",
                 };
                 let comma = if n == 0 { "" } else { ", " };
