@@ -815,10 +815,10 @@ pub(super) async fn insert_orders(tx: &mut Tx, orders: &[NewOrder<'_>], now: Mil
         ("sku_id", Kind::Text),
         ("product_title", Kind::Text),
         ("variant", Kind::Text),
-        ("qty", Kind::Small),
+        ("qty", Kind::Number),
         ("unit_price_minor", Kind::Number),
         ("amount_minor", Kind::Number),
-        ("tax_rate_bp", Kind::Small),
+        ("tax_rate_bp", Kind::Number),
     ]);
     for order in orders {
         rows.push([

@@ -4,7 +4,7 @@
 //! PostgreSQL, a list of values on SQLite); the statement after it is the same text on both. Statements are prepared
 //! once a connection: their text depends on the columns only, on SQLite also on one of a few chunk sizes.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Write as _, ops::Range};
 
 use sqlx::{AssertSqlSafe, FromRow, Postgres, Sqlite, postgres::PgRow, sqlite::SqliteRow};
 
@@ -17,15 +17,9 @@ const CHUNKS: [usize; 4] = [256, 32, 4, 1];
 /// Rows of one statement on PostgreSQL: bounds the size of one message.
 const MAX_ROWS: usize = 10_000;
 
-/// Rows that are worth a COPY, which asks the server twice.
-const MIN_COPIED: usize = 16;
-
-/// Rows of one message of a COPY.
-const COPIED_AT_ONCE: usize = 128;
-/// Signature, no flags, no extension …
-const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// … and a row that says that there are no more.
-const COPY_END: &[u8] = &(-1_i16).to_be_bytes();
+/// From so many rows on, what is the same in all of them is sent once. Each choice of such columns is a statement of its
+/// own; fewer rows would be alike by chance, and make too many of those.
+const MIN_ALIKE: usize = 64;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +28,6 @@ pub enum Kind {
     Text,
     /// `BIGINT`, or `INTEGER` where the table says so.
     Number,
-    /// `INTEGER`, in a table that rows are [appended](Rows::append) to. Its cells are [`Cell::Number`].
-    Small,
     /// `BOOLEAN`.
     Flag,
 }
@@ -45,7 +37,7 @@ pub enum Kind {
 pub enum Cell<'a> {
     /// Of a [`Kind::Text`] column.
     Text(Option<Cow<'a, str>>),
-    /// Of a [`Kind::Number`] or [`Kind::Small`] column.
+    /// Of a [`Kind::Number`] column.
     Number(Option<i64>),
     /// Of a [`Kind::Flag`] column.
     Flag(bool),
@@ -120,7 +112,7 @@ impl<'a> Rows<'a> {
     pub fn new(names: &'static [(&'static str, Kind)]) -> Self {
         let columns = names.iter().map(|(_, kind)| match kind {
             Kind::Text => Column::Text(Vec::new()),
-            Kind::Number | Kind::Small => Column::Number(Vec::new()),
+            Kind::Number => Column::Number(Vec::new()),
             Kind::Flag => Column::Flag(Vec::new()),
         });
         Self { names, columns: columns.collect(), len: 0 }
@@ -161,29 +153,31 @@ impl<'a> Rows<'a> {
     /// The database's.
     pub async fn execute(&self, tx: &mut Tx, statement: &str) -> Result<u64, StoreError> {
         let mut changed = 0;
-        for (from, to) in self.chunks(tx) {
-            let text = self.text(tx, to - from, statement);
+        for rows in self.chunks(tx) {
+            let alike = self.alike(&rows);
+            let text = if tx.is_sqlite() { self.values(rows.len(), statement) } else { self.arrays(&alike, statement) };
             changed += match tx {
                 Tx::Sqlite(inner) => {
                     let mut query = sqlx::query::<Sqlite>(AssertSqlSafe(text));
-                    for row in from..to {
-                        for column in &self.columns {
-                            query = match column {
-                                Column::Text(cells) => query.bind(cells[row].as_deref()),
-                                Column::Number(cells) => query.bind(cells[row]),
-                                Column::Flag(cells) => query.bind(cells[row]),
-                            };
-                        }
+                    for (row, column) in rows.flat_map(|row| self.columns.iter().map(move |column| (row, column))) {
+                        query = match column {
+                            Column::Text(cells) => query.bind(cells[row].as_deref()),
+                            Column::Number(cells) => query.bind(cells[row]),
+                            Column::Flag(cells) => query.bind(cells[row]),
+                        };
                     }
                     query.execute(&mut **inner).await?.rows_affected()
                 }
                 Tx::Postgres(inner) => {
                     let mut query = sqlx::query::<Postgres>(AssertSqlSafe(text));
-                    for column in &self.columns {
-                        query = match column {
-                            Column::Text(cells) => query.bind(texts(&cells[from..to])),
-                            Column::Number(cells) => query.bind(&cells[from..to]),
-                            Column::Flag(cells) => query.bind(&cells[from..to]),
+                    for (column, alike) in self.columns.iter().zip(&alike) {
+                        query = match (column, alike) {
+                            (Column::Text(cells), true) => query.bind(cells[rows.start].as_deref()),
+                            (Column::Number(cells), true) => query.bind(cells[rows.start]),
+                            (Column::Flag(cells), true) => query.bind(cells[rows.start]),
+                            (Column::Text(cells), false) => query.bind(texts(&cells[rows.clone()])),
+                            (Column::Number(cells), false) => query.bind(&cells[rows.clone()]),
+                            (Column::Flag(cells), false) => query.bind(&cells[rows.clone()]),
                         };
                     }
                     query.execute(&mut **inner).await?.rows_affected()
@@ -193,67 +187,15 @@ impl<'a> Rows<'a> {
         Ok(changed)
     }
 
-    /// Inserts the rows into a table. On PostgreSQL they are copied in its binary form, which costs half of what the same
-    /// rows cost as arrays (<https://www.postgresql.org/docs/current/sql-copy.html>, "Binary Format").
+    /// Inserts the rows into a table.
     ///
     /// # Errors
     /// The database's; [`StoreError::is_unique_violation`] when one of them was there. Then the transaction is over.
     pub async fn append(&self, tx: &mut Tx, table: &str) -> Result<(), StoreError> {
-        if self.is_empty() {
-            return Ok(());
-        }
         let names: Vec<&str> = self.names.iter().map(|(name, _)| *name).collect();
         let names = names.join(", ");
-        match tx {
-            Tx::Postgres(inner) if self.len >= MIN_COPIED => {
-                let statement = format!("COPY {table} ({names}) FROM STDIN (FORMAT binary)");
-                let mut copy = inner.copy_in_raw(&statement).await?;
-                copy.send(COPY_HEADER).await?;
-                // In pieces: the server writes one while we make the next.
-                for from in (0..self.len).step_by(COPIED_AT_ONCE) {
-                    copy.send(self.to_binary(from..self.len.min(from + COPIED_AT_ONCE))).await?;
-                }
-                copy.send(COPY_END).await?;
-                copy.finish().await?;
-            }
-            _ => {
-                self.execute(tx, &format!("INSERT INTO {table} ({names}) SELECT {names} FROM rows")).await?;
-            }
-        }
+        self.execute(tx, &format!("INSERT INTO {table} ({names}) SELECT {names} FROM rows")).await?;
         Ok(())
-    }
-
-    fn to_binary(&self, rows: std::ops::Range<usize>) -> Vec<u8> {
-        const NULL: [u8; 4] = (-1_i32).to_be_bytes();
-        fn put(bytes: &mut Vec<u8>, value: &[u8]) {
-            let len = i32::try_from(value.len()).expect("what we write is far shorter");
-            bytes.extend_from_slice(&len.to_be_bytes());
-            bytes.extend_from_slice(value);
-        }
-        let width = i16::try_from(self.columns.len()).expect("a table has a few dozen columns").to_be_bytes();
-        let mut bytes = Vec::with_capacity(rows.len() * self.columns.len() * 48);
-        for row in rows {
-            bytes.extend_from_slice(&width);
-            for (column, (name, kind)) in self.columns.iter().zip(self.names) {
-                match column {
-                    Column::Text(cells) => match &cells[row] {
-                        Some(text) => put(&mut bytes, text.as_bytes()),
-                        None => bytes.extend_from_slice(&NULL),
-                    },
-                    Column::Number(cells) => match cells[row] {
-                        Some(number) if *kind == Kind::Small => {
-                            let small = i32::try_from(number);
-                            let small = small.unwrap_or_else(|_| panic!("{number} is not for {name}"));
-                            put(&mut bytes, &small.to_be_bytes());
-                        }
-                        Some(number) => put(&mut bytes, &number.to_be_bytes()),
-                        None => bytes.extend_from_slice(&NULL),
-                    },
-                    Column::Flag(cells) => put(&mut bytes, &[u8::from(cells[row])]),
-                }
-            }
-        }
-        bytes
     }
 
     /// Runs a query over `rows`. On SQLite an `ORDER BY` holds within a chunk only.
@@ -265,29 +207,31 @@ impl<'a> Rows<'a> {
         T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
         let mut found = Vec::new();
-        for (from, to) in self.chunks(tx) {
-            let text = self.text(tx, to - from, statement);
+        for rows in self.chunks(tx) {
+            let alike = self.alike(&rows);
+            let text = if tx.is_sqlite() { self.values(rows.len(), statement) } else { self.arrays(&alike, statement) };
             found.extend(match tx {
                 Tx::Sqlite(inner) => {
                     let mut query = sqlx::query_as::<Sqlite, T>(AssertSqlSafe(text));
-                    for row in from..to {
-                        for column in &self.columns {
-                            query = match column {
-                                Column::Text(cells) => query.bind(cells[row].as_deref()),
-                                Column::Number(cells) => query.bind(cells[row]),
-                                Column::Flag(cells) => query.bind(cells[row]),
-                            };
-                        }
+                    for (row, column) in rows.flat_map(|row| self.columns.iter().map(move |column| (row, column))) {
+                        query = match column {
+                            Column::Text(cells) => query.bind(cells[row].as_deref()),
+                            Column::Number(cells) => query.bind(cells[row]),
+                            Column::Flag(cells) => query.bind(cells[row]),
+                        };
                     }
                     query.fetch_all(&mut **inner).await?
                 }
                 Tx::Postgres(inner) => {
                     let mut query = sqlx::query_as::<Postgres, T>(AssertSqlSafe(text));
-                    for column in &self.columns {
-                        query = match column {
-                            Column::Text(cells) => query.bind(texts(&cells[from..to])),
-                            Column::Number(cells) => query.bind(&cells[from..to]),
-                            Column::Flag(cells) => query.bind(&cells[from..to]),
+                    for (column, alike) in self.columns.iter().zip(&alike) {
+                        query = match (column, alike) {
+                            (Column::Text(cells), true) => query.bind(cells[rows.start].as_deref()),
+                            (Column::Number(cells), true) => query.bind(cells[rows.start]),
+                            (Column::Flag(cells), true) => query.bind(cells[rows.start]),
+                            (Column::Text(cells), false) => query.bind(texts(&cells[rows.clone()])),
+                            (Column::Number(cells), false) => query.bind(&cells[rows.clone()]),
+                            (Column::Flag(cells), false) => query.bind(&cells[rows.clone()]),
                         };
                     }
                     query.fetch_all(&mut **inner).await?
@@ -297,53 +241,79 @@ impl<'a> Rows<'a> {
         Ok(found)
     }
 
-    fn chunks(&self, tx: &Tx) -> Vec<(usize, usize)> {
+    fn chunks(&self, tx: &Tx) -> Vec<Range<usize>> {
         let sizes: &[usize] = if tx.is_sqlite() { &CHUNKS } else { &[MAX_ROWS] };
         let mut chunks = Vec::new();
         let mut from = 0;
         while from < self.len {
             let left = self.len - from;
             let fits = sizes.iter().copied().find(|size| *size <= left).unwrap_or(left);
-            chunks.push((from, from + fits));
+            chunks.push(from..from + fits);
             from += fits;
         }
         chunks
     }
 
-    fn text(&self, tx: &Tx, len: usize, statement: &str) -> String {
-        use std::fmt::Write as _;
-        let mut text = String::with_capacity(statement.len() + 64 + len * self.names.len() * 2);
+    /// Which columns say the same in all of these rows; never the first. Asked on PostgreSQL only.
+    fn alike(&self, rows: &Range<usize>) -> Vec<bool> {
+        fn are_alike<T: PartialEq>(cells: &[T]) -> bool {
+            cells.iter().all(|cell| *cell == cells[0])
+        }
+        let is_alike = |(n, column): (usize, &Column<'_>)| {
+            n > 0
+                && rows.len() >= MIN_ALIKE
+                && match column {
+                    Column::Text(cells) => are_alike(&cells[rows.clone()]),
+                    Column::Number(cells) => are_alike(&cells[rows.clone()]),
+                    Column::Flag(cells) => are_alike(&cells[rows.clone()]),
+                }
+        };
+        self.columns.iter().enumerate().map(is_alike).collect()
+    }
+
+    /// The statement over values, row by row: SQLite's. (Columns that are alike apart from the rest make it a hundred
+    /// times slower there.)
+    fn values(&self, len: usize, statement: &str) -> String {
+        let mut text = String::with_capacity(statement.len() + 128 + len * self.names.len() * 2);
         text.push_str("WITH rows (");
         for (n, (name, _)) in self.names.iter().enumerate() {
             text.push_str(if n == 0 { "" } else { ", " });
             text.push_str(name);
         }
-        text.push_str(") AS (");
-        if tx.is_sqlite() {
-            text.push_str("VALUES ");
-            for row in 0..len {
-                text.push_str(if row == 0 { "(" } else { ", (" });
-                for n in 0..self.names.len() {
-                    text.push_str(if n == 0 { "?" } else { ",?" });
-                }
-                text.push(')');
-            }
-        } else {
-            text.push_str("SELECT * FROM UNNEST(");
-            for (n, (_, kind)) in self.names.iter().enumerate() {
-                let of = match kind {
-                    Kind::Text => "text",
-                    Kind::Number | Kind::Small => "bigint",
-                    Kind::Flag => "boolean",
-                };
-                let comma = if n == 0 { "" } else { ", " };
-                let _ = write!(text, "{comma}${}::{of}[]", n + 1);
+        text.push_str(") AS (VALUES ");
+        for row in 0..len {
+            text.push_str(if row == 0 { "(" } else { ", (" });
+            for n in 0..self.names.len() {
+                text.push_str(if n == 0 { "?" } else { ",?" });
             }
             text.push(')');
         }
         text.push_str(") ");
         text.push_str(statement);
         text
+    }
+
+    /// The statement over arrays, one a column: PostgreSQL's. It reads each into a store of its own, so what is alike is
+    /// none.
+    fn arrays(&self, alike: &[bool], statement: &str) -> String {
+        let (mut selected, mut arrays, mut names) = (String::new(), String::new(), String::new());
+        for (n, ((name, kind), alike)) in self.names.iter().zip(alike).enumerate() {
+            let of = match kind {
+                Kind::Text => "text",
+                Kind::Number => "bigint",
+                Kind::Flag => "boolean",
+            };
+            let (place, comma) = (n + 1, if n == 0 { "" } else { ", " });
+            // Writing to a String cannot fail.
+            let _ = if *alike {
+                write!(selected, "{comma}${place}::{of} AS {name}")
+            } else {
+                let _ = write!(arrays, "{comma}${place}::{of}[]");
+                let _ = write!(names, "{comma}{name}");
+                write!(selected, "{comma}u.{name}")
+            };
+        }
+        format!("WITH rows AS (SELECT {selected} FROM UNNEST({arrays}) AS u ({names})) {statement}")
     }
 }
 
