@@ -25,9 +25,19 @@ use crate::{
 /// Sessions that are over are removed this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
-/// Every room, as handlers see them. Cheap to clone.
+/// Every room, as handlers see them. Cheap to clone: each request and connection has one.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Rooms>);
+
+impl std::ops::Deref for App {
+    type Target = Rooms;
+    fn deref(&self) -> &Rooms {
+        &self.0
+    }
+}
+
+/// What an [`App`] is made of.
+pub struct Rooms {
     /// Every knob.
     pub config: Arc<Config>,
     /// The one clock.
@@ -58,9 +68,9 @@ pub struct App {
     pub media: Media,
     /// How fast one may ask.
     pub rates: Rates,
-    demo: Arc<RwLock<Option<DemoView>>>,
+    demo: RwLock<Option<DemoView>>,
     /// Held while this process serves a SQLite file: with the in-process bus two servers would tell two stories.
-    lock: Arc<Option<std::fs::File>>,
+    lock: Option<std::fs::File>,
 }
 
 impl App {
@@ -110,7 +120,7 @@ impl App {
             ..MediaConfig::default()
         })
         .with_context(|| format!("cannot open the media port {}", config.media.listen))?;
-        let app = Self {
+        let app = Self(Arc::new(Rooms {
             media,
             people: People::new(db.clone(), clock.clone()),
             reports: Reports::new(db.clone(), clock.clone()),
@@ -119,8 +129,8 @@ impl App {
             showcase: Showcase::new(db.clone(), clock.clone(), relay.clone()),
             omo: Omo::new(db.clone(), clock.clone()),
             rates: Rates::default(),
-            demo: Arc::default(),
-            lock: Arc::new(lock),
+            demo: RwLock::default(),
+            lock,
             imports: Imports::new(db.clone(), clock.clone(), sequencer.clone()),
             config: Arc::new(config),
             clock,
@@ -128,7 +138,7 @@ impl App {
             tasks,
             sequencer,
             checkout,
-        };
+        }));
         app.follow_pictures(media_events);
         app.follow_endings(&bus);
         relay.start(&app.tasks);
@@ -159,7 +169,7 @@ impl App {
         self.tasks.stop().await;
         self.media.stop().await;
         self.db.close().await;
-        if let Some(lock) = &*self.lock {
+        if let Some(lock) = &self.lock {
             // Clones of the app may outlive it for a moment; the next server need not wait for them.
             let _ = lock.unlock();
         }

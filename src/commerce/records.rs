@@ -304,15 +304,24 @@ pub(super) async fn due(tx: &mut Tx, now: Millis, limit: i64, offset: i64) -> Re
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
-/// Purchases of lives that ever offered this SKU and have units on a shelf; newest first. Not locked.
+/// Purchases that may have units of this SKU on a shelf; newest first. Not locked.
 pub(super) async fn promised_of(tx: &mut Tx, sku: &SkuId) -> Result<Vec<PurchaseId>, StoreError> {
+    // Unpaid ones by the two indexes of their states, paid ones by their orders: one more index would cost every
+    // purchase something, and this is rare.
     const LIST: &str = "
-        SELECT p.id
-        FROM purchases p
-        WHERE p.live_id IN (SELECT o.live_id FROM offers o WHERE o.sku_id = $1)
-          AND p.state IN ('held', 'paying', 'requires_action', 'authorized', 'captured')
-          AND p.left_at_ms IS NULL AND p.lines LIKE $2
-        ORDER BY p.placed_at_ms DESC, p.id DESC";
+        SELECT id FROM (
+            SELECT p.id, p.placed_at_ms FROM purchases p WHERE p.state = 'held' AND p.lines LIKE $2
+            UNION ALL
+            SELECT p.id, p.placed_at_ms
+            FROM purchases p
+            WHERE p.state IN ('paying', 'requires_action') AND p.lines LIKE $2
+            UNION ALL
+            SELECT p.id, p.placed_at_ms
+            FROM orders o
+            JOIN purchases p ON p.id = o.purchase_id
+            WHERE o.live_id IN (SELECT f.live_id FROM offers f WHERE f.sku_id = $1)
+              AND p.state IN ('authorized', 'captured') AND p.left_at_ms IS NULL AND p.lines LIKE $2) promised
+        ORDER BY placed_at_ms DESC, id DESC";
     let pattern = format!("%\"{sku}\"%");
     let rows: Vec<(PurchaseId,)> =
         on!(tx, |conn| sqlx::query_as(LIST).bind(sku).bind(&pattern).fetch_all(conn).await?);

@@ -18,3 +18,6 @@ FROM limit_usage
 WHERE used > 0
 GROUP BY live_id, product_id;
 DROP TABLE limit_usage;
+
+-- Only a shortage asked by it, which finds its purchases by their states and orders now.
+DROP INDEX purchases_by_live;
