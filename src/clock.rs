@@ -46,6 +46,8 @@ impl Millis {
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
     manual: Option<Arc<watch::Sender<Millis>>>,
+    /// Of the system's clock; not zero only where a story needs a wrong one.
+    ahead_ms: i64,
 }
 
 impl Clock {
@@ -58,7 +60,19 @@ impl Clock {
     /// A clock that stands still until [`Clock::advance`].
     #[must_use]
     pub fn manual(start: Millis) -> Self {
-        Self { manual: Some(Arc::new(watch::channel(start).0)) }
+        Self { manual: Some(Arc::new(watch::channel(start).0)), ahead_ms: 0 }
+    }
+
+    /// The system's clock, wrong by so much.
+    #[must_use]
+    pub fn wrong_by(ahead_ms: i64) -> Self {
+        Self { manual: None, ahead_ms }
+    }
+
+    /// Whether it goes by itself.
+    #[must_use]
+    pub fn is_real(&self) -> bool {
+        self.manual.is_none()
     }
 
     /// The time now.
@@ -69,7 +83,7 @@ impl Clock {
             Some(hand) => *hand.borrow(),
             None => {
                 let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-                Millis(since_epoch.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)))
+                Millis(since_epoch.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)) + self.ahead_ms)
             }
         }
     }

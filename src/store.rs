@@ -18,6 +18,8 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
+use crate::clock::Millis;
+
 /// Readers of the SQLite file. Reads are short; more would only queue on two cores.
 const SQLITE_READERS: u32 = 8;
 /// Connections of one node to PostgreSQL, besides the sequencer's.
@@ -314,6 +316,17 @@ impl Tx {
             Self::Postgres(tx) => tx.commit().await?,
         }
         Ok(())
+    }
+
+    /// The database's own time at this moment; `None` on SQLite, whose time is ours.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn clock(&mut self) -> Result<Option<Millis>, StoreError> {
+        const NOW: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
+        let Self::Postgres(inner) = self else { return Ok(None) };
+        let (now,): (i64,) = sqlx::query_as(NOW).fetch_one(&mut **inner).await?;
+        Ok(Some(Millis(now)))
     }
 
     /// What a `SELECT` of the rows of `table` ends with so that they are locked until the commit. Nothing on SQLite,

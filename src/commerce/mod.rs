@@ -18,6 +18,7 @@ mod records;
 mod sequencer;
 mod settle;
 mod shortage;
+mod skew;
 mod stock;
 mod waitlist;
 
@@ -126,6 +127,12 @@ pub enum CommerceError {
     QueueFull {
         /// How many are before you.
         waiting: usize,
+    },
+    /// This node's clock is too far from the database's to sell by it.
+    #[error("this node's clock is wrong by {offset_ms} ms")]
+    WrongClock {
+        /// What is to be added to it.
+        offset_ms: i64,
     },
     /// The answer of the database was lost; a retry by key tells what happened.
     #[error("it is not known yet whether this happened")]

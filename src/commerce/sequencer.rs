@@ -29,6 +29,7 @@ use super::{
     purchase::Input,
     records::Purchase,
     settle::{self, Due, Stop},
+    skew::Skew,
     stock::Wish,
     waitlist::{self, Join, Wait},
 };
@@ -152,6 +153,7 @@ pub struct Sequencer {
     config: SequencerConfig,
     clock: Clock,
     relay: Relay,
+    skew: Skew,
 }
 
 impl Sequencer {
@@ -166,6 +168,7 @@ impl Sequencer {
             config,
             clock: clock.clone(),
             relay: relay.clone(),
+            skew: Skew::default(),
         };
         let engine = Engine {
             db,
@@ -175,7 +178,10 @@ impl Sequencer {
             sold_out: sequencer.sold_out.clone(),
             paying: sequencer.paying.clone(),
             memory: settle::Memory::default(),
+            skew: sequencer.skew.clone(),
         };
+        let measuring = sequencer.skew.clone().follow(engine.db.clone(), engine.clock.clone(), tasks.stopping());
+        tasks.spawn("comparison of clocks", measuring);
         let stopping = tasks.stopping();
         tasks.spawn("sequencer", async move { engine.run(commands, stopping).await });
         sequencer
@@ -195,9 +201,10 @@ impl Sequencer {
     /// Reserves units. Durable when it answers.
     ///
     /// # Errors
-    /// A [`super::Refusal`], [`CommerceError::KeyReused`], [`CommerceError::QueueFull`] (nothing was done), or
-    /// [`CommerceError::Unknown`]: then ask again under the same key.
+    /// A [`super::Refusal`], [`CommerceError::KeyReused`], [`CommerceError::QueueFull`] or
+    /// [`CommerceError::WrongClock`] (nothing was done), or [`CommerceError::Unknown`]: then ask again under the same key.
     pub async fn place(&self, order: PlaceOrder) -> Result<Purchase, CommerceError> {
+        self.can_tell_time()?;
         let purchase = self.purchase(Command::Place(Box::new(order))).await?;
         // Other devices of the buyer; here, because the batch has thousands of these to tell while others wait.
         self.relay.offer(placed(&purchase));
@@ -235,7 +242,13 @@ impl Sequencer {
         }
     }
 
+    /// Whether offers can be judged by this node's clock. What has happened already is written by any clock.
+    fn can_tell_time(&self) -> Result<(), CommerceError> {
+        self.skew.excess().map_or(Ok(()), |offset_ms| Err(CommerceError::WrongClock { offset_ms }))
+    }
+
     pub(super) async fn join(&self, wish: Join) -> Result<Wait, CommerceError> {
+        self.can_tell_time()?;
         self.wait(Command::Join(Box::new(wish))).await
     }
 
@@ -275,6 +288,7 @@ struct Engine {
     sold_out: Arc<Mutex<HashMap<SkuId, Millis>>>,
     paying: Arc<AtomicUsize>,
     memory: settle::Memory,
+    skew: Skew,
 }
 
 impl Engine {
@@ -389,7 +403,7 @@ impl Engine {
         let mut tries = 1;
         loop {
             let terms = settle::Terms {
-                now: self.clock.now(),
+                now: self.skew.correct(self.clock.now()),
                 hold_ttl: self.config.hold_ttl,
                 payments_per_s: self.config.payments_per_s,
                 payments_waiting: self.paying.load(Ordering::Relaxed),

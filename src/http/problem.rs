@@ -237,6 +237,10 @@ impl From<CommerceError> for Problem {
                 let full = Self::new(Kind::QueueFull, detail).retry_after_ms(QUEUE_RETRY_MS);
                 Self { position: Some(waiting as u64), ..full }
             }
+            CommerceError::WrongClock { .. } => {
+                Self::new(Kind::Unavailable, format!("{error}; nothing was done, another node can sell"))
+                    .retry_after_ms(UNAVAILABLE_RETRY_MS)
+            }
             CommerceError::Unknown => {
                 Self::new(Kind::Unavailable, "one moment; retry with the same Idempotency-Key to learn what happened")
                     .retry_after_ms(UNAVAILABLE_RETRY_MS)

@@ -22,12 +22,17 @@ struct Nodes {
 
 impl Nodes {
     async fn open(count: usize, clock: Clock) -> Self {
+        Self::open_by(&vec![clock; count]).await
+    }
+
+    /// A node for each clock; the first is everybody's where one is asked for.
+    async fn open_by(clocks: &[Clock]) -> Self {
         let database = Database::fresh(Engine::Postgres).await;
         let mut servers = Vec::new();
-        for _ in 0..count {
+        for clock in clocks {
             servers.push(Server::start(config(&database.url), clock.clone()).await.expect("the node starts"));
         }
-        Self { servers, clock, database }
+        Self { servers, clock: clocks[0].clone(), database }
     }
 
     /// Where the n-th person goes.
@@ -264,5 +269,26 @@ async fn a_whole_crowd_over_three_nodes_is_told_the_truth() {
     crowd.some_more(400).await;
     let outcome = crowd.check(&nodes.database.url).await;
     eprintln!("three nodes: {outcome:?}");
+    nodes.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_a_wrong_clock_sells_by_the_databases_time_or_not_at_all() {
+    let nodes = Nodes::open_by(&[Clock::system(), Clock::wrong_by(240), Clock::wrong_by(-5_000)]).await;
+    let sale = Sale::open_at(&nodes.base(0), Plan { units: 5, ..Plan::default() }).await;
+    let buyer = Actor::sign_up(&nodes.base(0), "りん").await;
+    let held = buyer.at(&nodes.base(1)).buy(&sale.offer, 1, None).await.expect(201);
+    let now = Clock::system().now().0;
+    let placed = held["placed_at_ms"].as_i64().expect("a time");
+    assert!(placed <= now + 60, "placed {} ms from now, by a clock that is 240 ms ahead", placed - now);
+
+    let refused = buyer.at(&nodes.base(2)).buy(&sale.offer, 1, None).await;
+    assert_eq!((refused.status, refused.body["type"].as_str()), (503, Some("/problems/unavailable")));
+    assert!(text(&refused.body, "detail").contains("clock"), "{}", refused.body);
+    assert_eq!(sale.available().await, 4);
+    // What has happened is written by any clock.
+    let given_back = buyer.at(&nodes.base(2)).post(&path(&held, "cancel"), json!({})).await.expect(200);
+    assert_eq!(given_back["state"], "cancelled");
+    assert_eq!(sale.available().await, 5);
     nodes.close().await;
 }
