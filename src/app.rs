@@ -19,7 +19,7 @@ use crate::{
     showcase::{self, Showcase},
     store::Db,
     tasks::Tasks,
-    wire,
+    timekeeping, wire,
 };
 
 /// Sessions that are over are removed this often.
@@ -85,6 +85,7 @@ impl App {
             .await
             .with_context(|| format!("cannot open the database {}", config.without_secrets().database))?;
         db.migrate().await.context("cannot bring the database up to date")?;
+        timekeeping::keep(&db, &clock, &tasks).await;
         let bus = match config.bus {
             BusKind::Local => Bus::local(),
         };

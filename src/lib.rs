@@ -33,5 +33,6 @@ pub mod people;
 pub mod showcase;
 pub mod store;
 pub mod tasks;
+pub mod timekeeping;
 pub mod verify;
 pub mod wire;

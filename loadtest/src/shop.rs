@@ -55,6 +55,17 @@ impl Shop {
         Ok(shop)
     }
 
+    /// Another liver shows the same goods; gives their live.
+    pub async fn show_elsewhere(&self, http: &reqwest::Client, process: &Process) -> anyhow::Result<String> {
+        let operator = Actor::sign_in(http, &process.base, &process.operator).await?;
+        let liver = add(http, &operator, "/v1/livers", "すみれ").await?;
+        let live = text(&liver.post("/v1/lives", &json!({ "title": "隣の市" })).await?, "id")?;
+        liver.post(&format!("/v1/lives/{live}/start"), &json!({})).await?;
+        let wish = json!({ "product_id": self.sale_product, "live_price_minor": PRICE });
+        liver.post(&format!("/v1/lives/{live}/pins"), &wish).await.context("the other liver cannot pin")?;
+        Ok(live)
+    }
+
     /// The liver pins a product at a price, or changes the price of its pin.
     pub async fn pin(&self, product: &str, price: i64) -> anyhow::Result<Value> {
         let wish = json!({ "product_id": product, "live_price_minor": price });

@@ -2,11 +2,11 @@
 //!
 //! A log: a batch appends one row a (live, product) with everybody's change, and [`Books`] remember the sums, so a
 //! purchase costs a few bytes instead of a row of its own. Other nodes are heard of by reading on where we stood.
-//! Invariant: books hold only what was committed; a row is written under the number after the last one that was read, so
-//! of two nodes that decide by the same sums one is told to decide again.
+//! Invariant: books hold only what was committed; a row is written under the number after the last one that was read, and
+//! only while there is no later one, so of two nodes that decide by the same sums one is told to decide again.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     sync::Arc,
 };
 
@@ -17,11 +17,14 @@ use crate::{
     store::{Kind, Rows, StoreError, Tx},
 };
 
-/// Customers that all books together remember; when there are more, the books are forgotten and read again.
+/// Customers that all books together remember; when there are more, the books are forgotten, and those that are needed are
+/// read again. A book itself is as long as it has customers.
 const MAX_REMEMBERED: usize = 1_000_000;
 /// A new base is written when so many changes stand after the last one, and twice as many as it has customers: what a
 /// node reads when it starts stays in proportion to what is true.
 const CHANGES_BEFORE_BASE: usize = 4_096;
+/// Rows before a base that are kept: a node that is behind must meet them. (One that is farther behind meets later ones.)
+const KEPT_BEFORE_BASE: i64 = 64;
 /// A row weighs as much as so many changes, besides those in it.
 const WEIGHT_OF_ROW: usize = 4;
 
@@ -46,8 +49,12 @@ impl Book {
         self.since_base += WEIGHT_OF_ROW + changes.len();
         let used = Arc::make_mut(&mut self.used);
         for (customer, change) in changes {
-            let sum = used.entry(customer).or_default();
-            *sum += change;
+            match used.entry(customer) {
+                Entry::Occupied(sum) if *sum.get() + change == 0 => drop(sum.remove()),
+                Entry::Occupied(mut sum) => *sum.get_mut() += change,
+                Entry::Vacant(none) if change != 0 => drop(none.insert(change)),
+                Entry::Vacant(_) => {}
+            }
         }
     }
 
@@ -65,6 +72,13 @@ pub(super) struct Books(HashMap<LimitKey, Book>);
 pub(super) struct Entered(Vec<(LimitKey, i64, bool, Used)>);
 
 impl Books {
+    /// Forgets, when that is too much. Only between two batches: what a batch has read it writes by.
+    pub(super) fn bound(&mut self) {
+        if self.0.values().map(|book| book.used.len()).sum::<usize>() > MAX_REMEMBERED {
+            self.0.clear();
+        }
+    }
+
     /// Reads on in the log of these, and gives their sums. Call it with their SKUs locked.
     pub(super) async fn catch_up(
         &mut self,
@@ -76,19 +90,16 @@ impl Books {
             FROM rows CROSS JOIN limit_log l
             WHERE l.live_id = rows.live_id AND l.product_id = rows.product_id AND l.n > rows.upto
             ORDER BY l.live_id, l.product_id, l.n";
-        if self.0.values().map(|book| book.used.len()).sum::<usize>() > MAX_REMEMBERED {
-            self.0.clear();
-        }
         let mut rows = Rows::new(&[("live_id", Kind::Text), ("product_id", Kind::Text), ("upto", Kind::Number)]);
         for key in keys {
-            let upto = self.0.get(key).map_or(0, |book| book.upto);
+            let upto = self.0.entry(key.clone()).or_default().upto;
             rows.push([(&key.0).into(), (&key.1).into(), upto.into()]);
         }
         let mut found: Vec<(LiveId, ProductId, i64, bool, String)> = rows.fetch(tx, READ_ON).await?;
         // A table of many keys is read in pieces.
         found.sort_by(|a, b| (&a.0, &a.1, a.2).cmp(&(&b.0, &b.1, b.2)));
         for (live, product, n, base, changes) in found {
-            self.0.entry((live, product)).or_default().fold(n, base, of_json(&changes));
+            self.0.entry((live, product)).or_default().fold(n, base, of_json(&changes)?);
         }
         let mut sums: ByLimit<Arc<Used>> = BTreeMap::new();
         for key in keys {
@@ -98,17 +109,17 @@ impl Books {
         Ok(sums)
     }
 
-    /// Appends what a batch changed. `None` when another node was there first: then nothing of the batch may be
-    /// committed. The numbers are those after the last [`Self::catch_up`].
+    /// Appends what a batch changed, each under the number after the last that [`Self::catch_up`] read. `None` when another
+    /// node was there first: then nothing of the batch may be committed.
     pub(super) async fn append(&mut self, tx: &mut Tx, changes: &ByLimit<Used>) -> Result<Option<Entered>, StoreError> {
         const APPEND: &str = "
             INSERT INTO limit_log (live_id, product_id, n, base, changes)
-            SELECT live_id, product_id, n, base, changes FROM rows WHERE true
+            SELECT live_id, product_id, n, base, changes
+            FROM rows
+            WHERE NOT EXISTS (SELECT 1 FROM limit_log l
+                              WHERE l.live_id = rows.live_id AND l.product_id = rows.product_id AND l.n >= rows.n)
             ON CONFLICT (live_id, product_id, n) DO NOTHING";
-        const FORGET: &str = "
-            DELETE FROM limit_log
-            WHERE EXISTS (SELECT 1 FROM rows WHERE limit_log.live_id = rows.live_id
-                            AND limit_log.product_id = rows.product_id AND limit_log.n < rows.n)";
+        const FORGET: &str = "DELETE FROM limit_log WHERE live_id = $1 AND product_id = $2 AND n < $3";
         let mut rows = Rows::new(&[
             ("live_id", Kind::Text),
             ("product_id", Kind::Text),
@@ -116,9 +127,7 @@ impl Books {
             ("base", Kind::Flag),
             ("changes", Kind::Text),
         ]);
-        let mut replaced = Rows::new(&[("live_id", Kind::Text), ("product_id", Kind::Text), ("n", Kind::Number)]);
         let mut entered = Vec::with_capacity(changes.len());
-        let fresh = Book::default();
         let of_all = changes.iter().flat_map(|(live, of_live)| of_live.iter().map(move |(p, used)| ((live, p), used)));
         for (key, changes) in of_all {
             let key = (key.0.clone(), key.1.clone());
@@ -130,14 +139,13 @@ impl Books {
             if changes.is_empty() {
                 continue;
             }
-            let book = self.0.get(&key).unwrap_or(&fresh);
+            let Some(book) = self.0.get(&key) else { return Ok(None) };
             let (n, base) = (book.upto + 1, book.is_due_for_base());
             if base {
                 for (customer, used) in &*book.used {
                     *changes.entry(customer.clone()).or_default() += used;
                 }
                 changes.retain(|_, used| *used != 0);
-                replaced.push([String::from(key.0.clone()).into(), String::from(key.1.clone()).into(), n.into()]);
             }
             rows.push([
                 String::from(key.0.clone()).into(),
@@ -151,7 +159,16 @@ impl Books {
         if rows.execute(tx, APPEND).await? != entered.len() as u64 {
             return Ok(None);
         }
-        replaced.execute(tx, FORGET).await?;
+        for ((live, product), n, _, _) in entered.iter().filter(|(_, _, base, _)| *base) {
+            let kept = n - KEPT_BEFORE_BASE;
+            on!(&mut *tx, |conn| sqlx::query(FORGET)
+                .bind(live)
+                .bind(product)
+                .bind(kept)
+                .execute(conn)
+                .await?
+                .rows_affected());
+        }
         Ok(Some(Entered(entered)))
     }
 
@@ -167,8 +184,10 @@ fn to_json(changes: &Used) -> String {
     serde_json::to_string(changes).expect("ids and numbers are JSON")
 }
 
-fn of_json(text: &str) -> Used {
-    serde_json::from_str(text).expect("we wrote this JSON ourselves")
+/// A row that cannot be read spoils what needs it, and nothing else.
+fn of_json(text: &str) -> Result<Used, StoreError> {
+    let unreadable = |error| sqlx::Error::ColumnDecode { index: "changes".to_owned(), source: Box::new(error) };
+    Ok(serde_json::from_str(text).map_err(unreadable)?)
 }
 
 /// Every (live, product) that somebody bought in.
@@ -176,7 +195,11 @@ fn of_json(text: &str) -> Used {
 /// # Errors
 /// The database's.
 pub async fn limit_keys(tx: &mut Tx) -> Result<Vec<(LiveId, ProductId)>, StoreError> {
-    const KEYS: &str = "SELECT DISTINCT live_id, product_id FROM limit_log ORDER BY live_id, product_id";
+    const KEYS: &str = "
+        SELECT live_id, product_id FROM limit_log
+        UNION
+        SELECT o.live_id, l.product_id FROM orders o JOIN order_lines l ON l.order_id = o.id
+        ORDER BY 1, 2";
     Ok(on!(tx, |conn| sqlx::query_as(KEYS).fetch_all(conn).await?))
 }
 
@@ -194,7 +217,7 @@ pub async fn limits_used(
         on!(tx, |conn| sqlx::query_as(LOG).bind(live).bind(product).fetch_all(conn).await?);
     let mut book = Book::default();
     for (n, base, changes) in rows {
-        book.fold(n, base, of_json(&changes));
+        book.fold(n, base, of_json(&changes)?);
     }
     Ok(Arc::unwrap_or_clone(book.used))
 }
@@ -253,6 +276,7 @@ mod tests {
         let (db, key, buyer) = (db().await, key(), CustomerId::fresh());
         let mut books = Books::default();
         let mut tx = db.write("test").await.expect("it opens");
+        books.catch_up(&mut tx, &BTreeSet::from([key.clone()])).await.expect("the log can be read");
         let entered = books.append(&mut tx, &change(&key, &buyer, 1)).await.expect("it is written");
         assert!(entered.is_some());
         drop((tx, entered));
@@ -263,10 +287,39 @@ mod tests {
     async fn who_decided_by_old_sums_is_told_so() {
         let (db, key, buyer) = (db().await, key(), CustomerId::fresh());
         let (mut here, mut there) = (Books::default(), Books::default());
-        commit(&db, &mut here, &key, &buyer, 1).await;
+        let keys = BTreeSet::from([key.clone()]);
+        let mut tx = db.read("test").await.expect("it opens");
+        there.catch_up(&mut tx, &keys).await.expect("the log can be read");
+        drop(tx);
+        // One row, and so many that there is a base and the first ones are gone.
+        for rows in [1, CHANGES_BEFORE_BASE / (WEIGHT_OF_ROW + 1) + 100] {
+            for _ in 0..rows {
+                commit(&db, &mut here, &key, &buyer, 1).await;
+            }
+            let mut tx = db.write("test").await.expect("it opens");
+            let entered = there.append(&mut tx, &change(&key, &buyer, 1)).await.expect("it is asked");
+            assert!(entered.is_none(), "it wrote below {rows} rows");
+        }
+        // Who has read nothing at all may not write either.
         let mut tx = db.write("test").await.expect("it opens");
-        let entered = there.append(&mut tx, &change(&key, &buyer, 1)).await.expect("it is written");
-        assert!(entered.is_none());
+        assert!(Books::default().append(&mut tx, &change(&key, &buyer, 1)).await.expect("it is asked").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_row_that_cannot_be_read_is_an_answer_and_no_outage() {
+        const SPOIL: &str =
+            "INSERT INTO limit_log (live_id, product_id, n, base, changes) VALUES ($1, $2, 1, false, 'x')";
+        let (db, key) = (db().await, key());
+        let mut tx = db.write("test").await.expect("it opens");
+        on!(&mut tx, |conn| sqlx::query(SPOIL)
+            .bind(&key.0)
+            .bind(&key.1)
+            .execute(conn)
+            .await
+            .expect("it is written")
+            .rows_affected());
+        let read = Books::default().catch_up(&mut tx, &BTreeSet::from([key.clone()])).await;
+        assert!(!read.expect_err("it cannot be read").is_away());
     }
 
     #[tokio::test]
@@ -274,7 +327,7 @@ mod tests {
         let (db, key) = (db().await, key());
         let mut books = Books::default();
         let buyers: Vec<CustomerId> = (0..10).map(|_| CustomerId::fresh()).collect();
-        let rounds = CHANGES_BEFORE_BASE / (WEIGHT_OF_ROW + 1) + 50;
+        let rounds = CHANGES_BEFORE_BASE / (WEIGHT_OF_ROW + 1) + 90;
         for n in 0..rounds {
             commit(&db, &mut books, &key, &buyers[n % buyers.len()], 1).await;
         }
@@ -283,7 +336,7 @@ mod tests {
             .fetch_one(conn)
             .await
             .expect("it counts"));
-        assert!(rows < 100, "{rows} rows are left of {rounds}");
+        assert!(rows < KEPT_BEFORE_BASE + 100, "{rows} rows are left of {rounds}");
         let sums = limits_used(&mut tx, &key.0, &key.1).await.expect("the log can be read");
         assert_eq!(sums.values().sum::<i64>(), i64::try_from(rounds).expect("small"));
         let mut late = Books::default();

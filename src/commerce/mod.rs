@@ -18,7 +18,6 @@ mod records;
 mod sequencer;
 mod settle;
 mod shortage;
-mod skew;
 mod stock;
 mod waitlist;
 

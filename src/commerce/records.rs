@@ -408,6 +408,19 @@ pub(super) async fn terms(tx: &mut Tx, offers: &BTreeSet<&OfferId>) -> Result<Ve
     rows.fetch(tx, TERMS).await
 }
 
+/// Every SKU that is offered where these offers are, of the same products.
+pub(super) async fn of_the_same_products(tx: &mut Tx, offers: &BTreeSet<OfferId>) -> Result<Vec<SkuId>, StoreError> {
+    const SIBLINGS: &str = "
+        SELECT DISTINCT other.sku_id
+        FROM rows CROSS JOIN offers o JOIN offers other ON other.live_id = o.live_id AND other.product_id = o.product_id
+        WHERE o.id = rows.id";
+    let mut rows = Rows::new(&[("id", Kind::Text)]);
+    for offer in offers {
+        rows.push([offer.into()]);
+    }
+    Ok(rows.fetch::<(SkuId,)>(tx, SIBLINGS).await?.into_iter().map(|(sku,)| sku).collect())
+}
+
 /// Writes new purchases. A unique violation says that one of them is not new under its key.
 pub(super) async fn insert<'a>(tx: &mut Tx, purchases: impl Iterator<Item = &'a Purchase>) -> Result<(), StoreError> {
     let mut rows = Rows::new(&[

@@ -29,7 +29,6 @@ use super::{
     purchase::Input,
     records::Purchase,
     settle::{self, Due, Stop},
-    skew::Skew,
     stock::Wish,
     waitlist::{self, Join, Wait},
 };
@@ -153,7 +152,6 @@ pub struct Sequencer {
     config: SequencerConfig,
     clock: Clock,
     relay: Relay,
-    skew: Skew,
 }
 
 impl Sequencer {
@@ -168,7 +166,6 @@ impl Sequencer {
             config,
             clock: clock.clone(),
             relay: relay.clone(),
-            skew: Skew::default(),
         };
         let engine = Engine {
             db,
@@ -178,10 +175,7 @@ impl Sequencer {
             sold_out: sequencer.sold_out.clone(),
             paying: sequencer.paying.clone(),
             memory: settle::Memory::default(),
-            skew: sequencer.skew.clone(),
         };
-        let measuring = sequencer.skew.clone().follow(engine.db.clone(), engine.clock.clone(), tasks.stopping());
-        tasks.spawn("comparison of clocks", measuring);
         let stopping = tasks.stopping();
         tasks.spawn("sequencer", async move { engine.run(commands, stopping).await });
         sequencer
@@ -244,7 +238,7 @@ impl Sequencer {
 
     /// Whether offers can be judged by this node's clock. What has happened already is written by any clock.
     fn can_tell_time(&self) -> Result<(), CommerceError> {
-        self.skew.excess().map_or(Ok(()), |offset_ms| Err(CommerceError::WrongClock { offset_ms }))
+        self.clock.excess_ms().map_or(Ok(()), |offset_ms| Err(CommerceError::WrongClock { offset_ms }))
     }
 
     pub(super) async fn join(&self, wish: Join) -> Result<Wait, CommerceError> {
@@ -288,7 +282,6 @@ struct Engine {
     sold_out: Arc<Mutex<HashMap<SkuId, Millis>>>,
     paying: Arc<AtomicUsize>,
     memory: settle::Memory,
-    skew: Skew,
 }
 
 impl Engine {
@@ -403,7 +396,7 @@ impl Engine {
         let mut tries = 1;
         loop {
             let terms = settle::Terms {
-                now: self.skew.correct(self.clock.now()),
+                now: self.clock.now(),
                 hold_ttl: self.config.hold_ttl,
                 payments_per_s: self.config.payments_per_s,
                 payments_waiting: self.paying.load(Ordering::Relaxed),
@@ -419,6 +412,8 @@ impl Engine {
                 Err(Stop::Again) if tries < TRIES => tracing::debug!("batch met another one, running it again"),
                 Err(Stop::Again) => return Err(StoreError::Contended),
                 Err(Stop::Store(error)) if tries < TRIES && (error.is_away() || error.is_transient()) => {
+                    // Who answers next may be another server, or this one from its last backup.
+                    self.memory = settle::Memory::default();
                     tracing::warn!(error = %error, "batch has no answer, trying again");
                     // Real time on purpose: the database does not live by a test's clock.
                     tokio::time::sleep(pause).await;

@@ -154,6 +154,7 @@ pub(super) async fn run(
     terms: Terms,
     memory: &mut Memory,
 ) -> Result<Done, Stop> {
+    memory.books.bound();
     let mut tx = db.sequence().await?;
     let due = match terms.due {
         Due::All => records::due(&mut tx, terms.now, MAX_EXPIRED, 0).await?,
@@ -266,6 +267,10 @@ async fn load<'a>(
             }
             Command::Leave { wait, .. } => places.push(wait),
         }
+    }
+    if terms.look_up {
+        // Who met another node at a limit meets it at the lock this time, instead of losing to it again.
+        skus.extend(records::of_the_same_products(tx, &offers).await?);
     }
     let mut locked = records::lock(tx, &steps).await?;
     for purchase in locked.iter().filter(|purchase| moving.contains(&purchase.id)) {
@@ -845,17 +850,6 @@ impl<'a> Batch<'a> {
         let versions = changed.iter().map(|sku| (*sku, self.world.pools[*sku].version)).collect();
         let moves = ledger::Moves { entries, fresh: &self.fresh_shelves, safety: &self.safety, versions };
         ledger::write_moves(tx, &moves, now).await?;
-        // A shortage may break promises of lives that nobody here bought in.
-        let changed =
-            self.world.used_changes.iter().flat_map(|(live, used)| used.keys().map(move |product| (live, product)));
-        let read =
-            |(live, product): &(_, _)| self.world.used.get(*live).is_some_and(|used| used.contains_key(*product));
-        let unread: BTreeSet<LimitKey> =
-            changed.filter(|key| !read(key)).map(|(live, product)| (live.clone(), product.clone())).collect();
-        books.catch_up(tx, &unread).await?;
-        let Some(entered) = books.append(tx, &self.world.used_changes).await? else {
-            return Err(Stop::Again);
-        };
         catalog::write_taken(tx, &self.world.taken).await?;
         records::keep_confirmations(tx, sheets, now).await?;
         let placed = self.placed.iter().map(|id| &*self.purchases[id]);
@@ -886,6 +880,18 @@ impl<'a> Batch<'a> {
             return Err(Stop::Again);
         }
         self.write_orders(tx).await?;
+        // Last, since who sells another SKU of the same product waits here for our commit.
+        // A shortage may break promises of lives that nobody here bought in.
+        let changed =
+            self.world.used_changes.iter().flat_map(|(live, used)| used.keys().map(move |product| (live, product)));
+        let read =
+            |(live, product): &(_, _)| self.world.used.get(*live).is_some_and(|used| used.contains_key(*product));
+        let unread: BTreeSet<LimitKey> =
+            changed.filter(|key| !read(key)).map(|(live, product)| (live.clone(), product.clone())).collect();
+        books.catch_up(tx, &unread).await?;
+        let Some(entered) = books.append(tx, &self.world.used_changes).await? else {
+            return Err(Stop::Again);
+        };
         Ok((bus::append_many(tx, self.news(), now).await?, entered))
     }
 

@@ -11,23 +11,18 @@ use std::{
 
 use anyhow::{Context, bail};
 use futures_util::{SinkExt, StreamExt};
-use hanamichi::{
-    live::Codec,
-    wire::{self, client_frame, personal, reply, server_frame::Body},
-};
+use hanamichi::wire::{self, client_frame, personal, reply, server_frame::Body};
 use prost::Message as _;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::{net::TcpStream, task::JoinSet};
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream,
-    tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
-};
+use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::Message;
 
 use super::{
     audit::Told,
     keepalive::KeepAlive,
     times::{Times, Window, float},
+    watcher::{self, Socket, Watcher},
 };
 use crate::{
     client::{Actor, fresh_name, text},
@@ -48,8 +43,6 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
 /// … and must have happened within this.
 const PAID_WITHIN: Duration = Duration::from_secs(30);
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Through which door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,12 +77,17 @@ pub struct Passed {
     pub delayed: u64,
     /// Payments that the hub did not tell in time.
     pub untold: u64,
+    /// From a buyer's answer until another live that shows the SKU has the new number.
+    pub seen_p50_ms: Option<f64>,
+    pub seen_p99_ms: Option<f64>,
 }
 
 /// A server with a shop and its buyers.
 pub struct Market {
     process: Process,
     shop: Shop,
+    /// A live of somebody else that shows the same goods.
+    elsewhere: String,
     buyers: Vec<Actor>,
     sheet: String,
 }
@@ -106,11 +104,12 @@ impl Market {
         let http = crate::client::http()?;
         let process = Process::start(binary, &Database::Url(url.to_owned()), &http).await?;
         let shop = Shop::open(&http, &process, UNITS).await?;
+        let elsewhere = shop.show_elsewhere(&http, &process).await?;
         let buyers = shop::sign_up(&http, &process.base, buyers).await?;
         let first = buyers.first().context("somebody must buy")?;
         let shown = first.get(&format!("/v1/offers/{}/confirmation?qty=1", shop.offer)).await?;
         let sheet = text(&shown, "hash")?;
-        Ok(Self { process, shop, buyers, sheet })
+        Ok(Self { process, shop, elsewhere, buyers, sheet })
     }
 
     /// Stops the server, so that its books can be read.
@@ -125,6 +124,7 @@ impl Market {
         for buyer in &self.buyers {
             ready.push(Buyer::enter(self, buyer).await?);
         }
+        let watcher = Watcher::enter(&self.buyers[0], &self.elsewhere, &self.shop.sku).await?;
         let window = Window::after_warm_up(length);
         let mut buying = JoinSet::new();
         for buyer in ready {
@@ -136,6 +136,7 @@ impl Market {
         }
         told.promised.append(&mut all.told.promised);
         told.paid.append(&mut all.told.paid);
+        let mut seen = watcher.delays(std::mem::take(&mut all.answered)).await?;
         let took = all.last_paid.map_or(0.0, |last| last.saturating_duration_since(window.from).as_secs_f64());
         Ok(Passed {
             purchases_per_s: if took > 0.0 { float(all.paid.len()) / took } else { 0.0 },
@@ -145,6 +146,8 @@ impl Market {
             paid_p99_ms: all.paid.percentile_ms(99.0),
             delayed: all.delayed,
             untold: all.untold,
+            seen_p50_ms: seen.percentile_ms(50.0),
+            seen_p99_ms: seen.percentile_ms(99.0),
         })
     }
 }
@@ -152,6 +155,8 @@ impl Market {
 /// What some buyers did, together.
 #[derive(Debug, Default)]
 struct Tally {
+    /// When each tap had its answer, also those of the warm-up.
+    answered: Vec<Instant>,
     reserved: Times,
     paid: Times,
     last_paid: Option<Instant>,
@@ -162,6 +167,7 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, mut other: Self) {
+        self.answered.append(&mut other.answered);
         self.reserved.append(other.reserved);
         self.paid.append(other.paid);
         self.last_paid = self.last_paid.max(other.last_paid);
@@ -207,12 +213,7 @@ struct Buyer {
 
 impl Buyer {
     async fn enter(market: &Market, actor: &Actor) -> anyhow::Result<Self> {
-        let url = format!("{}/v1/lives/{}/hub", actor.base.replacen("http", "ws", 1), market.shop.live);
-        let mut request = url.into_client_request()?;
-        request.headers_mut().insert("cookie", HeaderValue::from_str(&actor.cookie)?);
-        let protocol = HeaderValue::from_static(Codec::Proto.subprotocol());
-        request.headers_mut().insert("sec-websocket-protocol", protocol);
-        let (hub, _) = tokio_tungstenite::connect_async(request).await.context("the hub does not answer")?;
+        let hub = watcher::connect(actor, &market.shop.live).await?;
         let mut buyer = Self {
             http: KeepAlive::connect(&actor.base, &actor.cookie).await?,
             hub,
@@ -233,6 +234,7 @@ impl Buyer {
             let reserved = tokio::time::timeout(ANSWERED_WITHIN, self.reserve(door)).await;
             let reserved = reserved.with_context(|| format!("no answer in {} s", ANSWERED_WITHIN.as_secs()))??;
             let answered = Instant::now();
+            self.tally.answered.push(answered);
             self.tally.told.promised.push(reserved.id.clone());
             if !reserved.paid {
                 self.until_paid(&reserved.id).await?;
@@ -349,8 +351,7 @@ impl Buyer {
     }
 
     async fn send(&mut self, id: u64, body: client_frame::Body) -> anyhow::Result<()> {
-        let frame = wire::ClientFrame { id, body: Some(body) };
-        Ok(self.hub.send(Message::binary(frame.encode_to_vec())).await?)
+        Ok(self.hub.send(watcher::frame(id, body)).await?)
     }
 
     /// The next frame; remembers what it says of a payment.

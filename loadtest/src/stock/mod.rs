@@ -15,6 +15,7 @@ mod sequenced;
 mod shelf;
 mod times;
 mod verify;
+mod watcher;
 
 use std::{
     fmt::Write,

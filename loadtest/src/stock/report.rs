@@ -224,6 +224,7 @@ pub fn as_json(results: &Results) -> Value {
             "reserve_p50_ms": rounded(passed.reserve_p50_ms), "reserve_p99_ms": rounded(passed.reserve_p99_ms),
             "paid_p50_ms": rounded(passed.paid_p50_ms), "paid_p99_ms": rounded(passed.paid_p99_ms),
             "delayed": passed.delayed, "untold": passed.untold,
+            "seen_p50_ms": rounded(passed.seen_p50_ms), "seen_p99_ms": rounded(passed.seen_p99_ms),
             "all_per_s": all_rounded(all, |one| one.purchases_per_s),
         }))
     });
@@ -311,6 +312,16 @@ pub fn as_table(results: &Results) -> String {
             let waits = if passed.delayed > 0 { format!(", {} waits", passed.delayed) } else { String::new() };
             let what = format!("{}, paid through {}, {buyers} buyers{waits}", engine.name(), door.name());
             rated(&what, passed.purchases_per_s, passed.paid_p50_ms, passed.paid_p99_ms);
+        }
+    }
+    for (engine, door, _) in results.doors.keys() {
+        if let Some(Passed { seen_p50_ms, seen_p99_ms, .. }) = results.door(*engine, *door) {
+            let (p50, p99) = (number(seen_p50_ms), number(seen_p99_ms));
+            let (engine, door) = (engine.name(), door.name());
+            let _ = writeln!(
+                table,
+                "{engine}, sold through {door}: another live shows the new stock {p50} ms (p99 {p99} ms) after the answer"
+            );
         }
     }
     for ((engine, buyers), all) in &results.sold_out {
