@@ -11,7 +11,7 @@ use hanamichi::{
     wire::{self, client_frame, server_frame::Body, state::Value},
 };
 use prost::Message as _;
-use tokio::{net::TcpStream, sync::oneshot, task::JoinHandle};
+use tokio::{net::TcpStream, sync::oneshot, task::JoinSet};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream,
     tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
@@ -44,7 +44,7 @@ pub fn frame(id: u64, body: client_frame::Body) -> Message {
 /// Watches until it is asked what it saw.
 pub struct Watcher {
     before: i64,
-    watching: JoinHandle<anyhow::Result<Vec<(Instant, i64)>>>,
+    watching: JoinSet<anyhow::Result<Vec<(Instant, i64)>>>,
     enough: oneshot::Sender<()>,
 }
 
@@ -61,7 +61,8 @@ impl Watcher {
         let shown =
             first.stock.into_iter().find(|stock| stock.sku_id == sku).context("the other live shows no stock")?;
         let (enough, until) = oneshot::channel();
-        let watching = tokio::spawn(watch(hub, shown.clone(), until));
+        let mut watching = JoinSet::new();
+        watching.spawn(watch(hub, shown.clone(), until));
         Ok(Self { before: shown.available, watching, enough })
     }
 
@@ -69,10 +70,10 @@ impl Watcher {
     ///
     /// # Errors
     /// A version went back, or somebody's unit was never told.
-    pub async fn delays(self, mut answered: Vec<Instant>) -> anyhow::Result<Times> {
+    pub async fn delays(mut self, mut answered: Vec<Instant>) -> anyhow::Result<Times> {
         tokio::time::sleep(LAST_WORD).await;
         let _ = self.enough.send(());
-        let shown = self.watching.await.context("the watcher fell over")??;
+        let shown = self.watching.join_next().await.context("nobody watches")?.context("the watcher fell over")??;
         answered.sort();
         delays(&answered, &shown, self.before)
     }
