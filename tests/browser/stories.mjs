@@ -349,7 +349,8 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     }
     await guest.page.keyboard.press("Escape");
     await guest.page.locator(at("sign-in-sheet")).waitFor({ state: "detached" });
-    assert.equal(await guest.page.evaluate(() => document.activeElement?.getAttribute("data-testid")), "buy", "the focus is given back");
+    // Given back in the turn after the sheet has gone.
+    await guest.page.waitForFunction(() => document.activeElement?.getAttribute("data-testid") === "buy", null, { timeout: 5_000 });
 
     // Nothing serious stands in the way of who cannot see or point, in light or in dark.
     const visits = [["/", at("live-card")], ["/sign-in", at("sign-in-form")], [`/watch/${liveId}`, at("pin-card")]];
