@@ -295,7 +295,7 @@ impl Connection {
             }
             Ask::Resume(_) => Err(Problem::new(Kind::Conflict, "resume is the first message of a connection")),
             // Answered before they come here.
-            Ask::Ping(_) | Ask::Buy(_) => Ok(reply::Result::Done(wire::Done {})),
+            Ask::Ping(_) | Ask::Buy(_) | Ask::Refresh(_) => Ok(reply::Result::Done(wire::Done {})),
         }
     }
 

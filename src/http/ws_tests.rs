@@ -170,7 +170,7 @@ async fn replies_refusals_and_the_first_word() {
     let mut viewer = Client::connect(&format!("{url}?as=0"), Codec::Proto).await;
     viewer.say(0, Ask::Resume(wire::Resume::default())).await;
     viewer.say(1, Ask::SendChat(wire::SendChat { text: " こんにちは ".into() })).await;
-    viewer.say(2, Ask::Ask(wire::Ask { text: "色は？".into() })).await;
+    viewer.say(2, Ask::Ask(wire::Ask { text: "色は？".into(), ..wire::Ask::default() })).await;
     viewer.say(3, Ask::React(wire::React { kind: "heart".into() })).await;
     viewer.say(4, Ask::React(wire::React { kind: "boo".into() })).await;
     viewer.until("four replies", |c| c.replies.len() == 4).await;

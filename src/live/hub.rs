@@ -301,6 +301,7 @@ impl Hub {
             questions: questions.iter().map(inquiries::Question::to_wire).collect(),
             chat,
             reactions,
+            ..Loaded::default()
         });
         Ok((found, state))
     }

@@ -115,6 +115,7 @@ impl Question {
             answered_at_ms: self.answered_at().unwrap_or_default().0,
             version: self.version,
             demo: self.demo,
+            ..wire::Question::default()
         }
     }
 }

@@ -115,6 +115,7 @@ impl Mirror {
                 self.chat.retain(|message| message.id != deleted.chat_id);
                 self.deleted.insert(deleted.chat_id);
             }
+            Event::ChatRulesChanged(_) | Event::ChatPinned(_) => {}
         }
     }
 

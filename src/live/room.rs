@@ -77,6 +77,10 @@ pub struct Loaded {
     pub chat: Vec<wire::ChatMessage>,
     /// Totals.
     pub reactions: Vec<wire::ReactionCount>,
+    /// What holds for the chat.
+    pub chat_rules: wire::ChatRules,
+    /// The line on top of the chat.
+    pub chat_pinned: wire::ChatPinned,
 }
 
 /// A room's folded state.
@@ -92,6 +96,8 @@ pub struct State {
     deleted: VecDeque<String>,
     reactions: BTreeMap<String, i64>,
     viewers: wire::ViewerCount,
+    chat_rules: wire::ChatRules,
+    chat_pinned: wire::ChatPinned,
 }
 
 impl State {
@@ -115,6 +121,8 @@ impl State {
             state.questions.insert(question.id.clone(), question);
         }
         state.chat = loaded.chat.into();
+        state.chat_rules = loaded.chat_rules;
+        state.chat_pinned = loaded.chat_pinned;
         state.reactions = loaded.reactions.into_iter().map(|count| (count.kind, count.total)).collect();
         state.note_shown();
         state
@@ -224,6 +232,20 @@ impl State {
                 }
                 self.deleted.push_back(deleted.chat_id.clone());
                 vec![Change::Ordered(Event::ChatDeleted(deleted))]
+            }
+            Event::ChatRulesChanged(rules) => {
+                if rules.version <= self.chat_rules.version {
+                    return Vec::new();
+                }
+                self.chat_rules = rules;
+                vec![Change::Ordered(Event::ChatRulesChanged(rules))]
+            }
+            Event::ChatPinned(pinned) => {
+                if pinned.version <= self.chat_pinned.version {
+                    return Vec::new();
+                }
+                self.chat_pinned = pinned.clone();
+                vec![Change::Ordered(Event::ChatPinned(pinned))]
             }
         }
     }
@@ -344,6 +366,8 @@ impl State {
             chat: self.chat.iter().cloned().collect(),
             reactions: reactions.collect(),
             offers_left,
+            chat_rules: Some(self.chat_rules),
+            chat_pinned: self.chat_pinned.message.is_some().then(|| self.chat_pinned.clone()),
             ..wire::Snapshot::default()
         }
     }

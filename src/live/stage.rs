@@ -445,6 +445,7 @@ impl Stage {
             currency: crate::money::Currency::Jpy.as_str().to_owned(),
             viewers: inner.watching,
             peak_viewers: u32::try_from(inner.peak).unwrap_or(u32::MAX),
+            ..wire::Sales::default()
         };
         for lane in inner.seats.values().filter(|lane| lane.is_liver()) {
             lane.put_sales(sales.clone());
