@@ -87,7 +87,7 @@ impl App {
         db.migrate().await.context("cannot bring the database up to date")?;
         timekeeping::keep(&db, &clock, &tasks).await;
         let bus = match config.bus {
-            BusKind::Local => Bus::local(),
+            BusKind::Local => Bus::local(clock.clone()),
         };
         let relay = Relay::new(db.clone(), bus.clone(), clock.clone());
         let payments_per_s = std::num::NonZeroU32::new(config.commerce.payments_per_s);
@@ -114,7 +114,9 @@ impl App {
             end: Arc::new(showcase::close_offers),
             sales: sales_loader(db.clone()),
             touches: touch_sink(touches.clone()),
-        });
+            limits: live::HubLimits::default(),
+        })
+        .context("cannot start the hub's threads")?;
         let (media, media_events) = Media::start(MediaConfig {
             bind: config.media.listen,
             advertise: config.media.advertise.clone(),
@@ -217,12 +219,12 @@ impl App {
         let (media, stopping, mut news) = (self.media.clone(), self.tasks.stopping(), bus.subscribe());
         self.tasks.spawn("endings", async move {
             loop {
-                let fact = tokio::select! {
-                    fact = news.next() => fact,
+                let heard = tokio::select! {
+                    heard = news.next() => heard,
                     () = stopping.cancelled() => return,
                 };
-                let Some(fact) = fact else { return };
-                if let Fact::Ordered { live, event: wire::ordered::Event::LiveChanged(changed) } = &*fact
+                let Some(heard) = heard else { return };
+                if let Some(Fact::Ordered { live, event: wire::ordered::Event::LiveChanged(changed) }) = heard.fact()
                     && changed.state == "ended"
                 {
                     media.end_live(live).await;

@@ -16,6 +16,7 @@ pub mod problem;
 pub mod rates;
 mod reports;
 mod shop;
+mod upgrade;
 mod ws;
 
 use axum::{

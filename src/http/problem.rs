@@ -91,6 +91,8 @@ problems! {
     MethodNotAllowed = "method-not-allowed", 405, "This method is not allowed here";
     /// The state does not allow it.
     Conflict = "conflict", 409, "The current state does not allow this";
+    /// Another version of WebSocket.
+    UpgradeRequired = "upgrade-required", 426, "This version of the protocol is not spoken here";
     /// A creating request needs a key.
     IdempotencyKeyMissing = "idempotency-key-missing", 400, "The Idempotency-Key header is missing";
     /// Another body came under the same key.

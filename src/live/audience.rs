@@ -1,7 +1,9 @@
 //! Shell: what viewers do: join, chat, ask, vote, react, look at a product.
 
+use std::sync::Arc;
+
 use super::{
-    Codec, LiveError, Lives, Phase, Question, Seat, TouchKind, Visitor, archive, inquiries,
+    Codec, Handler, LiveError, Lives, Member, Phase, Question, Seat, TouchKind, Visitor, Wire, archive, inquiries,
     questions::{self, QuestionRefusal, State},
     talk::Entry,
 };
@@ -22,12 +24,32 @@ pub enum Picture {
 }
 
 impl Lives {
-    /// Takes a seat in the room. Opening the room is the only thing here that waits for the database.
+    /// Takes a seat in the room, for a task that reads it. Opening the room is the only thing here that waits for the
+    /// database. `who` tells people apart in the count of different ones.
     ///
     /// # Errors
-    /// [`LiveError::NotFound`], or [`LiveError::Busy`] when too many rooms are open.
-    pub async fn join(&self, live: &LiveId, visitor: Option<Visitor>, codec: Codec) -> Result<Seat, LiveError> {
-        self.0.hub.join(live, visitor, codec).await
+    /// [`LiveError::NotFound`], or [`LiveError::Busy`] when too many rooms are open or connections seated.
+    pub async fn join(
+        &self,
+        live: &LiveId,
+        visitor: Option<Visitor>,
+        codec: Codec,
+        who: u64,
+    ) -> Result<Seat, LiveError> {
+        self.0.hub.join(live, visitor, codec, who).await
+    }
+
+    /// Takes a seat for a connection that is about to be upgraded; then [`Lives::connect`] it.
+    ///
+    /// # Errors
+    /// As [`Lives::join`].
+    pub async fn board(&self, live: &LiveId, visitor: Option<Visitor>, who: u64) -> Result<Arc<Member>, LiveError> {
+        self.0.hub.board(live, visitor, who).await
+    }
+
+    /// Seats an upgraded connection; `early` is what came with its request.
+    pub fn connect(&self, member: Arc<Member>, wire: Wire, early: bytes::Bytes, codec: Codec, handler: Handler) {
+        self.0.hub.connect(member, wire, early, codec, handler);
     }
 
     /// Says something in the chat: told at once, archived a moment later.
@@ -41,10 +63,25 @@ impl Lives {
                 break said?;
             }
         };
+        self.spread(live, author, &message);
+        Ok(message)
+    }
+
+    /// Says something from a seat: at once, so that one's lines stay in their order.
+    ///
+    /// # Errors
+    /// As [`Lives::chat`].
+    pub fn say(&self, member: &Member, author: &Visitor, text: &str) -> Result<wire::ChatMessage, LiveError> {
+        // Who is seated keeps the room open.
+        let message = member.stage.say(author, text).unwrap_or(Err(LiveError::Busy))?;
+        self.spread(member.live(), author, &message);
+        Ok(message)
+    }
+
+    fn spread(&self, live: &LiveId, author: &Visitor, message: &wire::ChatMessage) {
         let account = author.account_id.clone();
         self.0.scribe.note(Entry::Chat { live: live.clone(), author: account, message: message.clone() });
         self.0.bus.offer(Fact::Chat { live: live.clone(), message: message.clone() });
-        Ok(message)
     }
 
     /// The newest messages that the room was shown, oldest first.
@@ -60,22 +97,22 @@ impl Lives {
     ///
     /// # Errors
     /// [`LiveError::UnknownReaction`], or [`LiveError::Ended`].
-    pub fn react(&self, seat: &Seat, kind: &str) -> Result<(), LiveError> {
-        seat.stage.react(kind)
+    pub fn react(&self, member: &Member, kind: &str) -> Result<(), LiveError> {
+        member.stage.react(kind)
     }
 
     /// Remembers that a customer opened the card of a pinned product.
     ///
     /// # Errors
     /// [`LiveError::NotFound`] when it is not pinned here.
-    pub fn click(&self, seat: &Seat, pin_id: &str) -> Result<(), LiveError> {
-        let product = seat.stage.look(|state| {
+    pub fn click(&self, member: &Member, pin_id: &str) -> Result<(), LiveError> {
+        let product = member.stage.look(|state| {
             let pin = state.pin(pin_id)?;
             ProductId::parse(&pin.product.as_ref()?.id).ok()
         });
         let product = product.ok_or(LiveError::NotFound("pin"))?;
-        if let Some(visitor) = &seat.visitor {
-            self.0.hub.touch(&seat.stage.live, &visitor.customer_id, TouchKind::Click, Some(product));
+        if let Some(visitor) = member.visitor() {
+            self.0.hub.touch(&member.stage.live, &visitor.customer_id, TouchKind::Click, Some(product));
         }
         Ok(())
     }

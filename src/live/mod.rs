@@ -8,33 +8,42 @@ mod archive;
 mod audience;
 mod chat;
 mod codec;
+mod frames;
 mod host;
 mod hub;
 mod inquiries;
+mod lane;
 mod log;
 mod mirror;
 mod pins;
+mod presence;
 mod questions;
 mod rate;
+mod reader;
 mod room;
 mod seat;
 mod secret;
 mod session;
+mod shard;
 mod stage;
 mod talk;
+mod uniques;
 mod words;
 
 pub use archive::{Live, Which};
 pub use audience::Picture;
 pub use chat::ChatRefusal;
 pub use codec::{Codec, CodecError};
+pub use hub::HubLimits;
 pub use inquiries::Question;
+pub use lane::Dismissal;
 pub use mirror::Mirror;
 pub use pins::{Pin, end as end_pin, put as put_pin, shown as shown_pins};
 pub use questions::{Move, QuestionRefusal, State as QuestionState};
 pub use rate::Bucket;
-pub use seat::Seat;
+pub use seat::{Member, Seat};
 pub use session::{Announcement, Edit, Phase, Session, SessionRefusal};
+pub use shard::{Asked, DrainPace, Handler, MAX_MESSAGE_BYTES, Wire};
 pub use words::LineRefusal;
 
 use std::sync::Arc;
@@ -200,6 +209,8 @@ pub struct Wiring {
     pub sales: SalesLoader,
     /// Where touches go; it takes them at once, or drops them.
     pub touches: TouchSink,
+    /// How much the hub takes on.
+    pub limits: HubLimits,
 }
 
 struct Inner {
@@ -226,8 +237,10 @@ impl std::fmt::Debug for Lives {
 
 impl Lives {
     /// Opens the room: from here on it hears the bus.
-    #[must_use]
-    pub fn start(wiring: Wiring) -> Self {
+    ///
+    /// # Errors
+    /// When the system gives no threads for the hub.
+    pub fn start(wiring: Wiring) -> std::io::Result<Self> {
         let scribe = talk::Scribe::start(wiring.db.clone(), &wiring.tasks);
         let hub = hub::Hub::start(hub::HubParts {
             db: wiring.db.clone(),
@@ -238,8 +251,9 @@ impl Lives {
             shown: wiring.shown,
             sales: Arc::clone(&wiring.sales),
             touches: wiring.touches,
-        });
-        Self(Arc::new(Inner {
+            limits: wiring.limits,
+        })?;
+        Ok(Self(Arc::new(Inner {
             db: wiring.db,
             clock: wiring.clock,
             bus: wiring.bus,
@@ -249,7 +263,7 @@ impl Lives {
             sales: wiring.sales,
             scribe,
             hub,
-        }))
+        })))
     }
 
     /// Where this room's tasks start; connections run among them.

@@ -1,4 +1,4 @@
-//! Table: `chat` and `reactions`, and the peak of viewers: what is told first and stored in batches.
+//! Table: `chat`, `reactions` and `audiences`, and the peak of viewers: what is told first and stored in batches.
 //!
 //! A room never waits for these rows. The writer takes what has queued up, at most [`LINGER`] old, and writes it in one
 //! transaction; at stop it writes what is left.
@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::uniques::Uniques;
 use crate::{
     clock::Millis,
     ids::{AccountId, LiveId},
@@ -39,6 +40,8 @@ pub(super) enum Entry {
     Reactions { live: LiveId, kind: String, more: i64 },
     /// So many watched at once.
     Peak { live: LiveId, viewers: i64 },
+    /// So much more was watched, and by these at least.
+    Audience { live: LiveId, watched_ms: i64, uniques: Uniques },
 }
 
 /// Where entries go in. Cheap to clone.
@@ -118,6 +121,7 @@ async fn write(db: &Db, batch: &[Entry]) -> Result<(), StoreError> {
     let mut lines = Vec::new();
     let mut reactions: BTreeMap<(&LiveId, &str), i64> = BTreeMap::new();
     let mut peaks: BTreeMap<&LiveId, i64> = BTreeMap::new();
+    let mut audiences: BTreeMap<&LiveId, (i64, Uniques)> = BTreeMap::new();
     for entry in batch {
         match entry {
             Entry::Chat { live, author, message } => lines.push(serde_json::json!({
@@ -128,6 +132,11 @@ async fn write(db: &Db, batch: &[Entry]) -> Result<(), StoreError> {
             Entry::Peak { live, viewers } => {
                 let peak = peaks.entry(live).or_default();
                 *peak = (*peak).max(*viewers);
+            }
+            Entry::Audience { live, watched_ms, uniques } => {
+                let audience = audiences.entry(live).or_default();
+                audience.0 += watched_ms;
+                audience.1.merge(uniques);
             }
         }
     }
@@ -141,7 +150,47 @@ async fn write(db: &Db, batch: &[Entry]) -> Result<(), StoreError> {
     for (live, viewers) in peaks {
         super::archive::raise_peak(&mut tx, live, viewers).await?;
     }
+    for (live, (watched_ms, uniques)) in audiences {
+        add_audience(&mut tx, live, watched_ms, uniques).await?;
+    }
     tx.commit().await
+}
+
+/// Nodes merge what each has counted: the row is locked by the first statement.
+async fn add_audience(tx: &mut Tx, live: &LiveId, watched_ms: i64, mut uniques: Uniques) -> Result<(), StoreError> {
+    let (stored,) = on!(&mut *tx, |conn| {
+        sqlx::query_as::<_, (String,)>(
+            "INSERT INTO audiences (live_id, watched_ms, unique_viewers, uniques)
+             VALUES ($1, $2, 0, '')
+             ON CONFLICT (live_id) DO UPDATE SET watched_ms = audiences.watched_ms + excluded.watched_ms
+             RETURNING uniques",
+        )
+        .bind(live)
+        .bind(watched_ms)
+        .fetch_one(conn)
+        .await?
+    });
+    uniques.merge(&Uniques::from_text(&stored));
+    on!(tx, |conn| {
+        sqlx::query("UPDATE audiences SET uniques = $2, unique_viewers = $3 WHERE live_id = $1")
+            .bind(live)
+            .bind(uniques.to_text())
+            .bind(i64::from(uniques.count()))
+            .execute(conn)
+            .await?;
+    });
+    Ok(())
+}
+
+/// Viewer milliseconds of a live, and who came, as it is stored.
+pub(super) async fn audience(tx: &mut Tx, live: &LiveId) -> Result<(i64, String), StoreError> {
+    let found = on!(tx, |conn| {
+        sqlx::query_as::<_, (i64, String)>("SELECT watched_ms, uniques FROM audiences WHERE live_id = $1")
+            .bind(live)
+            .fetch_optional(conn)
+            .await?
+    });
+    Ok(found.unwrap_or_default())
 }
 
 async fn insert_chat(tx: &mut Tx, lines: &str) -> Result<(), StoreError> {

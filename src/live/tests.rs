@@ -95,7 +95,7 @@ impl House {
 
     pub(crate) async fn over(db: Db) -> Self {
         db.migrate().await.expect("a schema");
-        let (bus, clock, tasks) = (Bus::local(), Clock::system(), Tasks::new());
+        let (bus, clock, tasks) = (Bus::local(Clock::system()), Clock::system(), Tasks::new());
         let liver = LiverId::fresh();
         let host = add_person(&db, "花子", Some(&liver)).await;
         let mut viewers = Vec::new();
@@ -120,7 +120,9 @@ impl House {
                 Box::pin(async move { Ok(figures) })
             }),
             touches: Arc::new(move |touch| noted.lock().push(touch)),
-        });
+            limits: HubLimits { shards: 1, ..HubLimits::default() },
+        })
+        .expect("threads for the hub");
         relay.start(&tasks);
         let showcase = Showcase::new(db.clone(), clock.clone(), relay);
         let plan = Announcement { title: "夏のスキンケア".to_owned(), ..Announcement::default() };
@@ -170,21 +172,25 @@ pub(crate) struct Watcher {
 
 impl Watcher {
     async fn join(house: &House, visitor: Option<&Visitor>, codec: Codec) -> Self {
-        let seat = house.lives.join(&house.live, visitor.cloned(), codec).await.expect("a seat");
+        let seat = house.lives.join(&house.live, visitor.cloned(), codec, 1).await.expect("a seat");
         let mut watcher = Self { seat, mirror: Mirror::default(), personal: Vec::new(), upvoted: Vec::new() };
-        let first = watcher.seat.begin(None).await;
-        watcher.take(&first);
+        for first in watcher.seat.begin(None) {
+            watcher.take(&first);
+        }
         watcher
     }
 
     /// Loses its connection and comes back with its position.
     async fn reconnect(&mut self, house: &House) {
         let codec = self.seat.codec();
-        let mut seat = house.lives.join(&house.live, self.seat.visitor().cloned(), codec).await.expect("a seat");
+        let visitor = self.seat.member().visitor().map(|visitor| (*visitor).clone());
+        let mut seat = house.lives.join(&house.live, visitor, codec, 1).await.expect("a seat");
         let from = wire::Resume { epoch: self.mirror.epoch.clone(), seq: self.mirror.seq };
-        let first = seat.begin(Some(&from)).await;
+        let first = seat.begin(Some(&from));
         self.seat = seat;
-        self.take(&first);
+        for first in first {
+            self.take(&first);
+        }
     }
 
     fn take(&mut self, frame: &[u8]) {
@@ -198,7 +204,7 @@ impl Watcher {
     }
 
     async fn step(&mut self) {
-        for frame in self.seat.next().await {
+        for frame in self.seat.next().await.0 {
             self.take(&frame);
         }
     }
@@ -238,7 +244,7 @@ async fn a_live_from_its_schedule_to_its_end(house: House) {
         .await;
     assert_eq!(viewer_sees.mirror.stock[house.sku.as_str()].available, 10);
     assert_eq!(viewer_sees.mirror.pins[&pin].offers[0].price_minor, 2_400);
-    lives.click(&viewer_sees.seat, &pin).expect("it is pinned");
+    lives.click(viewer_sees.seat.member(), &pin).expect("it is pinned");
     let kinds: Vec<_> = house.touches.lock().iter().map(|touch| touch.kind).collect();
     assert_eq!(kinds, [TouchKind::View, TouchKind::Click], "the liver's own visit is none");
     let again = house.showcase.pin(liver, live, &house.product, &PinTerms::default()).await.expect("again");
@@ -264,7 +270,7 @@ async fn a_live_from_its_schedule_to_its_end(house: House) {
     lives.chat(live, &house.viewers[0], "こんにちは").await.expect("said");
     lives.chat(live, &house.host, "ようこそ").await.expect("said");
     for _ in 0..3 {
-        lives.react(&viewer_sees.seat, "heart").expect("a reaction");
+        lives.react(viewer_sees.seat.member(), "heart").expect("a reaction");
     }
     viewer_sees
         .until("chat and hearts", |w| w.mirror.chat.len() == 2 && w.mirror.reactions.get("heart") == Some(&3))
@@ -308,7 +314,7 @@ async fn a_live_from_its_schedule_to_its_end(house: House) {
 impl House {
     /// The same database under a new process's rooms.
     fn reopened(self) -> Self {
-        let (bus, tasks) = (Bus::local(), Tasks::new());
+        let (bus, tasks) = (Bus::local(self.clock.clone()), Tasks::new());
         let relay = Relay::new(self.db.clone(), bus.clone(), self.clock.clone());
         let lives = Lives::start(Wiring {
             db: self.db.clone(),
@@ -320,7 +326,9 @@ impl House {
             end: Arc::new(showcase::close_offers),
             sales: Arc::new(|_| Box::pin(async { Ok(Figures::default()) })),
             touches: Arc::new(drop),
-        });
+            limits: HubLimits { shards: 1, ..HubLimits::default() },
+        })
+        .expect("threads for the hub");
         relay.start(&tasks);
         Self { bus, tasks, lives, ..self }
     }
@@ -418,34 +426,41 @@ async fn another_history_begins_with_a_snapshot() {
     let epoch = watcher.mirror.epoch.clone();
     watcher.reconnect(&house).await;
     assert_eq!(watcher.mirror.snapshots, 1, "resumed");
-    // Nobody is seated, so the room may go; who comes back finds another epoch.
+    // Nobody is seated, so the room may go; its history goes on where it stood.
     let position = watcher.mirror.clone();
     let Watcher { seat, .. } = watcher;
     drop(seat);
     house.lives.0.hub.drop_idle(Duration::ZERO);
-    let mut seat = house.lives.join(&house.live, None, Codec::Json).await.expect("a seat");
-    let first = seat.begin(Some(&wire::Resume { epoch: epoch.clone(), seq: position.seq })).await;
-    let first = Codec::Json.decode_server(&first).expect("our own frame");
-    let Some(Body::Snapshot(snapshot)) = first.body else { panic!("a snapshot, not {first:?}") };
-    assert_ne!(snapshot.epoch, epoch);
+    let from = wire::Resume { epoch: epoch.clone(), seq: position.seq };
+    let first_of = |messages: Vec<bytes::Bytes>| Codec::Json.decode_server(&messages[0]).expect("ours").body;
+    let mut seat = house.lives.join(&house.live, None, Codec::Json, 1).await.expect("a seat");
+    assert!(matches!(first_of(seat.begin(Some(&from))), Some(Body::Resumed(_))), "nothing was missed");
     // A position ahead of the log belongs to another history, whatever its epoch says.
-    let mut seat = house.lives.join(&house.live, None, Codec::Json).await.expect("a seat");
-    let ahead = seat.begin(Some(&wire::Resume { epoch: snapshot.epoch, seq: 999 })).await;
-    assert!(matches!(Codec::Json.decode_server(&ahead).expect("ours").body, Some(Body::Snapshot(_))));
+    let mut seat = house.lives.join(&house.live, None, Codec::Json, 1).await.expect("a seat");
+    let ahead = first_of(seat.begin(Some(&wire::Resume { seq: 999, ..from.clone() })));
+    assert!(matches!(ahead, Some(Body::Snapshot(_))));
+    // Another process begins another history.
+    let next = house.reopened();
+    let mut seat = next.lives.join(&next.live, None, Codec::Json, 1).await.expect("a seat");
+    let first = first_of(seat.begin(Some(&from)));
+    let Some(Body::Snapshot(snapshot)) = first else { panic!("a snapshot, not {first:?}") };
+    assert_ne!(snapshot.epoch, epoch);
 }
 
 #[tokio::test]
 async fn a_thousand_who_come_at_once_open_the_room_once() {
     let house = House::new().await;
     house.start().await;
-    let joins = (0..1_000).map(|_| house.lives.join(&house.live, None, Codec::Proto));
+    let joins = (0..1_000).map(|_| house.lives.join(&house.live, None, Codec::Proto, 1));
     let seats = futures_util::future::join_all(joins).await;
     let first = seats[0].as_ref().expect("a seat");
-    assert!(seats.iter().all(|seat| Arc::ptr_eq(&seat.as_ref().expect("a seat").stage, &first.stage)));
+    assert!(
+        seats.iter().all(|seat| Arc::ptr_eq(&seat.as_ref().expect("a seat").member().stage, &first.member().stage))
+    );
     assert_eq!(house.lives.audience(&house.live), (1_000, 1_000));
     drop(seats);
     assert_eq!(house.lives.audience(&house.live), (0, 1_000));
-    let unknown = house.lives.join(&LiveId::fresh(), None, Codec::Json).await;
+    let unknown = house.lives.join(&LiveId::fresh(), None, Codec::Json, 1).await;
     assert!(matches!(unknown, Err(LiveError::NotFound("live"))));
 }
 
