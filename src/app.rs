@@ -88,6 +88,8 @@ impl App {
         timekeeping::keep(&db, &clock, &tasks).await;
         let bus = match config.bus {
             BusKind::Local => Bus::local(clock.clone()),
+            BusKind::Redis => Bus::redis(&config.redis_url, clock.clone(), &tasks)
+                .map_err(|error| anyhow::anyhow!("redis_url cannot be used: {error}"))?,
         };
         let relay = Relay::new(db.clone(), bus.clone(), clock.clone());
         let payments_per_s = std::num::NonZeroU32::new(config.commerce.payments_per_s);
@@ -114,7 +116,7 @@ impl App {
             end: Arc::new(showcase::close_offers),
             sales: sales_loader(db.clone()),
             touches: touch_sink(touches.clone()),
-            limits: live::HubLimits::default(),
+            limits: hub_limits(&config),
         })
         .context("cannot start the hub's threads")?;
         let (media, media_events) = Media::start(MediaConfig {
@@ -246,6 +248,18 @@ impl App {
                 }
             }
         });
+    }
+}
+
+fn hub_limits(config: &Config) -> live::HubLimits {
+    live::HubLimits {
+        shards: config.hub.shards,
+        connections: config.hub.max_connections,
+        log_bytes: config.hub.log_mib.saturating_mul(1024 * 1024),
+        drain: live::DrainPace {
+            per_s: config.hub.drain_per_s,
+            at_most: Duration::from_millis(config.stop_timeout_s.saturating_mul(500)),
+        },
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod local;
 mod outbox;
+mod redis;
 mod sequence;
 
 pub use outbox::{Relay, Written, append, append_many};
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock::{Clock, Millis},
     ids::{CustomerId, LiveId},
+    tasks::Tasks,
     wire,
 };
 
@@ -217,20 +219,27 @@ pub struct BusAway;
 pub enum Bus {
     /// One process.
     Local(local::Local),
+    /// Several nodes.
+    Redis(redis::Redis),
 }
 
 /// Hears every fact published since it subscribed.
 #[derive(Debug)]
-pub enum Subscriber {
-    /// One process.
-    Local(local::LocalSubscriber),
-}
+pub struct Subscriber(local::LocalSubscriber);
 
 impl Bus {
     /// The bus of one process.
     #[must_use]
     pub fn local(clock: Clock) -> Self {
         Self::Local(local::Local::new(clock))
+    }
+
+    /// The bus between nodes, at `redis://…` or `rediss://…`. It connects by itself.
+    ///
+    /// # Errors
+    /// When the address cannot be understood.
+    pub fn redis(url: &str, clock: Clock, tasks: &Tasks) -> Result<Self, String> {
+        redis::Redis::start(url, clock, tasks).map(Self::Redis).map_err(|error| error.to_string())
     }
 
     /// Tells every subscriber; waits while one of them is full.
@@ -251,9 +260,10 @@ impl Bus {
                 for fact in facts {
                     local.publish(Arc::new(fact)).await;
                 }
+                Ok(())
             }
+            Self::Redis(redis) => redis.publish_all(&facts).await,
         }
-        Ok(())
     }
 
     /// Tells every subscriber that has room for it, at once: for facts that may be lost.
@@ -261,6 +271,7 @@ impl Bus {
         debug_assert!(fact.ordered_in().is_none(), "what is ordered is published");
         match self {
             Self::Local(local) => local.offer(&Arc::new(fact)),
+            Self::Redis(redis) => redis.offer(fact),
         }
     }
 
@@ -269,6 +280,7 @@ impl Bus {
     pub fn is_shared(&self) -> bool {
         match self {
             Self::Local(_) => false,
+            Self::Redis(_) => true,
         }
     }
 
@@ -276,7 +288,8 @@ impl Bus {
     #[must_use]
     pub fn subscribe(&self) -> Subscriber {
         match self {
-            Self::Local(local) => Subscriber::Local(local.subscribe()),
+            Self::Local(local) => Subscriber(local.subscribe()),
+            Self::Redis(redis) => Subscriber(redis.here().subscribe()),
         }
     }
 
@@ -287,6 +300,7 @@ impl Bus {
     pub async fn position(&self, live: &LiveId) -> Result<Position, BusAway> {
         match self {
             Self::Local(local) => Ok(local.position(live)),
+            Self::Redis(redis) => redis.position(live).await,
         }
     }
 
@@ -297,10 +311,8 @@ impl Bus {
     pub async fn history(&self, live: &LiveId, after: &Place) -> Result<Vec<(Arc<Fact>, Place)>, BusAway> {
         match self {
             // One process: its rooms keep their own.
-            Self::Local(_) => {
-                let _ = (live, after);
-                Ok(Vec::new())
-            }
+            Self::Local(_) => Ok(Vec::new()),
+            Self::Redis(redis) => redis.history(live, after).await,
         }
     }
 }
@@ -308,9 +320,7 @@ impl Bus {
 impl Subscriber {
     /// What comes next; `None` when the bus is gone.
     pub async fn next(&mut self) -> Option<Heard> {
-        match self {
-            Self::Local(local) => local.next().await,
-        }
+        self.0.next().await
     }
 }
 

@@ -38,8 +38,8 @@ const MARK_AT: usize = 256;
 const MARK_EVERY: Duration = Duration::from_millis(250);
 /// The safety net under a bell that was not rung.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Longest pause while the database or the bus is away.
-const MAX_BACK_OFF: Duration = Duration::from_secs(5);
+/// Longest pause while the database or the bus is away: a node that goes on alone tells its viewers at this pace.
+const MAX_BACK_OFF: Duration = Duration::from_secs(1);
 /// Told rows are kept this long, to look into what was told.
 const KEEP_TOLD_MS: i64 = 10 * 60 * 1_000;
 /// Told rows are removed this often …
