@@ -5,12 +5,13 @@
 //! - 1001 the server stops; a Goodbye came before it and says when to return, with Resume
 //! - 1003 a text frame on protobuf or a binary one on JSON; do not return before that is mended
 //! - 1009 a message over 4 KiB; return with Resume, but not with that message
+//! - 4403 the person, or where they come from, was banned; a Goodbye came before it; do not return
 //! - 4408 no sign of life for 60 s, or not a byte accepted for 30 s; return with Resume
 //!
 //! Nobody is closed for being slow: see `live::Seat`. Before the upgrade errors are problem+json: 400 for an unknown
-//! subprotocol, 404 for an unknown live, 503 when the room cannot be opened.
+//! subprotocol, 403 for who is banned, 404 for an unknown live, 503 when the room cannot be opened.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use axum::{
     extract::{
@@ -29,13 +30,14 @@ use super::{
     PathId,
     auth::Guest,
     live::visitor,
+    moderation::CallerAddress,
     problem::{Kind, Problem},
 };
 use crate::{
     app::App,
     clock::Millis,
     commerce::{Checkout, Method, PlaceRequest, purchase_status},
-    ids::{LiveId, OfferId, QuestionId},
+    ids::{LiveId, OfferId, ProductId, QuestionId},
     live::{Bucket, Codec, Lives, Seat, Visitor},
     wire::{self, client_frame::Body as Ask, reply, server_frame::Body},
 };
@@ -67,6 +69,7 @@ const MAX_BUYING: usize = 8;
 const GOING_AWAY: u16 = 1001;
 const WRONG_KIND: u16 = 1003;
 const TOO_BIG: u16 = 1009;
+const DISMISSED: u16 = 4403;
 const LOST: u16 = 4408;
 
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -81,11 +84,12 @@ async fn hub(
     Guest(person): Guest,
     State(app): State<App>,
     PathId(live): PathId<LiveId>,
+    CallerAddress(address): CallerAddress,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade =
         upgrade.map_err(|_| Problem::invalid("this address speaks WebSocket; see proto/hanamichi/v1/hub.proto"))?;
-    admit(&app.lives, Some(app.checkout.clone()), &live, person.map(visitor), upgrade).await
+    admit(&app.lives, Some(app.checkout.clone()), &live, (person.map(visitor), address), upgrade).await
 }
 
 /// Takes a seat, then upgrades.
@@ -93,11 +97,13 @@ async fn admit(
     lives: &Lives,
     checkout: Option<Checkout>,
     live: &LiveId,
-    visitor: Option<Visitor>,
+    (visitor, address): (Option<Visitor>, IpAddr),
     mut upgrade: WebSocketUpgrade,
 ) -> Result<Response, Problem> {
     let codec = negotiate(&mut upgrade)?;
+    lives.may_enter(live, visitor.as_ref(), address).await?;
     let seat = lives.join(live, visitor, codec).await?;
+    seat.came_from(address);
     let (lives, tasks) = (lives.clone(), lives.tasks().clone());
     let upgrade = upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -154,8 +160,12 @@ impl Connection {
         };
         let Some((code, reason)) = over else { return };
         let parting = async {
-            if code == GOING_AWAY {
-                let _ = self.socket.send(message(self.seat.codec(), self.seat.goodbye(reason))).await;
+            let goodbye = match self.seat.dismissed() {
+                Some(why) if code == DISMISSED => Some(self.seat.farewell(why)),
+                _ => (code == GOING_AWAY).then(|| self.seat.goodbye(reason)),
+            };
+            if let Some(goodbye) = goodbye {
+                let _ = self.socket.send(message(self.seat.codec(), goodbye)).await;
             }
             let _ = self.socket.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
             // Closing a socket with unread bytes would reset it and lose what was just said.
@@ -170,6 +180,9 @@ impl Connection {
         ping.reset();
         let first_word_until = self.began_at + FIRST_WORD_WITHIN;
         loop {
+            if let Some(why) = self.seat.dismissed() {
+                return Some((DISMISSED, why.reason()));
+            }
             let begun = self.seat.has_begun();
             let step = tokio::select! {
                 frames = self.seat.next(), if begun => self.write(frames).await,
@@ -194,7 +207,7 @@ impl Connection {
     }
 
     async fn begin(&mut self, from: Option<&wire::Resume>) -> Result<(), Over> {
-        let first = self.seat.begin(from).await;
+        let first = self.seat.begin(from);
         self.write(vec![first]).await
     }
 
@@ -277,7 +290,12 @@ impl Connection {
                 Ok(reply::Result::Chat(said))
             }
             Ask::Ask(ask) => {
-                let question = self.lives.ask(self.seat.live(), self.signed()?, &ask.text).await?;
+                let author = self.signed()?;
+                let product = match ask.product_id.as_str() {
+                    "" => None,
+                    id => Some(ProductId::parse(id).map_err(|_| Problem::not_found("pin"))?),
+                };
+                let question = self.lives.ask(self.seat.live(), author, &ask.text, product.as_ref()).await?;
                 Ok(reply::Result::Question(question.to_wire()))
             }
             Ask::Upvote(upvote) => {

@@ -22,7 +22,8 @@ async fn serve(house: &Arc<House>) -> String {
     let served = Arc::clone(house);
     let handler = async move |Path(live): Path<LiveId>, uri: axum::http::Uri, upgrade: WebSocketUpgrade| {
         let n = uri.query().and_then(|query| query.strip_prefix("as=")).and_then(|n| n.parse::<usize>().ok());
-        admit(&served.lives, None, &live, n.map(|n| served.viewers[n].clone()), upgrade).await
+        let nowhere = std::net::Ipv4Addr::UNSPECIFIED.into();
+        admit(&served.lives, None, &live, (n.map(|n| served.viewers[n].clone()), nowhere), upgrade).await
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");

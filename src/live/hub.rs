@@ -6,7 +6,7 @@
 //! Rule of the locks: `rooms` before a slot's `phase` before a stage's own; none across an await.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,26 +16,29 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::{
-    sync::{Notify, OnceCell, Semaphore},
+    sync::{Notify, OnceCell},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    LiveError, NewTouch, SalesLoader, ShownLoader, TouchKind, TouchSink, Visitor, archive,
+    LiveError, NewTouch, SalesLoader, ShownLoader, TouchKind, TouchSink, Visitor,
     codec::Codec,
-    inquiries,
-    room::{CHAT_SHOWN, Loaded, News, QUESTIONS_SHOWN, State},
+    followers::Follow,
+    opening,
+    room::News,
     seat::{Lane, Seat},
     stage::Stage,
-    talk::{self, Scribe},
+    talk::Scribe,
+    whereabouts::Whereabouts,
 };
 use crate::{
     bus::{Bus, Fact, Subscriber},
     clock::Clock,
-    ids::{CustomerId, LiveId},
+    ids::{CustomerId, LiveId, LiverId},
     store::Db,
     tasks::Tasks,
+    wire,
 };
 
 /// Rooms in memory at once; when all are in use the next live is refused as busy.
@@ -46,8 +49,6 @@ const IDLE_AFTER: Duration = Duration::from_secs(5 * 60);
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// Facts that wait for a room being loaded; beyond, the load is given up and begun again.
 const MAX_EARLY: usize = 20_000;
-/// Queries for a customer's own votes at once: a storm of reconnects must not crowd out the buyers.
-const VOTE_QUERIES: usize = 4;
 /// Sales figures of all rooms together are loaded at most this often …
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
 /// … and may take this share of the time at most.
@@ -64,38 +65,52 @@ enum Phase {
 }
 
 #[derive(Debug)]
-struct Slot {
+pub(super) struct Slot {
     opened: OnceCell<Arc<Stage>>,
     phase: Mutex<Phase>,
+}
+
+impl Slot {
+    /// The room, if it is in use.
+    pub(super) fn stage(&self) -> Option<Arc<Stage>> {
+        match &*self.phase.lock() {
+            Phase::Open(stage) => Some(Arc::clone(stage)),
+            Phase::Opening(_) | Phase::Dead => None,
+        }
+    }
 }
 
 /// The personal lanes of one person's connections, by connection.
 type Lanes = Vec<(u64, Arc<Lane>)>;
 
-struct HubInner {
-    db: Db,
-    clock: Clock,
+pub(super) struct HubInner {
+    pub(super) db: Db,
+    pub(super) clock: Clock,
     bus: Bus,
     tasks: Tasks,
     scribe: Scribe,
-    shown: ShownLoader,
+    pub(super) shown: ShownLoader,
     sales: SalesLoader,
     touches: TouchSink,
-    rooms: Mutex<HashMap<LiveId, Arc<Slot>>>,
+    pub(super) rooms: Mutex<HashMap<LiveId, Arc<Slot>>>,
     /// Connections by person, for what is only theirs.
-    people: Mutex<HashMap<CustomerId, Lanes>>,
+    pub(super) people: Mutex<HashMap<CustomerId, Lanes>>,
+    /// Where people were seen to come from.
+    pub(super) whereabouts: Whereabouts,
+    /// Livers whose order is to be read again.
+    pub(super) orders: Mutex<HashSet<LiverId>>,
+    pub(super) orders_bell: Notify,
     /// Whether there is a picture, of lives whose publisher has come. Not stored anywhere else.
     media: Mutex<HashMap<LiveId, String>>,
     /// Rooms whose sales figures have changed.
     sold: Mutex<Vec<LiveId>>,
     sold_bell: Notify,
     next_seat: AtomicU64,
-    vote_queries: Semaphore,
 }
 
 /// All rooms of this process. Cheap to clone.
 #[derive(Clone)]
-pub struct Hub(Arc<HubInner>);
+pub struct Hub(pub(super) Arc<HubInner>);
 
 impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -130,15 +145,18 @@ impl Hub {
             touches: parts.touches,
             rooms: Mutex::default(),
             people: Mutex::default(),
+            whereabouts: Whereabouts::default(),
+            orders: Mutex::default(),
+            orders_bell: Notify::new(),
             media: Mutex::default(),
             sold: Mutex::default(),
             sold_bell: Notify::new(),
             next_seat: AtomicU64::new(1),
-            vote_queries: Semaphore::new(VOTE_QUERIES),
         }));
         let stopping = tasks.stopping();
         tasks.spawn("hub facts", hub.clone().hear(facts, stopping.clone()));
         tasks.spawn("hub sales figures", hub.clone().load_figures(stopping.clone()));
+        tasks.spawn("hub orders", hub.clone().follow_orders(stopping.clone()));
         tasks.spawn("hub sweep", hub.clone().sweep(stopping));
         hub
     }
@@ -162,6 +180,7 @@ impl Hub {
             if liver {
                 self.ask_figures(live);
             }
+            stage.settle(&lane);
             return Ok(seat);
         }
     }
@@ -210,11 +229,7 @@ impl Hub {
     /// The room of a live if it is in memory.
     pub(super) fn find(&self, live: &LiveId) -> Option<Arc<Stage>> {
         let slot = self.0.rooms.lock().get(live).cloned()?;
-        let phase = slot.phase.lock();
-        match &*phase {
-            Phase::Open(stage) => Some(Arc::clone(stage)),
-            Phase::Opening(_) | Phase::Dead => None,
-        }
+        slot.stage()
     }
 
     /// Whether there is a picture.
@@ -239,9 +254,9 @@ impl Hub {
         if matches!(*slot.phase.lock(), Phase::Dead) {
             return Err(LoadError::LookAgain);
         }
-        let loaded = self.load_state(live).await;
+        let loaded = opening::load(&self.0, live).await;
         let mut phase = slot.phase.lock();
-        let (found, state) = match loaded {
+        let (found, state, household) = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
                 *phase = Phase::Dead;
@@ -257,13 +272,19 @@ impl Hub {
             return Err(LoadError::LookAgain);
         };
         let gone = self.0.tasks.stopping().child_token();
-        let stage =
-            Arc::new(Stage::new(live.clone(), found.liver_id, state, found.peak_viewers, self.0.clock.clone(), gone));
+        let (liver, peak, clock) = (found.liver_id, found.peak_viewers, self.0.clock.clone());
+        let stage = Arc::new(Stage::new(live.clone(), liver, state, peak, household, clock, gone));
         let media = self.media(live);
         if media != "none" {
             stage.tell(News::Media(media));
         }
         for fact in early {
+            if let Fact::Moderation { liver, version } = &*fact
+                && *liver == stage.liver
+                && *version > stage.order().version()
+            {
+                self.ask_order(liver);
+            }
             tell_stage(&stage, &fact);
         }
         *phase = Phase::Open(Arc::clone(&stage));
@@ -278,46 +299,6 @@ impl Hub {
         if rooms.get(live).is_some_and(|current| Arc::ptr_eq(current, slot)) {
             rooms.remove(live);
         }
-    }
-
-    async fn load_state(&self, live: &LiveId) -> Result<(archive::Live, State), LiveError> {
-        let mut tx = self.0.db.read("open room").await?;
-        let found = archive::find(&mut tx, live).await?.ok_or(LiveError::NotFound("live"))?;
-        let shown = (self.0.shown)(&mut tx, live).await?;
-        let limit = i64::try_from(QUESTIONS_SHOWN).unwrap_or(i64::MAX);
-        let mut questions = inquiries::list(&mut tx, live, None, None, limit).await?;
-        if let Some(on_air) = inquiries::find_on_air(&mut tx, live).await?
-            && !questions.contains(&on_air)
-        {
-            questions.push(on_air);
-        }
-        let chat = talk::newest(&mut tx, live, i64::try_from(CHAT_SHOWN).unwrap_or(i64::MAX)).await?;
-        let reactions = talk::reactions(&mut tx, live).await?;
-        let state = State::new(Loaded {
-            live: found.to_wire(),
-            pins: shown.pins,
-            stock: shown.stock,
-            left: shown.left,
-            questions: questions.iter().map(inquiries::Question::to_wire).collect(),
-            chat,
-            reactions,
-            ..Loaded::default()
-        });
-        Ok((found, state))
-    }
-
-    /// The questions a customer has voted for: for their snapshot. Nice to have, so never waited for long.
-    pub(super) async fn upvoted(&self, live: &LiveId, customer: &CustomerId) -> Vec<String> {
-        let Ok(_turn) = self.0.vote_queries.acquire().await else { return Vec::new() };
-        let limit = i64::try_from(QUESTIONS_SHOWN).unwrap_or(i64::MAX);
-        let query = async {
-            let mut tx = self.0.db.read("own votes").await?;
-            inquiries::upvoted(&mut tx, live, customer, limit).await
-        };
-        query.await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "own votes cannot be read; the snapshot goes without them");
-            Vec::new()
-        })
     }
 
     async fn hear(self, mut facts: Subscriber, stopping: CancellationToken) {
@@ -351,12 +332,16 @@ impl Hub {
                 self.0.media.lock().insert(live.clone(), media.clone());
                 self.tell(live, fact);
             }
-            Fact::Stock { .. } => {
-                let slots: Vec<_> = self.0.rooms.lock().values().cloned().collect();
-                for slot in slots {
-                    tell_slot(&slot, fact);
-                }
+            Fact::Moderation { liver, version } => {
+                self.tell_all(fact);
+                self.heard_of_order(liver, *version);
             }
+            Fact::Follow { liver, customer, following, version } => {
+                self.tell_all(fact);
+                let follow = Follow { customer: customer.clone(), following: *following, version: *version };
+                self.heard_of_follow(liver, &follow);
+            }
+            Fact::Stock { .. } => self.tell_all(fact),
             Fact::Purchase { customer, status } => {
                 let people = self.0.people.lock();
                 for (_, lane) in people.get(customer).into_iter().flatten() {
@@ -380,6 +365,14 @@ impl Hub {
     fn tell(&self, live: &LiveId, fact: &Arc<Fact>) {
         let slot = self.0.rooms.lock().get(live).cloned();
         if let Some(slot) = slot {
+            tell_slot(&slot, fact);
+        }
+    }
+
+    /// For facts that may concern any room.
+    fn tell_all(&self, fact: &Arc<Fact>) {
+        let slots: Vec<_> = self.0.rooms.lock().values().cloned().collect();
+        for slot in slots {
             tell_slot(&slot, fact);
         }
     }
@@ -465,8 +458,18 @@ fn tell_slot(slot: &Slot, fact: &Arc<Fact>) {
 
 fn tell_stage(stage: &Stage, fact: &Fact) {
     match fact {
-        Fact::Ordered { event, .. } => stage.tell(News::Ordered(event.clone())),
-        Fact::Question { question, .. } => stage.tell(News::Question(question.clone())),
+        Fact::Ordered { event, .. } => {
+            if let wire::ordered::Event::QuestionChanged(question) = event {
+                stage.note_merge(question);
+            }
+            stage.tell(News::Ordered(event.clone()));
+        }
+        Fact::Question { question, by, .. } => {
+            if let Some(by) = by {
+                stage.note_voice(&question.id, by);
+            }
+            stage.tell(News::Question(question.clone()));
+        }
         Fact::Stock { stock, edge } => stage.tell(News::Stock(stock.clone(), *edge)),
         Fact::Chat { message, .. } => stage.tell(News::Chat(message.clone())),
         Fact::Media { media, .. } => stage.tell(News::Media(media.clone())),
@@ -476,6 +479,11 @@ fn tell_stage(stage: &Stage, fact: &Fact) {
             }
         }
         Fact::Left { left, .. } => stage.tell(News::Left(left.clone())),
-        Fact::Purchase { .. } | Fact::Wait { .. } | Fact::Sold { .. } => {}
+        Fact::Follow { liver, customer, following, version } => {
+            if *liver == stage.liver {
+                stage.put_follow(&Follow { customer: customer.clone(), following: *following, version: *version });
+            }
+        }
+        Fact::Moderation { .. } | Fact::Purchase { .. } | Fact::Wait { .. } | Fact::Sold { .. } => {}
     }
 }

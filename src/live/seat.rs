@@ -4,7 +4,12 @@
 //! log gets a snapshot and goes on, with back-off; nobody is cut for being slow.
 //! Invariant: the personal lane is bounded by coalescing: the newest state per purchase, the newest sales figures.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -18,6 +23,7 @@ use super::{
     codec::Codec,
     hub::Hub,
     log::{Cursor, Read},
+    moderation::Network,
     stage::Stage,
 };
 use crate::{
@@ -37,12 +43,33 @@ const FORGIVEN_AFTER: Duration = Duration::from_secs(30);
 const RECONNECT_MIN_MS: i64 = 500;
 const RECONNECT_SPREAD_MS: u64 = 4_500;
 
+/// Why a connection has to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dismissal {
+    /// Its person, or where it comes from, was banned.
+    Banned,
+}
+
+impl Dismissal {
+    /// The word of the goodbye.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Banned => "banned",
+        }
+    }
+}
+
 /// What is only for this connection's person.
 #[derive(Debug)]
 pub(super) struct Lane {
     customer: Option<CustomerId>,
     liver: bool,
     news: Mutex<LaneNews>,
+    /// What its person was told last of themselves.
+    standing: Mutex<Option<wire::Standing>>,
+    network: OnceLock<Network>,
+    dismissed: OnceLock<Dismissal>,
     bell: Notify,
 }
 
@@ -51,11 +78,43 @@ struct LaneNews {
     purchases: BTreeMap<String, wire::PurchaseStatus>,
     waits: BTreeMap<String, wire::Wait>,
     sales: Option<wire::Sales>,
+    standing: Option<wire::Standing>,
 }
 
 impl Lane {
     pub(super) fn new(customer: Option<CustomerId>, liver: bool) -> Self {
-        Self { customer, liver, news: Mutex::default(), bell: Notify::new() }
+        Self {
+            customer,
+            liver,
+            news: Mutex::default(),
+            standing: Mutex::default(),
+            network: OnceLock::new(),
+            dismissed: OnceLock::new(),
+            bell: Notify::new(),
+        }
+    }
+
+    /// Where it comes from, when that is known.
+    pub(super) fn network(&self) -> Option<Network> {
+        self.network.get().copied()
+    }
+
+    /// Tells its person how they stand, unless they know.
+    pub(super) fn put_standing(&self, standing: wire::Standing) {
+        let mut known = self.standing.lock();
+        if known.as_ref() == Some(&standing) {
+            return;
+        }
+        *known = Some(standing.clone());
+        drop(known);
+        self.news.lock().standing = Some(standing);
+        self.bell.notify_one();
+    }
+
+    /// The connection has to end; the first reason stays.
+    pub(super) fn dismiss(&self, why: Dismissal) {
+        let _ = self.dismissed.set(why);
+        self.bell.notify_one();
     }
 
     pub(super) fn is_liver(&self) -> bool {
@@ -102,7 +161,9 @@ impl Lane {
         let news = std::mem::take(&mut *self.news.lock());
         let purchases = news.purchases.into_values().map(personal::Body::Purchase);
         let waits = news.waits.into_values().map(personal::Body::Wait);
-        let bodies = purchases.chain(waits).chain(news.sales.map(personal::Body::Sales));
+        let standing = news.standing.map(personal::Body::Standing);
+        let sales = news.sales.map(personal::Body::Sales);
+        let bodies = standing.into_iter().chain(purchases).chain(waits).chain(sales);
         bodies.map(|body| codec.encode(&body.into())).collect()
     }
 }
@@ -143,30 +204,51 @@ impl Seat {
     }
 
     /// The first frame: the rest of what the client has, or a snapshot.
-    pub async fn begin(&mut self, from: Option<&wire::Resume>) -> Bytes {
+    pub fn begin(&mut self, from: Option<&wire::Resume>) -> Bytes {
         if let Some((resumed, cursor)) = from.and_then(|from| self.stage.resume(from)) {
             self.cursor = Some(cursor);
             return self.codec.encode(&resumed.into());
         }
-        self.snapshot().await
+        self.snapshot()
     }
 
-    async fn snapshot(&mut self) -> Bytes {
-        let upvoted = match &self.visitor {
-            Some(visitor) if self.stage.look(super::room::State::has_questions) => {
-                self.hub.upvoted(&self.stage.live, &visitor.customer_id).await
-            }
-            _ => Vec::new(),
-        };
+    fn snapshot(&mut self) -> Bytes {
+        let voter = self.visitor.as_ref().map(|visitor| &visitor.customer_id);
+        let upvoted = voter.map(|voter| self.stage.upvoted(voter)).unwrap_or_default();
         let (bytes, cursor, _) = self.stage.snapshot(self.codec);
         self.cursor = Some(cursor);
         self.snapshot_at = Instant::now();
         bytes.frame(&upvoted)
     }
 
-    /// Finished frames to be written, as soon as there are any. May be dropped and called again without loss.
+    /// Where the connection comes from; who is banned by address has to leave again.
+    pub fn came_from(&self, address: IpAddr) {
+        if let Some(network) = self.hub.note_place(self.visitor.as_ref(), address) {
+            let _ = self.lane.network.set(network);
+            self.stage.settle(&self.lane);
+        }
+    }
+
+    /// Whether the connection has to end, and why.
+    #[must_use]
+    pub fn dismissed(&self) -> Option<Dismissal> {
+        self.lane.dismissed.get().copied()
+    }
+
+    /// The last frame of a connection that is not to come back.
+    #[must_use]
+    pub fn farewell(&self, why: Dismissal) -> Bytes {
+        let goodbye = wire::Goodbye { reason: why.reason().to_owned(), reconnect_after_ms: -1 };
+        self.codec.encode(&Body::Goodbye(goodbye).into())
+    }
+
+    /// Finished frames to be written, as soon as there are any; none when the connection was dismissed. May be dropped and
+    /// called again without loss.
     pub async fn next(&mut self) -> Vec<Bytes> {
         loop {
+            if self.dismissed().is_some() {
+                return Vec::new();
+            }
             let mut wait_until = None;
             let mut from_log = Vec::new();
             if let Some(cursor) = self.cursor {
@@ -179,7 +261,7 @@ impl Seat {
                     Read::Behind => {
                         let due = self.next_snapshot_due();
                         if Instant::now() >= due {
-                            from_log.push(self.snapshot().await);
+                            from_log.push(self.snapshot());
                             self.behind_times += 1;
                         } else {
                             wait_until = Some(due);

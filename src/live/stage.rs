@@ -3,7 +3,7 @@
 //! News goes in by [`Stage::tell`]; the ticker turns what is pending into one batch, at once when the room is quiet and
 //! every [`TICK`] when it is busy, encodes it once per codec and appends it to the log; connections read the log.
 //! Invariant: seq numbers have no holes and lie in the log in order; a snapshot at seq S holds everything up to S.
-//! Rule of the locks: `inner` before `log`, neither across an await.
+//! Rule of the locks: `inner` before `household` before `log`, none across an await.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -20,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Figures, LiveError, Visitor,
-    chat::{ChatRefusal, Floor, Role, Thinner},
+    chat::{ChatRefusal, Floor, Thinner},
     codec::{Codec, SnapshotBytes},
+    household::Household,
     log::{CODECS, Cursor, Log, Read},
     room::{Change, News, State},
     seat::Lane,
@@ -114,6 +115,7 @@ pub(super) struct Stage {
     epoch: String,
     clock: Clock,
     inner: Mutex<Inner>,
+    pub(super) household: Mutex<Household>,
     log: RwLock<Log>,
     /// Something is pending: the ticker looks.
     bell: Notify,
@@ -132,6 +134,7 @@ impl Stage {
         liver: LiverId,
         state: State,
         peak: i64,
+        household: Household,
         clock: Clock,
         gone: CancellationToken,
     ) -> Self {
@@ -160,6 +163,7 @@ impl Stage {
             epoch: super::secret::epoch(),
             clock,
             inner: Mutex::new(inner),
+            household: Mutex::new(household),
             log: RwLock::new(Log::default()),
             bell: Notify::new(),
             head: watch::channel(()).0,
@@ -200,7 +204,10 @@ impl Stage {
     /// Takes a message of the chat, and makes what will be told.
     pub(super) fn say(&self, author: &Visitor, text: &str) -> Result<Result<wire::ChatMessage, LiveError>, Closed> {
         let now = self.clock.now();
-        let role = if author.liver_id.as_ref() == Some(&self.liver) { Role::Liver } else { Role::Viewer };
+        let role = match self.may_say(author, text) {
+            Ok(role) => role,
+            Err(refusal) => return Ok(Err(refusal.into())),
+        };
         let mut inner = self.inner.lock();
         if inner.closed {
             return Err(Closed);
@@ -208,7 +215,8 @@ impl Stage {
         if inner.state.live().state == "ended" {
             return Ok(Err(LiveError::Ended));
         }
-        let admitted = inner.floor.admit(&author.account_id, role, text, now);
+        let slow_mode = Duration::from_secs(inner.state.chat_rules().slow_mode_s.unsigned_abs().into());
+        let admitted = inner.floor.admit(&author.account_id, role, slow_mode, text, now);
         Ok(admitted.map_err(|refusal: ChatRefusal| refusal.into()).map(|text| wire::ChatMessage {
             id: ChatId::fresh().to_string(),
             author_name: author.display_name.clone(),
@@ -268,6 +276,21 @@ impl Stage {
             inner.seen.clear();
         }
         inner.seen.insert(customer.clone())
+    }
+
+    /// Everybody who is seated.
+    pub(super) fn each_seat(&self, look: impl FnMut(&Lane)) {
+        self.inner.lock().seats.values().map(AsRef::as_ref).for_each(look);
+    }
+
+    /// Whether somebody sits there.
+    pub(super) fn has_seat(&self, id: u64) -> bool {
+        self.inner.lock().seats.contains_key(&id)
+    }
+
+    /// The room's time.
+    pub(super) fn now(&self) -> Millis {
+        self.clock.now()
     }
 
     /// A look at the folded state.
