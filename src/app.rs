@@ -15,7 +15,7 @@ use crate::{
     live::{self, Lives, Picture},
     media::{Media, MediaConfig, MediaEvent},
     omo::Omo,
-    people::{NewPerson, People},
+    people::{self, NewPerson, People},
     showcase::{self, Showcase},
     store::Db,
     tasks::Tasks,
@@ -114,6 +114,7 @@ impl App {
             tasks: tasks.clone(),
             shown: Arc::new(showcase::load_shown),
             end: Arc::new(showcase::close_offers),
+            registry: registry(),
             sales: sales_loader(db.clone()),
             touches: touch_sink(touches.clone()),
             limits: hub_limits(&config),
@@ -284,6 +285,29 @@ fn sales_loader(db: Db) -> live::SalesLoader {
             })
         })
     })
+}
+
+/// The people's room writes grants and the audit log, in the live room's transactions.
+pub(crate) fn registry() -> live::Registry {
+    live::Registry {
+        note: Arc::new(|tx, note| {
+            Box::pin(async move {
+                let live::Note { by, action, subject, liver, live, detail, at } = note;
+                let (liver, live, detail) = (Some(liver), live.as_ref(), detail.to_string());
+                let note = people::AuditNote { by, action, subject, liver, live, detail: &detail, at: *at };
+                people::insert_note(tx, &note).await
+            })
+        }),
+        appoint: Arc::new(|tx, appointment| {
+            Box::pin(async move {
+                let live::Appointment { liver, account, step, at } = appointment;
+                match step {
+                    live::Step::Named => people::add_moderator(tx, liver, account, *at).await,
+                    live::Step::Removed => people::remove_moderator(tx, liver, account).await,
+                }
+            })
+        }),
+    }
 }
 
 /// Views and clicks go to the attribution room.

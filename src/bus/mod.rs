@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{Clock, Millis},
-    ids::{CustomerId, LiveId},
+    ids::{CustomerId, LiveId, LiverId},
     tasks::Tasks,
     wire,
 };
@@ -39,6 +39,16 @@ pub enum StockEdge {
     SoldOut,
     /// It rose from 0.
     Restocked,
+}
+
+/// Whose doing a question's news is: rooms remember it, viewers are not told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Voice {
+    /// Who asked it.
+    Asked(CustomerId),
+    /// Who voted for it.
+    Voted(CustomerId),
 }
 
 /// Something that is true and that others should hear.
@@ -59,6 +69,27 @@ pub enum Fact {
         live: LiveId,
         /// The newest question.
         question: wire::Question,
+        /// Whose doing it is.
+        #[serde(default)]
+        by: Option<Voice>,
+    },
+    /// A liver's order has changed (moderators, mutes, bans, words): whoever has an older one reads it again.
+    Moderation {
+        /// Whose.
+        liver: LiverId,
+        /// Of the order.
+        version: i64,
+    },
+    /// A person follows a liver, or does no more.
+    Follow {
+        /// Whom.
+        liver: LiverId,
+        /// Who.
+        customer: CustomerId,
+        /// Whether they do.
+        following: bool,
+        /// Grows with every change of the two.
+        version: i64,
     },
     /// A SKU's stock: goes to every live that shows it.
     Stock {

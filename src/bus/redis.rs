@@ -421,6 +421,7 @@ fn tag_of(fact: &Fact) -> u32 {
         | Fact::Chat { live, .. }
         | Fact::Presence { live, .. }
         | Fact::Reactions { live, .. } => live.as_str(),
+        Fact::Moderation { liver, .. } | Fact::Follow { liver, .. } => liver.as_str(),
         Fact::Stock { stock, .. } => &stock.sku_id,
         Fact::Wait { customer, .. } | Fact::Purchase { customer, .. } => customer.as_str(),
     })

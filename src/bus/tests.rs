@@ -240,8 +240,12 @@ fn every_fact_survives_its_json() {
         Fact::Ordered { live: live.clone(), event: Event::SoldOut(stock.clone()) },
         Fact::Ordered { live: live.clone(), event: Event::Unpinned(wire::Unpinned { pin_id: "p".into(), version: 2 }) },
         Fact::Question {
-            live: live.clone(), question: wire::Question { text: "色は？".into(), ..Default::default() }
+            live: live.clone(),
+            question: wire::Question { text: "色は？".into(), ..Default::default() },
+            by: Some(Voice::Voted(CustomerId::fresh())),
         },
+        Fact::Moderation { liver: LiverId::fresh(), version: 3 },
+        Fact::Follow { liver: LiverId::fresh(), customer: CustomerId::fresh(), following: true, version: 1 },
         Fact::Stock { stock, edge: StockEdge::Restocked },
         Fact::Purchase {
             customer: CustomerId::fresh(),

@@ -14,22 +14,27 @@
 //! WebSocket or an unknown subprotocol, 404 for an unknown live, 426 for another version of WebSocket, 503 when the room
 //! cannot be opened or the hub is full.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
-use axum::{extract::State, http::HeaderMap, response::Response};
+use axum::{
+    extract::State,
+    http::{HeaderMap, header},
+    response::Response,
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     PathId,
     auth::Guest,
     live::visitor,
+    moderation::CallerAddress,
     problem::{Kind, Problem},
     upgrade::Upgrade,
 };
 use crate::{
     app::App,
     commerce::{Checkout, Method, PlaceRequest, purchase_status},
-    ids::{LiveId, OfferId, QuestionId},
+    ids::{LiveId, OfferId, ProductId, QuestionId},
     live::{Asked, Codec, Handler, Lives, Member, Visitor},
     wire::{self, client_frame::Body as Ask, reply},
 };
@@ -46,20 +51,34 @@ async fn hub(
     Guest(person): Guest,
     State(app): State<App>,
     PathId(live): PathId<LiveId>,
+    CallerAddress(address): CallerAddress,
     headers: HeaderMap,
     upgrade: Result<Upgrade, Problem>,
 ) -> Result<Response, Problem> {
-    let visitor = person.map(visitor);
-    let who = who(visitor.as_ref(), &headers);
-    admit(&app.lives, Some(app.checkout.clone()), &live, visitor, who, upgrade?).await
+    let caller = Caller::new(person.map(visitor), address, &headers);
+    admit(&app.lives, Some(app.checkout.clone()), &live, caller, upgrade?).await
 }
 
-/// What tells people apart when they are counted: the person, or a guest's address and browser.
-fn who(visitor: Option<&Visitor>, headers: &HeaderMap) -> u64 {
-    let _ = headers;
-    let text = visitor.map_or("guest", |visitor| visitor.customer_id.as_str());
-    let digest = crate::people::digest(text);
-    u64::from_str_radix(&digest[..16], 16).expect("hexadecimal digits")
+/// Who comes, and from where.
+pub(super) struct Caller {
+    pub(super) visitor: Option<Visitor>,
+    pub(super) address: IpAddr,
+    /// What tells people apart when they are counted.
+    pub(super) who: u64,
+}
+
+impl Caller {
+    /// A person is told apart by their id, a guest by address and browser.
+    pub(super) fn new(visitor: Option<Visitor>, address: IpAddr, headers: &HeaderMap) -> Self {
+        let browser = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+        let text = match &visitor {
+            Some(visitor) => visitor.customer_id.to_string(),
+            None => format!("{address} {browser}"),
+        };
+        let digest = crate::people::digest(&text);
+        let who = u64::from_str_radix(&digest[..16], 16).expect("hexadecimal digits");
+        Self { visitor, address, who }
+    }
 }
 
 /// Takes a seat, then upgrades.
@@ -67,12 +86,13 @@ async fn admit(
     lives: &Lives,
     checkout: Option<Checkout>,
     live: &LiveId,
-    visitor: Option<Visitor>,
-    who: u64,
+    caller: Caller,
     upgrade: Upgrade,
 ) -> Result<Response, Problem> {
     let (codec, protocol) = negotiate(&upgrade.protocols)?;
-    let member = lives.board(live, visitor, who).await?;
+    lives.may_enter(live, caller.visitor.as_ref(), caller.address).await?;
+    let member = lives.board(live, caller.visitor, caller.who).await?;
+    member.came_from(caller.address);
     let desk = Desk { lives: lives.clone(), checkout };
     let handler: Handler = Arc::new(move |member, asked| desk.take(member, asked));
     let served = lives.clone();
@@ -157,7 +177,12 @@ impl Desk {
     async fn answer(&self, member: &Member, visitor: &Visitor, body: Ask) -> Answer {
         match body {
             Ask::Ask(ask) => {
-                Ok(reply::Result::Question(self.lives.ask(member.live(), visitor, &ask.text).await?.to_wire()))
+                let product = match ask.product_id.as_str() {
+                    "" => None,
+                    id => Some(ProductId::parse(id).map_err(|_| Problem::not_found("pin"))?),
+                };
+                let question = self.lives.ask(member.live(), visitor, &ask.text, product.as_ref()).await?;
+                Ok(reply::Result::Question(question.to_wire()))
             }
             Ask::Upvote(upvote) => {
                 let id = QuestionId::parse(&upvote.question_id).map_err(|_| Problem::not_found("question"))?;

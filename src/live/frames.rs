@@ -334,19 +334,6 @@ fn close_code(payload: &[u8]) -> Result<u16, Fault> {
     }
 }
 
-/// What a client would send: for the tests and benches of this house.
-#[must_use]
-pub fn masked(opcode: Opcode, last: bool, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
-    let mut head = BytesMut::new();
-    put_header(&mut head, opcode, payload.len());
-    let mut frame = head.to_vec();
-    frame[0] = (frame[0] & 0x0F) | if last { 0x80 } else { 0 };
-    frame[1] |= 0x80;
-    frame.extend_from_slice(&mask);
-    frame.extend(payload.iter().zip(mask.into_iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    frame
-}
-
 #[cfg(test)]
 #[path = "frames_tests.rs"]
 mod tests;

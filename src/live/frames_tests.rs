@@ -5,6 +5,18 @@ use super::*;
 
 const MAX: usize = 4 * 1024;
 
+/// What a client would send.
+fn masked(opcode: Opcode, last: bool, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
+    let mut head = BytesMut::new();
+    put_header(&mut head, opcode, payload.len());
+    let mut frame = head.to_vec();
+    frame[0] = (frame[0] & 0x0F) | if last { 0x80 } else { 0 };
+    frame[1] |= 0x80;
+    frame.extend_from_slice(&mask);
+    frame.extend(payload.iter().zip(mask.into_iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame
+}
+
 fn read(bytes: &[u8]) -> (Vec<Heard>, Result<(), Fault>) {
     let mut heard = Vec::new();
     let outcome = Inbox::default().take(bytes, MAX, &mut heard);

@@ -7,7 +7,7 @@
 //! Rule of the locks: `rooms` before a slot's `phase` before a stage's own; none across an await.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -23,24 +23,26 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    LiveError, NewTouch, SalesLoader, ShownLoader, TouchKind, TouchSink, Visitor, archive,
+    LiveError, NewTouch, SalesLoader, ShownLoader, TouchKind, TouchSink, Visitor,
     codec::Codec,
-    inquiries,
+    followers::Follow,
+    household::Household,
     lane::{Bell, Lane},
-    presence::Presence,
-    room::{CHAT_SHOWN, Loaded, News, QUESTIONS_SHOWN, State},
+    opening,
+    room::News,
     seat::{Member, Seat},
     shard::{Arrival, DrainPace, Handler, NOT_SEATED, Shards, Wire},
     stage::{Opening, Stage, Taken},
-    talk::{self, Scribe},
-    uniques::Uniques,
+    talk::Scribe,
+    whereabouts::Whereabouts,
 };
 use crate::{
     bus::{Bus, Fact, Heard, Place, Subscriber},
     clock::Clock,
-    ids::{CustomerId, LiveId},
+    ids::{CustomerId, LiveId, LiverId},
     store::Db,
     tasks::Tasks,
+    wire::ordered::Event,
 };
 
 /// Rooms in memory at once; when all are in use the next live is refused as busy.
@@ -71,26 +73,41 @@ enum Phase {
 }
 
 #[derive(Debug)]
-struct Slot {
+pub(super) struct Slot {
     opened: OnceCell<Arc<Stage>>,
     phase: Mutex<Phase>,
+}
+
+impl Slot {
+    /// The room, if it is in use.
+    pub(super) fn stage(&self) -> Option<Arc<Stage>> {
+        match &*self.phase.lock() {
+            Phase::Open(stage) => Some(Arc::clone(stage)),
+            Phase::Opening(_) | Phase::Dead => None,
+        }
+    }
 }
 
 /// The personal lanes of one person's connections, by connection.
 type Lanes = Vec<(u64, Arc<Lane>)>;
 
-struct HubInner {
-    db: Db,
-    clock: Clock,
+pub(super) struct HubInner {
+    pub(super) db: Db,
+    pub(super) clock: Clock,
     bus: Bus,
     tasks: Tasks,
     scribe: Scribe,
-    shown: ShownLoader,
+    pub(super) shown: ShownLoader,
     sales: SalesLoader,
     touches: TouchSink,
-    rooms: Mutex<HashMap<LiveId, Arc<Slot>>>,
+    pub(super) rooms: Mutex<HashMap<LiveId, Arc<Slot>>>,
     /// Connections by person, for what is only theirs.
-    people: Mutex<HashMap<CustomerId, Lanes>>,
+    pub(super) people: Mutex<HashMap<CustomerId, Lanes>>,
+    /// Where people were seen to come from.
+    pub(super) whereabouts: Whereabouts,
+    /// Livers whose order is to be read again.
+    pub(super) orders: Mutex<HashSet<LiverId>>,
+    pub(super) orders_bell: Notify,
     /// Whether there is a picture, of lives whose publisher has come since this process began, or whose room was opened.
     media: Mutex<HashMap<LiveId, String>>,
     /// Rooms whose sales figures have changed.
@@ -108,7 +125,7 @@ struct HubInner {
 
 /// All rooms of this process. Cheap to clone.
 #[derive(Clone)]
-pub struct Hub(Arc<HubInner>);
+pub struct Hub(pub(super) Arc<HubInner>);
 
 impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -172,6 +189,9 @@ impl Hub {
             touches: parts.touches,
             rooms: Mutex::default(),
             people: Mutex::default(),
+            whereabouts: Whereabouts::default(),
+            orders: Mutex::default(),
+            orders_bell: Notify::new(),
             media: Mutex::default(),
             sold: Mutex::default(),
             sold_bell: Notify::new(),
@@ -186,6 +206,7 @@ impl Hub {
         tasks.spawn("hub facts", hub.clone().hear(facts, stopping.clone()));
         tasks.spawn("hub sales figures", hub.clone().load_figures(stopping.clone()));
         tasks.spawn("hub edges", hub.clone().order_edges(edges_told, stopping.clone()));
+        tasks.spawn("hub orders", hub.clone().follow_orders(stopping.clone()));
         tasks.spawn("hub sweep", hub.clone().sweep(stopping));
         Ok(hub)
     }
@@ -246,6 +267,7 @@ impl Hub {
             if liver {
                 self.ask_figures(live);
             }
+            stage.settle(&lane);
             return Ok((Arc::new(Member::new(self.clone(), stage, id, visitor, lane)), head));
         }
     }
@@ -295,11 +317,7 @@ impl Hub {
     /// The room of a live if it is in memory.
     pub(super) fn find(&self, live: &LiveId) -> Option<Arc<Stage>> {
         let slot = self.0.rooms.lock().get(live).cloned()?;
-        let phase = slot.phase.lock();
-        match &*phase {
-            Phase::Open(stage) => Some(Arc::clone(stage)),
-            Phase::Opening(_) | Phase::Dead => None,
-        }
+        slot.stage()
     }
 
     /// Whether there is a picture, as far as this node has heard.
@@ -327,14 +345,14 @@ impl Hub {
         // Where the history stands is asked first: whatever is ordered later is told after, and found in the rows or not.
         let loaded = async {
             let position = self.0.bus.position(live).await.map_err(|_| LiveError::Busy)?;
-            let found = self.load_state(live).await?;
+            let found = opening::load(&self.0, live).await?;
             let start = Place { epoch: Arc::clone(&position.epoch), seq: 0, at: self.0.clock.now() };
             let history = self.0.bus.history(live, &start).await.unwrap_or_default();
             Ok((position, found, history))
         };
         let loaded = loaded.await;
         let mut phase = slot.phase.lock();
-        let (position, (found, mut state, presence), history) = match loaded {
+        let (position, (found, mut state, presence, household), history) = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
                 *phase = Phase::Dead;
@@ -354,7 +372,8 @@ impl Hub {
             self.0.media.lock().insert(live.clone(), media.clone());
             state.put_media(media);
         }
-        let opening = Opening { live: live.clone(), liver: found.liver_id, state, position, presence };
+        let live = live.clone();
+        let opening = Opening { live, liver: found.liver_id, state, position, presence, household };
         let stage = Arc::new(Stage::new(opening, self.0.clock.clone(), gone));
         stage.put_history(&history);
         *phase = Phase::Open(Arc::clone(&stage));
@@ -374,35 +393,6 @@ impl Hub {
         }
     }
 
-    async fn load_state(&self, live: &LiveId) -> Result<(archive::Live, State, Presence), LiveError> {
-        let mut tx = self.0.db.read("open room").await?;
-        let found = archive::find(&mut tx, live).await?.ok_or(LiveError::NotFound("live"))?;
-        let shown = (self.0.shown)(&mut tx, live).await?;
-        let limit = i64::try_from(QUESTIONS_SHOWN).unwrap_or(i64::MAX);
-        let mut questions = inquiries::list(&mut tx, live, None, None, limit).await?;
-        if let Some(on_air) = inquiries::find_on_air(&mut tx, live).await?
-            && !questions.contains(&on_air)
-        {
-            questions.push(on_air);
-        }
-        let chat = talk::newest(&mut tx, live, i64::try_from(CHAT_SHOWN).unwrap_or(i64::MAX)).await?;
-        let reactions = talk::reactions(&mut tx, live).await?;
-        let (watched_ms, uniques) = talk::audience(&mut tx, live).await?;
-        let state = State::new(Loaded {
-            live: found.to_wire(),
-            pins: shown.pins,
-            stock: shown.stock,
-            left: shown.left,
-            questions: questions.iter().map(inquiries::Question::to_wire).collect(),
-            chat,
-            reactions,
-            ..Loaded::default()
-        });
-        let uniques = Uniques::from_text(&uniques);
-        let presence = Presence::new(found.peak_viewers, uniques, watched_ms, self.0.clock.now());
-        Ok((found, state, presence))
-    }
-
     async fn hear(self, mut facts: Subscriber, stopping: CancellationToken) {
         loop {
             let heard = tokio::select! {
@@ -413,8 +403,11 @@ impl Hub {
                 Some(Heard::Fact(fact, place)) => self.take(&fact, place),
                 Some(Heard::Missed) => {
                     for slot in self.slots() {
-                        if let Phase::Open(stage) = &*slot.phase.lock() {
-                            self.mend(stage, Mending::Everything);
+                        let mut phase = slot.phase.lock();
+                        match &*phase {
+                            Phase::Open(stage) => self.mend(stage, Mending::Everything),
+                            Phase::Opening(_) => *phase = Phase::Dead,
+                            Phase::Dead => {}
                         }
                     }
                 }
@@ -450,11 +443,16 @@ impl Hub {
                     self.tell_slot(&slot, fact, place);
                 }
             }
-            Fact::Stock { .. } => {
-                for slot in self.slots() {
-                    self.tell_slot(&slot, fact, None);
-                }
+            Fact::Moderation { liver, version } => {
+                self.tell_all(fact);
+                self.heard_of_order(liver, *version);
             }
+            Fact::Follow { liver, customer, following, version } => {
+                self.tell_all(fact);
+                let follow = Follow { customer: customer.clone(), following: *following, version: *version };
+                self.heard_of_follow(liver, &follow);
+            }
+            Fact::Stock { .. } => self.tell_all(fact),
             Fact::Purchase { customer, status } => {
                 let people = self.0.people.lock();
                 for (_, lane) in people.get(customer).into_iter().flatten() {
@@ -491,6 +489,9 @@ impl Hub {
 
     fn tell_stage(&self, stage: &Arc<Stage>, fact: &Arc<Fact>, place: Option<&Place>) {
         if let Some(place) = place {
+            if let Fact::Ordered { event: Event::QuestionChanged(question), .. } = &**fact {
+                stage.note_merge(question);
+            }
             match stage.take(fact, place) {
                 Taken::Told => {}
                 Taken::Hole(after) => self.mend(stage, Mending::Hole(after)),
@@ -499,7 +500,12 @@ impl Hub {
             return;
         }
         let edge = match &**fact {
-            Fact::Question { question, .. } => stage.tell(News::Question(question.clone())),
+            Fact::Question { question, by, .. } => {
+                if let Some(by) = by {
+                    stage.note_voice(&question.id, by);
+                }
+                stage.tell(News::Question(question.clone()))
+            }
             Fact::Stock { stock, edge } => stage.tell(News::Stock(stock.clone(), *edge)),
             Fact::Chat { message, .. } => stage.tell(News::Chat(message.clone())),
             Fact::Reactions { more, .. } => {
@@ -512,6 +518,18 @@ impl Hub {
             Fact::Presence { node, viewers, .. } => {
                 if **node != *self.0.node {
                     stage.hear_presence(node, *viewers);
+                }
+                None
+            }
+            Fact::Follow { liver, customer, following, version } => {
+                if *liver == stage.liver {
+                    stage.put_follow(&Follow { customer: customer.clone(), following: *following, version: *version });
+                }
+                None
+            }
+            Fact::Moderation { liver, version } => {
+                if *liver == stage.liver && *version > stage.order().version() {
+                    self.ask_order(liver);
                 }
                 None
             }
@@ -582,14 +600,21 @@ impl Hub {
         Ok(!history.is_empty() && told == Taken::Told)
     }
 
+    /// Who keeps order, follows and has voted may have changed while nobody told us.
+    fn renew_household(&self, stage: &Stage, household: Household) {
+        *stage.household.lock() = household;
+        stage.each_seat(|lane| stage.settle(lane));
+    }
+
     /// Looks at the bus and the database again. A room whose history goes on only learns what it missed.
     async fn begin_anew(&self, stage: &Arc<Stage>) -> Result<bool, LiveError> {
         let here = stage.place();
         let position = self.0.bus.position(&stage.live).await.map_err(|_| LiveError::Busy)?;
         let goes_on = position.epoch == here.epoch
             && (position.seq == here.seq || position.seq > here.seq && self.fill(stage, &here).await?);
-        let (_, mut state, _) = self.load_state(&stage.live).await?;
+        let (_, mut state, _, household) = opening::load(&self.0, &stage.live).await?;
         if goes_on {
+            self.renew_household(stage, household);
             for edge in state.as_news().into_iter().filter_map(|news| stage.tell(news)) {
                 let _ = self.0.edges.try_send(Fact::Ordered { live: stage.live.clone(), event: edge });
             }
@@ -598,9 +623,21 @@ impl Hub {
         if let Some(media) = &position.media {
             state.put_media(media);
         }
+        let media = stage.look(|state| state.live().media.clone());
+        if position.media.is_none() && media != "none" {
+            // The bus has forgotten it; whoever opens the room later must hear of it.
+            let _ = self.0.edges.try_send(Fact::Media { live: stage.live.clone(), media });
+        }
         tracing::info!(live.id = %stage.live, "a room begins a new history");
-        stage.begin_anew(state, &position);
+        stage.begin_anew(state, household, &position);
         Ok(true)
+    }
+
+    /// For facts that may concern any room.
+    fn tell_all(&self, fact: &Arc<Fact>) {
+        for slot in self.slots() {
+            self.tell_slot(&slot, fact, None);
+        }
     }
 
     fn ask_figures(&self, live: &LiveId) {

@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{codec::Codec, shard::Door};
+use super::{codec::Codec, moderation::Network, shard::Door};
 use crate::{
     ids::CustomerId,
     wire::{self, personal, server_frame::Body},
@@ -33,6 +33,8 @@ pub enum Dismissal {
     Stopping(i64),
     /// The pass ran out and was not renewed.
     PassExpired,
+    /// Its person, or where it comes from, was banned.
+    Banned,
 }
 
 impl Dismissal {
@@ -41,6 +43,7 @@ impl Dismissal {
         let (code, reason, reconnect_after_ms) = match self {
             Self::Stopping(after_ms) => (1001, "the server stops", after_ms),
             Self::PassExpired => (4401, "pass-expired", 0),
+            Self::Banned => (4403, "banned", -1),
         };
         (code, reason, wire::Goodbye { reason: reason.to_owned(), reconnect_after_ms })
     }
@@ -61,6 +64,9 @@ pub(super) struct Lane {
     customer: Option<CustomerId>,
     liver: bool,
     news: Mutex<Option<Box<News>>>,
+    /// What its person was told last of themselves.
+    standing: Mutex<Option<Box<wire::Standing>>>,
+    network: OnceLock<Network>,
     bell: Bell,
     rung: AtomicBool,
 }
@@ -78,7 +84,39 @@ struct News {
 
 impl Lane {
     pub(super) fn new(customer: Option<CustomerId>, liver: bool, bell: Bell) -> Self {
-        Self { customer, liver, news: Mutex::default(), bell, rung: AtomicBool::new(false) }
+        Self {
+            customer,
+            liver,
+            news: Mutex::default(),
+            standing: Mutex::default(),
+            network: OnceLock::new(),
+            bell,
+            rung: AtomicBool::new(false),
+        }
+    }
+
+    /// Where it comes from, when that is known.
+    pub(super) fn network(&self) -> Option<Network> {
+        self.network.get().copied()
+    }
+
+    /// Where it comes from; the first word counts.
+    pub(super) fn put_network(&self, network: Network) {
+        let _ = self.network.set(network);
+    }
+
+    /// Tells its person how they stand, unless they know.
+    pub(super) fn put_standing(&self, standing: wire::Standing) {
+        let mut known = self.standing.lock();
+        if known.as_deref() == Some(&standing) {
+            return;
+        }
+        *known = Some(Box::new(standing.clone()));
+        drop(known);
+        self.put(|news| {
+            news.standing = Some(standing);
+            true
+        });
     }
 
     pub(super) fn is_liver(&self) -> bool {

@@ -68,7 +68,7 @@ pub struct Loaded {
     pub stock: Vec<wire::Stock>,
     /// Of the offers with a quota.
     pub left: Vec<wire::OfferLeft>,
-    /// Newest questions that are not hidden.
+    /// Newest questions that are shown.
     pub questions: Vec<wire::Question>,
     /// Newest messages, oldest first.
     pub chat: Vec<wire::ChatMessage>,
@@ -95,6 +95,11 @@ pub struct State {
     viewers: wire::ViewerCount,
     chat_rules: wire::ChatRules,
     chat_pinned: wire::ChatPinned,
+}
+
+/// Whether viewers see a question: not when it was hidden, or another carries its votes.
+fn is_shown(question: &wire::Question) -> bool {
+    question.state != "hidden" && question.state != "merged"
 }
 
 impl State {
@@ -142,10 +147,23 @@ impl State {
         self.chat.iter()
     }
 
-    /// Whether any question is shown.
+    /// What holds for the chat.
     #[must_use]
-    pub fn has_questions(&self) -> bool {
-        !self.questions.is_empty()
+    pub fn chat_rules(&self) -> wire::ChatRules {
+        self.chat_rules
+    }
+
+    /// Whether a question is shown.
+    #[must_use]
+    pub fn shows_question(&self, question: &str) -> bool {
+        self.questions.get(question).is_some_and(is_shown)
+    }
+
+    /// Whether a product is pinned.
+    #[must_use]
+    pub fn shows_product(&self, product: &str) -> bool {
+        let mut pinned = self.pins.values().filter_map(|slot| slot.pin.as_ref()?.product.as_ref());
+        pinned.any(|pinned| pinned.id == product)
     }
 
     /// A pin that is shown.
@@ -172,7 +190,7 @@ impl State {
     pub fn apply(&mut self, news: News) -> Vec<Change> {
         match news {
             News::Question(question) => match self.put_question(&question) {
-                true if question.state == "hidden" => Vec::new(),
+                true if !is_shown(&question) => Vec::new(),
                 true => vec![Change::State(Value::Question(question))],
                 false => Vec::new(),
             },
@@ -391,6 +409,9 @@ impl State {
     #[must_use]
     pub fn with_talk_of(mut self, old: &Self) -> Self {
         self.viewers = old.viewers;
+        if self.live.media == "none" {
+            self.live.media.clone_from(&old.live.media);
+        }
         self.deleted.clone_from(&old.deleted);
         for message in &old.chat {
             if !self.chat.iter().any(|known| known.id == message.id) {
@@ -414,7 +435,7 @@ impl State {
     pub fn snapshot(&self) -> wire::Snapshot {
         let mut pins: Vec<_> = self.pins.values().filter_map(|slot| slot.pin.clone()).collect();
         pins.sort_by(|a, b| (a.pinned_at_ms, &a.id).cmp(&(b.pinned_at_ms, &b.id)));
-        let shown = self.questions.values().rev().filter(|q| q.state != "hidden");
+        let shown = self.questions.values().rev().filter(|q| is_shown(q));
         let mut questions: Vec<_> = shown
             .enumerate()
             .filter(|(n, q)| *n < QUESTIONS_SHOWN || q.state == "answering")

@@ -4,9 +4,12 @@
 //! which writes to many of them in one go; a task that reads by itself (server-sent events, tests) calls [`Seat::next`].
 //! Dropping a seat leaves the room.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -89,6 +92,15 @@ impl Member {
     /// A command that took its time is answered.
     pub fn done(&self) {
         self.under_way.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Where the connection comes from; who is banned by address has to leave again.
+    pub fn came_from(&self, address: IpAddr) {
+        let visitor = self.visitor();
+        if let Some(network) = self.hub.note_place(visitor.as_deref(), address) {
+            self.lane.put_network(network);
+            self.stage.settle(&self.lane);
+        }
     }
 
     /// The questions this person has voted for.

@@ -5,7 +5,7 @@
 //! them to the log, finished; connections read the log.
 //! Invariant: seqs come from the bus without holes and lie in the log in order; a snapshot at seq S holds everything up
 //! to S. A new history (epoch) begins with an empty log and a snapshot for everybody.
-//! Rule of the locks: `inner` before `shelf` before `bells`, none across an await.
+//! Rule of the locks: `inner` before `household` before `shelf` before `bells`, none across an await.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -26,9 +26,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Figures, LiveError, Visitor,
-    chat::{ChatRefusal, Floor, Role, Thinner},
+    chat::{ChatRefusal, Floor, Thinner},
     codec::{Codec, SnapshotBytes},
     frames,
+    household::Household,
     lane::Lane,
     log::{self, CODECS, Class, Cursor, Frames, Log, Read, Wish},
     presence::Presence,
@@ -153,6 +154,7 @@ pub(super) struct Stage {
     pub(super) liver: LiverId,
     clock: Clock,
     inner: Mutex<Inner>,
+    pub(super) household: Mutex<Household>,
     shelf: RwLock<Shelf>,
     /// Something is pending: the ticker looks.
     bell: Notify,
@@ -187,6 +189,7 @@ pub(super) struct Opening {
     pub(super) state: State,
     pub(super) position: Position,
     pub(super) presence: Presence,
+    pub(super) household: Household,
 }
 
 impl Stage {
@@ -217,6 +220,7 @@ impl Stage {
             liver: opening.liver,
             clock,
             inner: Mutex::new(inner),
+            household: Mutex::new(opening.household),
             shelf: RwLock::new(Shelf { log: Log::after(seq), epoch, generation: 0 }),
             bell: Notify::new(),
             head: watch::channel(()).0,
@@ -283,7 +287,8 @@ impl Stage {
     }
 
     /// Another history begins, with this state.
-    pub(super) fn begin_anew(&self, state: State, position: &Position) {
+    pub(super) fn begin_anew(&self, state: State, household: Household, position: &Position) {
+        *self.household.lock() = household;
         let mut inner = self.inner.lock();
         inner.state = state.with_talk_of(&inner.state);
         inner.seq = position.seq;
@@ -294,6 +299,7 @@ impl Stage {
         let generation = shelf.generation.wrapping_add(1);
         *shelf = Shelf { log: Log::after(position.seq), epoch: Arc::clone(&position.epoch), generation };
         drop((shelf, inner));
+        self.each_seat(|lane| self.settle(lane));
         self.ring();
     }
 
@@ -311,15 +317,13 @@ impl Stage {
         shelf.log.bytes()
     }
 
-    /// Bytes of the log.
-    pub(super) fn log_bytes(&self) -> usize {
-        self.shelf.read().log.bytes()
-    }
-
     /// Takes a message of the chat, and makes what will be told.
     pub(super) fn say(&self, author: &Visitor, text: &str) -> Result<Result<wire::ChatMessage, LiveError>, Closed> {
         let now = self.clock.now();
-        let role = if author.liver_id.as_ref() == Some(&self.liver) { Role::Liver } else { Role::Viewer };
+        let role = match self.may_say(author, text) {
+            Ok(role) => role,
+            Err(refusal) => return Ok(Err(refusal.into())),
+        };
         let mut inner = self.inner.lock();
         if inner.closed {
             return Err(Closed);
@@ -327,7 +331,8 @@ impl Stage {
         if inner.state.live().state == "ended" {
             return Ok(Err(LiveError::Ended));
         }
-        let admitted = inner.floor.admit(&author.account_id, role, text, now);
+        let slow_mode = Duration::from_secs(inner.state.chat_rules().slow_mode_s.unsigned_abs().into());
+        let admitted = inner.floor.admit(&author.account_id, role, slow_mode, text, now);
         Ok(admitted.map_err(|refusal: ChatRefusal| refusal.into()).map(|text| wire::ChatMessage {
             id: ChatId::fresh().to_string(),
             author_name: author.display_name.clone(),
@@ -396,6 +401,21 @@ impl Stage {
         inner.seen.insert(customer.clone())
     }
 
+    /// Everybody who is seated.
+    pub(super) fn each_seat(&self, look: impl FnMut(&Lane)) {
+        self.inner.lock().seats.values().map(AsRef::as_ref).for_each(look);
+    }
+
+    /// Whether somebody sits there.
+    pub(super) fn has_seat(&self, id: u64) -> bool {
+        self.inner.lock().seats.contains_key(&id)
+    }
+
+    /// The room's time.
+    pub(super) fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
     /// A look at the folded state.
     pub(super) fn look<T>(&self, at: impl FnOnce(&State) -> T) -> T {
         at(&self.inner.lock().state)
@@ -414,11 +434,6 @@ impl Stage {
             inner.closed = true;
         }
         inner.closed
-    }
-
-    /// The questions a customer has voted for.
-    pub(super) fn upvoted(&self, _customer: &CustomerId) -> Vec<String> {
-        Vec::new()
     }
 
     /// Keeps the room from being idle.

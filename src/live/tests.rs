@@ -54,6 +54,14 @@ async fn add_person(db: &Db, name: &str, liver: Option<&LiverId>) -> Visitor {
             .await
             .expect("a customer");
     });
+    on!(&mut tx, |conn| {
+        sqlx::query("INSERT INTO identities VALUES ('account', $1, $2, 0)")
+            .bind(&account_id)
+            .bind(&customer_id)
+            .execute(conn)
+            .await
+            .expect("an identity");
+    });
     if let Some(liver) = liver {
         on!(&mut tx, |conn| {
             sqlx::query("INSERT INTO livers VALUES ($1, $2, $3, 0)")
@@ -115,6 +123,7 @@ impl House {
             tasks: tasks.clone(),
             shown: Arc::new(showcase::load_shown),
             end: Arc::new(showcase::close_offers),
+            registry: crate::app::registry(),
             sales: Arc::new(move |_| {
                 let figures = sold.lock().clone();
                 Box::pin(async move { Ok(figures) })
@@ -166,14 +175,22 @@ impl House {
 pub(crate) struct Watcher {
     pub(crate) seat: Seat,
     pub(crate) mirror: Mirror,
+    /// But standings, of which the last counts.
     pub(crate) personal: Vec<wire::personal::Body>,
+    pub(crate) standing: wire::Standing,
     pub(crate) upvoted: Vec<String>,
 }
 
 impl Watcher {
     async fn join(house: &House, visitor: Option<&Visitor>, codec: Codec) -> Self {
         let seat = house.lives.join(&house.live, visitor.cloned(), codec, 1).await.expect("a seat");
-        let mut watcher = Self { seat, mirror: Mirror::default(), personal: Vec::new(), upvoted: Vec::new() };
+        let mut watcher = Self {
+            seat,
+            mirror: Mirror::default(),
+            personal: Vec::new(),
+            standing: wire::Standing::default(),
+            upvoted: Vec::new(),
+        };
         for first in watcher.seat.begin(None) {
             watcher.take(&first);
         }
@@ -196,7 +213,10 @@ impl Watcher {
     fn take(&mut self, frame: &[u8]) {
         let frame = self.seat.codec().decode_server(frame).expect("our own frame");
         match &frame.body {
-            Some(Body::Personal(personal)) => self.personal.extend(personal.body.clone()),
+            Some(Body::Personal(personal)) => match &personal.body {
+                Some(wire::personal::Body::Standing(standing)) => self.standing = standing.clone(),
+                body => self.personal.extend(body.clone()),
+            },
             Some(Body::Snapshot(snapshot)) => self.upvoted.clone_from(&snapshot.upvoted_question_ids),
             _ => {}
         }
@@ -250,20 +270,20 @@ async fn a_live_from_its_schedule_to_its_end(house: House) {
     let again = house.showcase.pin(liver, live, &house.product, &PinTerms::default()).await.expect("again");
     assert_eq!((again.1, again.0.pin.version), (Pinned::Again, 2));
 
-    let first = lives.ask(live, &house.viewers[0], "香りはありますか？").await.expect("asked");
-    let second = lives.ask(live, &house.viewers[1], "敏感肌でも？").await.expect("asked");
-    let soon = lives.ask(live, &house.viewers[0], "まだ？").await;
+    let first = lives.ask(live, &house.viewers[0], "香りはありますか？", None).await.expect("asked");
+    let second = lives.ask(live, &house.viewers[1], "敏感肌でも？", None).await.expect("asked");
+    let soon = lives.ask(live, &house.viewers[0], "まだ？", None).await;
     assert!(matches!(soon, Err(LiveError::Question(QuestionRefusal::TooFast { .. }))));
     assert!(matches!(lives.upvote(&first.id, &house.viewers[0]).await, Err(LiveError::Question(QuestionRefusal::Own))));
     for _ in 0..2 {
         assert_eq!(lives.upvote(&first.id, &house.viewers[1]).await.expect("voted").votes, 1, "once");
     }
-    lives.move_question(liver, &first.id, Move::Answer).await.expect("on air");
-    lives.move_question(liver, &second.id, Move::Answer).await.expect("on air");
+    lives.move_question(&house.host, &first.id, Move::Answer).await.expect("on air");
+    lives.move_question(&house.host, &second.id, Move::Answer).await.expect("on air");
     let states = |w: &Watcher| w.mirror.questions.values().map(|q| q.state.clone()).collect::<Vec<_>>();
     liver_sees.until("one answered, one on air", |w| states(w) == ["answered", "answering"]).await;
     assert_eq!(liver_sees.mirror.questions[first.id.as_str()].votes, 1);
-    lives.move_question(liver, &second.id, Move::Hide).await.expect("hidden");
+    lives.move_question(&house.host, &second.id, Move::Hide).await.expect("hidden");
     liver_sees.until("one question", |w| w.mirror.questions.len() == 1).await;
     assert_eq!(lives.questions(live, Some("answered"), None, 10).await.expect("a list").len(), 1);
 
@@ -324,6 +344,7 @@ impl House {
             tasks: tasks.clone(),
             shown: Arc::new(showcase::load_shown),
             end: Arc::new(showcase::close_offers),
+            registry: crate::app::registry(),
             sales: Arc::new(|_| Box::pin(async { Ok(Figures::default()) })),
             touches: Arc::new(drop),
             limits: HubLimits { shards: 1, ..HubLimits::default() },
@@ -471,7 +492,7 @@ async fn purchases_go_to_their_buyer_and_sales_to_the_liver() {
     let mut buyer = Watcher::join(&house, Some(&house.viewers[0]), Codec::Proto).await;
     let mut other = Watcher::join(&house, Some(&house.viewers[1]), Codec::Proto).await;
     let mut liver = Watcher::join(&house, Some(&house.host), Codec::Json).await;
-    liver.until("first figures", |w| !w.personal.is_empty()).await;
+    liver.until("first figures and who they are", |w| !w.personal.is_empty() && w.standing.role == "liver").await;
     let status = |state: &str, version| wire::PurchaseStatus {
         id: PurchaseId::fresh().to_string(),
         state: state.to_owned(),
@@ -530,7 +551,7 @@ async fn a_tie_up_needs_its_label_and_shows_its_brand_only() {
     assert!(matches!(pinned, Err(LiveError::ForeignProduct)));
     let stranger = LiverId::fresh();
     assert!(matches!(lives.end(&stranger, &live).await, Err(LiveError::NotYours)));
-    let unknown = lives.move_question(liver, &QuestionId::fresh(), Move::Hide).await;
+    let unknown = lives.move_question(&house.host, &QuestionId::fresh(), Move::Hide).await;
     assert!(matches!(unknown, Err(LiveError::NotFound("question"))));
     let none = Announcement { title: "x".into(), tie_up: Some(BrandId::fresh()), ..Announcement::default() };
     assert!(matches!(lives.schedule(liver, none, false).await, Err(LiveError::NotFound("brand"))));
