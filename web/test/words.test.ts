@@ -4,6 +4,7 @@ import { explain, explainFully, problemText } from "../src/api/problem-texts";
 import { countdown, money, percentOff } from "../src/i18n/format";
 import { language, preferred, switchLanguage } from "../src/i18n/language";
 import { fill, phrases } from "../src/i18n/phrases";
+import listed from "../../proto/problems.md?raw";
 import { safeNext } from "../src/ui/router";
 
 beforeEach(() => switchLanguage("ja"));
@@ -35,6 +36,12 @@ describe("problems", () => {
       for (const text of texts) expect(text.length).toBeGreaterThan(8);
       expect(new Set(texts).size).toBe(PROBLEM_NAMES.length);
     }
+  });
+
+  it("are those that the contract lists", () => {
+    const names = [...listed.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name);
+    expect(names.length).toBeGreaterThan(30);
+    expect(names.filter((name) => problemName(`/problems/${name}`) === "unknown")).toEqual([]);
   });
 
   it("are read from problem+json, with the wait from the body or the header", async () => {
