@@ -50,10 +50,10 @@ mod tests {
 
     /// The cases of a oneof: a new one does not compile until it stands here, and then fails until it has an example.
     macro_rules! cases {
-        ($($of:ident = $oneof:ty { $($case:ident),+ $(,)? })+) => {
-            $(fn $of(case: &$oneof) -> &'static str {
+        ($($of:ident = $module:ident::$oneof:ident { $($case:ident),+ $(,)? })+) => {
+            $(fn $of(case: &$module::$oneof) -> &'static str {
                 match case {
-                    $(<$oneof>::$case(..) => concat!(stringify!($of), ".", stringify!($case)),)+
+                    $($module::$oneof::$case(..) => concat!(stringify!($of), ".", stringify!($case)),)+
                 }
             })+
             const ALL: &[&str] = &[$($(concat!(stringify!($of), ".", stringify!($case)),)+)+];

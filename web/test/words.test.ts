@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { asProblem, Problem, problemName, problemOf, PROBLEM_NAMES } from "../src/api/problem";
 import { explain, explainFully, problemText } from "../src/api/problem-texts";
-import { countdown, money, percentOff } from "../src/i18n/format";
+import { countdown, duration, money, percentOff } from "../src/i18n/format";
 import { language, preferred, switchLanguage } from "../src/i18n/language";
 import { fill, phrases } from "../src/i18n/phrases";
 import listed from "../../proto/problems.md?raw";
@@ -98,6 +98,14 @@ describe("figures", () => {
 
   it("count down to zero and not below", () => {
     expect([countdown(3_723_000), countdown(723_000), countdown(6_001), countdown(-5)]).toEqual(["1:02:03", "12:03", "0:07", "0:00"]);
+  });
+});
+
+describe("lengths of time", () => {
+  it("are said in their two largest units", () => {
+    expect([0, 59, 240, 3_600, 7_505, 90_000].map(duration)).toEqual(["0秒", "59秒", "4分", "1時間", "2時間5分", "25時間"]);
+    switchLanguage("en");
+    expect([59, 65, 7_505].map(duration)).toEqual(["59 s", "1 min 5 s", "2 h 5 min"]);
   });
 });
 

@@ -6,16 +6,18 @@ import { fill } from "../../i18n/phrases";
 import { Icon } from "../../ui/icons";
 import { LanguageSwitch } from "../../ui/LanguageSwitch";
 import { words } from "../../ui/words";
+import { FollowButton } from "./FollowButton";
 import type { Visit } from "./store";
 import { text } from "./texts";
 
 interface TopBarProps {
   here: Visit;
   rest: Live | null;
+  asMember: (write: () => void) => void;
   onOrders: () => void;
 }
 
-export function TopBar({ here, rest, onOrders }: TopBarProps): JSX.Element {
+export function TopBar({ here, rest, asMember, onOrders }: TopBarProps): JSX.Element {
   const room = here.room.value;
   const state = room.live?.state ?? rest?.state;
   const liver = room.live?.liverName ?? rest?.liver_name ?? "";
@@ -31,6 +33,7 @@ export function TopBar({ here, rest, onOrders }: TopBarProps): JSX.Element {
           <h1 class="clip" data-testid="live-title">{title === "" ? "…" : title}</h1>
           <p class="clip">{liver}</p>
         </div>
+        <FollowButton here={here} asMember={asMember} look="on-video" />
         <LanguageSwitch />
         {me.value !== undefined && (
           <button type="button" class="icon-btn on-video" aria-label={text.orders} data-testid="my-orders" onClick={onOrders}><Icon name="bag" /></button>
