@@ -5,6 +5,7 @@ import { explain, problemText } from "../../api/problem-texts";
 import { me } from "../../api/session";
 import { clockTime, countdown } from "../../i18n/format";
 import { fill } from "../../i18n/phrases";
+import { keepsOrder } from "../../moderation/order";
 import { Icon } from "../../ui/icons";
 import { toast } from "../../ui/toast";
 import { FollowButton } from "./FollowButton";
@@ -74,7 +75,7 @@ export function Composer({ here, asMember, onQuestions, mode }: ComposerProps): 
   };
   const placeholder = ask ? text.ask_placeholder
     : voice.kind === "cooling" ? fill(text.slow_wait, { left: countdown(voice.untilMs - now) })
-    : room.chatRules.slowModeS > 0 ? fill(text.slow_placeholder, { n: room.chatRules.slowModeS })
+    : room.chatRules.slowModeS > 0 && !keepsOrder(room) ? fill(text.slow_placeholder, { n: room.chatRules.slowModeS })
     : text.chat_placeholder;
 
   return (
@@ -98,7 +99,7 @@ export function Composer({ here, asMember, onQuestions, mode }: ComposerProps): 
           </div>
         ) : (
           <input class="grow" value={value} maxLength={TEXT_MAX} enterkeyhint="send" autocomplete="off" data-testid="composer-input"
-            aria-label={ask ? text.ask_placeholder : text.chat_placeholder} placeholder={placeholder} aria-disabled={voice.kind === "cooling"}
+            aria-label={ask ? text.ask_placeholder : text.chat_placeholder} placeholder={placeholder}
             onInput={(event) => setValue(event.currentTarget.value)} />
         )}
         {voice.kind === "cooling" && value.trim() !== "" && (

@@ -31,9 +31,8 @@ export function TopBar({ here, rest, asMember, onOrders }: TopBarProps): JSX.Ele
         <a class="icon-btn on-video" href="/" aria-label={text.back} data-testid="back"><Icon name="back" /></a>
         <div class="grow who">
           <h1 class="clip" data-testid="live-title">{title === "" ? "…" : title}</h1>
-          <p class="clip">{liver}</p>
+          <div class="row"><p class="clip">{liver}</p><FollowButton here={here} asMember={asMember} look="on-video" /></div>
         </div>
-        <FollowButton here={here} asMember={asMember} look="on-video" />
         <LanguageSwitch />
         {me.value !== undefined && (
           <button type="button" class="icon-btn on-video" aria-label={text.orders} data-testid="my-orders" onClick={onOrders}><Icon name="bag" /></button>

@@ -5,7 +5,8 @@ import { api, seg } from "../../api/client";
 import { Problem } from "../../api/problem";
 import { loadSession, me } from "../../api/session";
 import type { Live } from "../../api/types";
-import { keepsOrder, ToolsSheet, type Target } from "../../moderation/tools";
+import { keepsOrder } from "../../moderation/order";
+import { ToolsSheet, type Target } from "../../moderation/tools";
 import { openTurns } from "../../purchase/places";
 import type { PageProps } from "../../ui/pages";
 import { Empty, Failed } from "../../ui/states";
@@ -89,8 +90,8 @@ export function WatchPage({ id }: PageProps): JSX.Element {
     setOpen(null);
     here.player.stop();
   }, [banned]);
-  const inOrder = useComputed(() => keepsOrder(here.room.value)).value;
-  const onTools = inOrder ? (target: Target): void => setOpen({ sheet: "tools", target }) : undefined;
+  const helps = useComputed(() => keepsOrder(here.room.value)).value;
+  const onTools = helps ? (target: Target): void => setOpen({ sheet: "tools", target }) : undefined;
 
   if (banned) return <Banned onOrders={() => setOpen({ sheet: "orders" })}>{open?.sheet === "orders" && <OrdersSheet onClose={close} />}</Banned>;
   if (live === null && rest.value === null && rest.problem !== null) return <Missing problem={rest.problem} onRetry={rest.reload} />;

@@ -1,5 +1,6 @@
 /** Pure: whether this person may talk just now, and if not, why and until when. */
 import type { Room } from "../../hub/room";
+import { keepsOrder } from "../../moderation/order";
 
 export type Voice =
   | { kind: "free" }
@@ -18,7 +19,7 @@ export function voiceOf(room: Room, talk: Talk, saidAtMs: number, refusedUntilMs
   const mutedUntilMs = standing?.mutedUntilMs ?? 0;
   if (mutedUntilMs === -1 || mutedUntilMs > nowMs) return { kind: "muted", untilMs: mutedUntilMs };
   // The rules are for the viewers' chat: who keeps order is free of them, and questions are too.
-  if (talk === "ask" || standing?.role === "liver" || standing?.role === "moderator") return FREE;
+  if (talk === "ask" || keepsOrder(room)) return FREE;
   // Whose standing is not known yet may try; the server decides.
   if (chatRules.followersOnly && standing?.following === false) return { kind: "followers-only" };
   if (chatRules.slowModeS === 0) return FREE;
