@@ -39,7 +39,7 @@ export const text = phrases({
   state_live: ["送信中", "Sending"],
   state_reconnecting: ["再接続中", "Reconnecting"],
   state_refused: ["接続できません", "Refused"],
-  moderation: ["管理", "Moderation"],
+  moderation: ["管理", "Moderate"],
   viewers: ["視聴者", "Viewers"],
   peak: ["最大", "Peak"],
   orders: ["注文", "Orders"],
