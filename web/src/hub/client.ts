@@ -248,7 +248,7 @@ export class HubClient {
     this.#reconnectIn(this.#backoff.next(), code === CLOSED.tooLarge ? "too-large" : "network");
   }
 
-  /** A stream that was refused does not say why; the same request by hand does. */
+  /** A stream that was refused, at first or when the browser came back, does not say why; the same request by hand does. */
   async #askWhy(): Promise<void> {
     const abort = new AbortController();
     try {

@@ -24,6 +24,7 @@ export class EventsLine implements Line {
     source.onmessage = (message: MessageEvent<unknown>) => this.#receive(message.data);
     source.onerror = () => {
       this.#faults += 1;
+      this.#opened = false;
       // A second fault in a row: from here on our own back-off decides, which has jitter and an end.
       if (source.readyState === REFUSED || this.#faults > 1) this.#end();
     };
