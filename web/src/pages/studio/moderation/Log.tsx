@@ -18,7 +18,7 @@ export function Log({ at }: { at: Desk }): JSX.Element {
   if (value === null) return problem === null ? <Loading lines={2} /> : <Failed problem={problem} onRetry={reload} />;
   if (value.length === 0) return <Empty icon="shield">{text.no_log}</Empty>;
   return (
-    <ol class="rows log">
+    <ol class="rows log" tabIndex={0} aria-label={text.log}>
       {value.map((entry) => (
         <li key={entry.id} data-testid="log-entry">
           <time class="small muted num" dateTime={new Date(entry.at_ms).toISOString()}>{clockTime(entry.at_ms)}</time>
