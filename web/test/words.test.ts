@@ -62,6 +62,14 @@ describe("problems", () => {
     expect(explain(new Problem("queue-full", 503, "", 900))).toBe(problemText("queue-full"));
   });
 
+  it("say how long, where the server says so", () => {
+    expect(explain(new Problem("slow-mode", 429, "", 8_200))).toContain("あと9秒");
+    expect(explain(new Problem("muted", 403, "", 125_000))).toContain("あと2分5秒");
+    expect(explain(new Problem("muted", 403, "", 0))).toBe(problemText("muted"));
+    language.value = "en";
+    expect(explain(new Problem("slow-mode", 429, "", 8_200))).toContain("another 9 s");
+  });
+
   it("can say the server's own words, once", () => {
     expect(explainFully(new Problem("too-large", 413, "at most 10 MB", 0))).toBe(`${problemText("too-large")} (at most 10 MB)`);
     expect(explainFully(new Problem("invalid-input", 400, "no heading", 0)).match(/no heading/g)).toHaveLength(1);

@@ -1,4 +1,4 @@
-import { count } from "../i18n/format";
+import { count, duration } from "../i18n/format";
 import { fill, phrases } from "../i18n/phrases";
 import { asProblem, type ProblemName } from "./problem";
 
@@ -49,6 +49,8 @@ const TEXTS = phrases<ProblemName>({
 
 const own = phrases({
   queue_place: ["注文が集中しています（順番待ち：前に{n}件）。自動的にもう一度お送りします。", "Many people are ordering ({n} before you). We will send yours again by itself."],
+  slow_for: ["スローモード中です。あと{left}お待ちください。", "Slow mode is on. Please wait another {left}."],
+  muted_for: ["いまはコメントと質問ができません（あと{left}）。", "You cannot chat or ask for another {left}."],
 });
 
 export function problemText(name: ProblemName): string {
@@ -59,6 +61,10 @@ export function problemText(name: ProblemName): string {
 export function explain(thrown: unknown): string {
   const problem = asProblem(thrown);
   if (problem.kind === "queue-full" && problem.position !== null) return fill(own.queue_place, { n: count(problem.position) });
+  // Rounded up: who comes back when told must not be early.
+  const left = duration(Math.ceil(problem.retryAfterMs / 1000));
+  if (problem.kind === "slow-mode" && problem.retryAfterMs > 0) return fill(own.slow_for, { left });
+  if (problem.kind === "muted" && problem.retryAfterMs > 0) return fill(own.muted_for, { left });
   const text = TEXTS[problem.kind];
   return problem.kind === "invalid-input" && problem.detail !== "" ? `${text} (${problem.detail})` : text;
 }

@@ -12,6 +12,8 @@ const REFRESH_AFTER = 0.7;
 /** And up to this share earlier, so that a room that came at once does not ask at once. */
 const SPREAD = 0.2;
 const REFRESH_SOONEST_MS = 1_000;
+/** A timer holds no more than some weeks. */
+const REFRESH_LATEST_MS = 24 * 3_600_000;
 /** What a subprotocol's name may be made of (RFC 9110, token). */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
@@ -39,6 +41,6 @@ export class PassKeeper {
   refreshInMs(nowMs: number, random: number): number | null {
     if (this.#pass === null) return null;
     const life = this.#pass.expiresAtMs - nowMs;
-    return Math.max(REFRESH_SOONEST_MS, life * (REFRESH_AFTER - SPREAD * random));
+    return Math.min(REFRESH_LATEST_MS, Math.max(REFRESH_SOONEST_MS, life * (REFRESH_AFTER - SPREAD * random)));
   }
 }
