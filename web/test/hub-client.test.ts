@@ -50,6 +50,7 @@ beforeEach(() => {
   sockets = [];
   streams = [];
   asked = [];
+  answer = () => new Response("{}", { status: 404 });
   statuses = [];
 });
 afterEach(() => {
@@ -379,6 +380,8 @@ describe("where no WebSocket comes through", () => {
       socket(index).drop();
       vi.advanceTimersByTime(1);
     }
+    // A newcomer asks why; what follows is counted from here.
+    asked = [];
     return hub;
   }
 
@@ -491,6 +494,15 @@ describe("where no WebSocket comes through", () => {
     stream(0).refuse();
     await vi.advanceTimersByTimeAsync(0);
     expect([hub.status, hub.ending?.kind]).toEqual(["closed", "banned"]);
+  });
+
+  it("a newcomer learns it at the first refusal", async () => {
+    answer = () => new Response(JSON.stringify({ type: "/problems/banned" }), { status: 403 });
+    const hub = connect();
+    socket(0).drop();
+    await vi.advanceTimersByTimeAsync(0);
+    expect([hub.status, hub.ending?.kind]).toEqual(["closed", "banned"]);
+    expect(asked).toHaveLength(1);
   });
 
   it("and where there is no stream either, sockets are tried on", () => {

@@ -5,8 +5,8 @@ import type { ChatRules, Frame, Standing } from "../src/hub/model";
 import { switchLanguage } from "../src/i18n/language";
 import { acts, deeds } from "../src/moderation/acts";
 import { keepsOrder } from "../src/moderation/order";
-import { deedWords } from "../src/pages/studio/moderation/deed-words";
-import { linesOf } from "../src/pages/studio/moderation/word-lines";
+import { aboutWhat, deedWords } from "../src/pages/studio/moderation/deed-words";
+import { changeOf, linesOf } from "../src/pages/studio/moderation/word-lines";
 import { inOrder } from "../src/pages/watch/question-order";
 import { voiceOf, voiceUntil } from "../src/pages/watch/voice";
 import { toasts } from "../src/ui/toast";
@@ -142,13 +142,22 @@ describe("deeds", () => {
   });
 
   it("have words, and a later one its own name", () => {
-    expect(deedWords("ban")).toBe("ブロック");
-    expect(deedWords("brand-new")).toBe("brand-new");
+    expect(deedWords("moderation.ban")).toBe("ブロック");
+    expect(deedWords("moderation.brand_new")).toBe("moderation.brand_new");
+  });
+
+  it("say whom and what they were about, without ids", () => {
+    expect(aboutWhat({ customer_id: "cus_1", name: "ゆき", deleted_lines: 3 })).toBe("ゆき");
+    expect(aboutWhat({ name: "ゆき", text: "食洗機は？", into: "qst_2" })).toBe("ゆき ・ 食洗機は？");
+    expect(aboutWhat({ slow_mode_s: 30, followers_only: true })).toBe("スローモード: 30秒に1回 ・ フォロワーのみコメント可");
+    expect(aboutWhat(null)).toBe("");
   });
 });
 
 describe("a list of words", () => {
   it("has one a line, each once, without empty ones", () => {
+    const known = [{ id: "w1", word: "詐欺" }, { id: "w2", word: "偽物" }];
+    expect(changeOf(known, ["偽物", "模造品"])).toEqual({ gone: ["w1"], added: ["模造品"] });
     expect(linesOf("  詐欺 \n\n偽物\n詐欺\n two words ")).toEqual(["詐欺", "偽物", "two words"]);
   });
 });

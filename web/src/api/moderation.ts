@@ -1,7 +1,7 @@
 /** Keeping order in a liver's lives, over REST: every path of it, and the shapes that come back. */
 import { api, call, seg } from "./client";
 
-/** Whose line or question: people are never named by their id. */
+/** Whose line or question: people are named by what a moderator sees. */
 export type Subject = { chat_id: string } | { question_id: string };
 
 export interface Mute {
@@ -30,19 +30,34 @@ export interface Moderator {
   email: string;
 }
 
+export interface Word {
+  id: string;
+  word: string;
+}
+
 export interface LogEntry {
   id: string;
   at_ms: number;
-  by_name: string;
+  /** null: nobody's deed that is known any more. */
+  by_name: string | null;
+  /** moderation.mute, question.hide, … */
   action: string;
-  /** What or whom, in words. */
-  detail: string;
+  /** About whom, and what else is worth knowing. */
+  detail: Readonly<Record<string, unknown>> | null;
 }
 
+/** A question that was put on air. */
 export interface Chapter {
-  question_id: string;
+  id: string;
   text: string;
-  chapter_at_ms: number;
+  chapter_at_ms: number | null;
+}
+
+export interface BanAlso {
+  /** Whoever comes from where this person comes from, too. */
+  with_address: boolean;
+  /** What they said in this live is taken away. */
+  delete_lines: boolean;
 }
 
 interface Items<T> {
@@ -54,19 +69,19 @@ const itemsOf = async <T>(path: string): Promise<T[]> => (await api.get<Items<T>
 const put = <T>(path: string, body: unknown): Promise<T> => call<T>("PUT", path, { body });
 
 export const moderation = {
-  // People. Seconds left out: as long as this live.
+  // People. Seconds left out: for good, in this live.
   mute: (liveId: string, subject: Subject, seconds?: number) =>
-    api.post<Mute>(`${live(liveId)}/mutes`, { ...subject, ...(seconds === undefined ? {} : { seconds }) }),
+    api.post<Mute>(`${live(liveId)}/mutes`, { ...subject, ...(seconds === undefined ? {} : { duration_s: seconds }) }),
   unmute: (liveId: string, muteId: string) => api.remove(`${live(liveId)}/mutes/${seg(muteId)}`),
   mutes: (liveId: string) => itemsOf<Mute>(`${live(liveId)}/mutes`),
-  ban: (liveId: string, subject: Subject, also: { address: boolean; delete_lines: boolean }) =>
+  ban: (liveId: string, subject: Subject, also: BanAlso) =>
     api.post<Ban>(`${live(liveId)}/bans`, { ...subject, ...also }),
   unban: (liveId: string, banId: string) => api.remove(`${live(liveId)}/bans/${seg(banId)}`),
   bans: (liveId: string) => itemsOf<Ban>(`${live(liveId)}/bans`),
 
   // The chat.
-  setRules: (liveId: string, rules: { slow_mode_s?: number; followers_only?: boolean }) =>
-    api.patch<unknown>(`${live(liveId)}/chat-rules`, rules),
+  setRules: (liveId: string, rules: { slow_mode_s: number; followers_only: boolean }) =>
+    put<unknown>(`${live(liveId)}/chat-rules`, rules),
   deleteLine: (liveId: string, chatId: string) => api.remove(`${live(liveId)}/chat/${seg(chatId)}`),
   pinLine: (liveId: string, chatId: string) => put<unknown>(`${live(liveId)}/chat-pin`, { chat_id: chatId }),
   unpinLine: (liveId: string) => api.remove(`${live(liveId)}/chat-pin`),
@@ -80,8 +95,9 @@ export const moderation = {
   chapters: (liveId: string) => itemsOf<Chapter>(`${live(liveId)}/chapters`),
 
   // The house: what holds in all of the liver's lives.
-  words: async () => (await api.get<{ words: string[] }>("/v1/me/words")).words,
-  setWords: async (words: string[]) => (await put<{ words: string[] }>("/v1/me/words", { words })).words,
+  words: (liverId: string) => itemsOf<Word>(`/v1/livers/${seg(liverId)}/words`),
+  addWords: (liverId: string, words: readonly string[]) => api.post<unknown>(`/v1/livers/${seg(liverId)}/words`, { words }),
+  removeWord: (liverId: string, wordId: string) => api.remove(`/v1/livers/${seg(liverId)}/words/${seg(wordId)}`),
   moderators: () => itemsOf<Moderator>("/v1/me/moderators"),
   appoint: (email: string) => api.post<Moderator>("/v1/me/moderators", { email }),
   dismiss: (accountId: string) => api.remove(`/v1/me/moderators/${seg(accountId)}`),

@@ -244,11 +244,15 @@ export class HubClient {
       // One socket is tried first, then the stream again.
       this.#unopened = FALLBACK_AFTER - 1;
       if (!opened) void this.#askWhy();
-    } else if (!opened) this.#unopened += 1;
+    } else if (!opened) {
+      this.#unopened += 1;
+      // A newcomer may be kept out; whoever was in has been told.
+      if (this.#unopened === 1 && this.room.position === null) void this.#askWhy();
+    }
     this.#reconnectIn(this.#backoff.next(), code === CLOSED.tooLarge ? "too-large" : "network");
   }
 
-  /** A stream that was refused, at first or when the browser came back, does not say why; the same request by hand does. */
+  /** What was refused, a stream or a socket, does not say why; the stream's request by hand does. */
   async #askWhy(): Promise<void> {
     const abort = new AbortController();
     try {

@@ -1,7 +1,7 @@
 import type { ReadonlySignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { Subject } from "../api/moderation";
+import type { BanAlso, Subject } from "../api/moderation";
 import type { ChatMessage, Question } from "../hub/model";
 import type { Room } from "../hub/room";
 import { count } from "../i18n/format";
@@ -102,7 +102,7 @@ export function ToolsSheet({ liveId, room, target, onClose }: ToolsSheetProps): 
 interface BanStepProps {
   name: string;
   busy: boolean;
-  onBan: (also: { address: boolean; delete_lines: boolean }) => void;
+  onBan: (also: BanAlso) => void;
   onBack: () => void;
   onClose: () => void;
 }
@@ -112,7 +112,7 @@ function BanStep({ name, busy, onBan, onBack, onClose }: BanStepProps): JSX.Elem
   const [address, setAddress] = useState(false);
   return (
     <Sheet title={fill(text.ban_title, { name })} onClose={onClose} testId="ban-sheet">
-      <form class="stack" onSubmit={(event) => { event.preventDefault(); onBan({ address, delete_lines: lines }); }}>
+      <form class="stack" onSubmit={(event) => { event.preventDefault(); onBan({ with_address: address, delete_lines: lines }); }}>
         <p>{text.ban_lead}</p>
         <label class="check"><input type="checkbox" checked={lines} data-testid="ban-lines" onChange={(event) => setLines(event.currentTarget.checked)} /><span>{text.ban_lines}</span></label>
         <label class="check"><input type="checkbox" checked={address} data-testid="ban-address" onChange={(event) => setAddress(event.currentTarget.checked)} />

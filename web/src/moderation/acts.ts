@@ -1,6 +1,6 @@
 /** What liver and moderators do, each with its word of success and, where there is one, its way back. */
 import { signal } from "@preact/signals";
-import { moderation, type Subject } from "../api/moderation";
+import { moderation, type BanAlso, type Subject } from "../api/moderation";
 import { explain } from "../api/problem-texts";
 import { fill } from "../i18n/phrases";
 import { toast } from "../ui/toast";
@@ -30,7 +30,7 @@ export const acts = {
   mute: (liveId: string, subject: Subject, name: string, seconds?: number) =>
     act(moderation.mute(liveId, subject, seconds), fill(seconds === undefined ? text.muted_live : text.muted_short, { name }),
       ({ id }) => () => moderation.unmute(liveId, id)),
-  ban: (liveId: string, subject: Subject, name: string, also: { address: boolean; delete_lines: boolean }) =>
+  ban: (liveId: string, subject: Subject, name: string, also: BanAlso) =>
     act(moderation.ban(liveId, subject, also), fill(text.banned, { name }), ({ id }) => () => moderation.unban(liveId, id)),
   remove: (liveId: string, chatId: string) => act(moderation.deleteLine(liveId, chatId), text.removed),
   /** `before`: the line that was pinned until now. */

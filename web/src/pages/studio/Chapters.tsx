@@ -13,17 +13,17 @@ export function Chapters({ at }: { at: Desk }): JSX.Element | null {
   const { value, reload } = useLoad(() => moderation.chapters(at.liveId), [at.liveId]);
   useEffect(reload, [told.length]);
   const chapters = new Map<string, Chapter>();
-  for (const chapter of value ?? []) chapters.set(chapter.question_id, chapter);
+  for (const chapter of value ?? []) chapters.set(chapter.id, chapter);
   for (const question of told) {
-    chapters.set(question.id, { question_id: question.id, text: question.text, chapter_at_ms: question.chapterAtMs });
+    chapters.set(question.id, { id: question.id, text: question.text, chapter_at_ms: question.chapterAtMs });
   }
   if (chapters.size === 0) return null;
-  const inOrder = [...chapters.values()].sort((a, b) => a.chapter_at_ms - b.chapter_at_ms);
+  const inOrder = [...chapters.values()].sort((a, b) => (a.chapter_at_ms ?? 0) - (b.chapter_at_ms ?? 0));
   return (
     <details class="chapters" data-testid="chapters">
       <summary>{fill(text.chapters, { n: count(inOrder.length) })}</summary>
       <ol>{inOrder.map((chapter) => (
-        <li key={chapter.question_id} data-testid="chapter"><span class="num">{countdown(chapter.chapter_at_ms)}</span><span>{chapter.text}</span></li>
+        <li key={chapter.id} data-testid="chapter"><span class="num">{countdown(chapter.chapter_at_ms ?? 0)}</span><span>{chapter.text}</span></li>
       ))}</ol>
     </details>
   );

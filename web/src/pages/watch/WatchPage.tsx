@@ -26,7 +26,7 @@ import { ShortBanner } from "./ShortBanner";
 import { SidePanel } from "./SidePanel";
 import { SignInSheet } from "./SignInSheet";
 import { Stage } from "./Stage";
-import { visit } from "./store";
+import { visit, type Visit } from "./store";
 import { text } from "./texts";
 import { TopBar } from "./TopBar";
 import { TurnBanner } from "./TurnBanner";
@@ -84,11 +84,12 @@ export function WatchPage({ id }: PageProps): JSX.Element {
     else asMember(() => setOpen({ sheet: "wait", pinId: pin.id, offerId }));
   };
 
-  const banned = (here.status.value === "closed" && here.hub.ending?.kind === "banned") || (rest.problem instanceof Problem && rest.problem.kind === "banned");
+  const banned = isBanned(here, rest.problem);
   useEffect(() => {
     if (!banned) return;
     setOpen(null);
     here.player.stop();
+    here.hub.stop();
   }, [banned]);
   const helps = useComputed(() => keepsOrder(here.room.value)).value;
   const onTools = helps ? (target: Target): void => setOpen({ sheet: "tools", target }) : undefined;
@@ -128,6 +129,14 @@ export function WatchPage({ id }: PageProps): JSX.Element {
       {open?.sheet === "sign-in" && <SignInSheet onClose={close} onDone={() => { close(); open.then(); }} />}
     </main>
   );
+}
+
+/** Told by the hub, or by whatever else refused first: a refused socket does not say why. */
+function isBanned(here: Visit, rest: unknown): boolean {
+  // Read, so that a change of either shows.
+  const changed = [here.status.value, here.picture.value];
+  const told = [here.hub.ending, here.player.problem, rest];
+  return changed.length > 0 && told.some((problem) => problem instanceof Problem && problem.kind === "banned");
 }
 
 function Banned({ onOrders, children }: { onOrders: () => void; children: ComponentChildren }): JSX.Element {

@@ -6,7 +6,7 @@ import { deeds } from "../../../moderation/acts";
 import { Empty, Failed, Loading } from "../../../ui/states";
 import { useLoad } from "../../../ui/useLoad";
 import type { Desk } from "../store";
-import { deedWords } from "./deed-words";
+import { aboutWhat, deedWords } from "./deed-words";
 import { text } from "./texts";
 
 const REFRESH_MS = 15_000;
@@ -22,7 +22,10 @@ export function Log({ at }: { at: Desk }): JSX.Element {
       {value.map((entry) => (
         <li key={entry.id} data-testid="log-entry">
           <time class="small muted num" dateTime={new Date(entry.at_ms).toISOString()}>{clockTime(entry.at_ms)}</time>
-          <div class="grow"><p><strong>{entry.by_name}</strong>：{deedWords(entry.action)}</p>{entry.detail !== "" && <p class="small muted clip">{entry.detail}</p>}</div>
+          <div class="grow">
+            <p><strong>{entry.by_name ?? text.somebody}</strong>：{deedWords(entry.action)}</p>
+            <p class="small muted clip">{aboutWhat(entry.detail)}</p>
+          </div>
         </li>
       ))}
     </ol>

@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import { me } from "../../../api/session";
 import { Tabs } from "../../../ui/Tabs";
 import type { Desk } from "../store";
 import { Log } from "./Log";
@@ -13,6 +14,7 @@ import "./moderation.css";
 /** How order is kept: the chat's rules, who may not talk or watch, which words, who helps, and what was done. */
 export function ModerationPanel({ at }: { at: Desk }): JSX.Element {
   const [tab, setTab] = useState("mod-rules");
+  const liverId = me.value?.liver_id ?? "";
   return (
     <section class="panel moderation" aria-label={text.title} data-testid="moderation">
       <h2>{text.title}</h2>
@@ -23,7 +25,7 @@ export function ModerationPanel({ at }: { at: Desk }): JSX.Element {
       <div role="tabpanel" id={`panel-${tab}`} aria-labelledby={`tab-${tab}`}>
         {tab === "mod-rules" && <RulesForm at={at} />}
         {tab === "mod-people" && <Sanctions at={at} />}
-        {tab === "mod-words" && <WordsForm />}
+        {tab === "mod-words" && <WordsForm liverId={liverId} />}
         {tab === "mod-helpers" && <ModeratorsForm />}
         {tab === "mod-log" && <Log at={at} />}
       </div>

@@ -15,9 +15,9 @@ const SLOW_CHOICES_S = [0, 3, 5, 10, 30, 60, 120] as const;
 export function RulesForm({ at }: { at: Desk }): JSX.Element {
   const [busy, setBusy] = useState(false);
   const rules = at.room.value.chatRules;
-  const set = (change: { slow_mode_s?: number; followers_only?: boolean }): void => {
+  const set = (slowModeS: number, followersOnly: boolean): void => {
     setBusy(true);
-    moderation.setRules(at.liveId, change).then(
+    moderation.setRules(at.liveId, { slow_mode_s: slowModeS, followers_only: followersOnly }).then(
       () => { deeds.value += 1; },
       (thrown: unknown) => toast(explain(thrown), true),
     ).finally(() => setBusy(false));
@@ -27,7 +27,7 @@ export function RulesForm({ at }: { at: Desk }): JSX.Element {
     <div class="stack">
       <label class="field"><span>{text.slow}</span>
         <select class="input" value={String(rules.slowModeS)} disabled={busy} data-testid="slow-mode-select"
-          onChange={(event) => set({ slow_mode_s: Number(event.currentTarget.value) })}>
+          onChange={(event) => set(Number(event.currentTarget.value), rules.followersOnly)}>
           {choices.map((seconds) => <option key={seconds} value={String(seconds)}>{seconds === 0 ? text.slow_off : fill(text.slow_every, { n: seconds })}</option>)}
         </select>
         <span class="hint">{text.slow_hint}</span>
@@ -38,7 +38,7 @@ export function RulesForm({ at }: { at: Desk }): JSX.Element {
             const wanted = event.currentTarget.checked;
             // Until the room says so, it is not so.
             event.currentTarget.checked = rules.followersOnly;
-            set({ followers_only: wanted });
+            set(rules.slowModeS, wanted);
           }} />
         <span>{text.followers}<br /><span class="small muted">{text.followers_hint}</span></span>
       </label>

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { moderation } from "../../../api/moderation";
+import { moderation, type Word } from "../../../api/moderation";
 import { explainFully } from "../../../api/problem-texts";
 import { count } from "../../../i18n/format";
 import { fill } from "../../../i18n/phrases";
@@ -9,15 +9,15 @@ import { Failed, Loading } from "../../../ui/states";
 import { toast } from "../../../ui/toast";
 import { useLoad } from "../../../ui/useLoad";
 import { words } from "../../../ui/words";
-import { linesOf } from "./word-lines";
+import { changeOf, linesOf } from "./word-lines";
 import { text } from "./texts";
 
-export function WordsForm(): JSX.Element {
-  const kept = useLoad(() => moderation.words(), []);
+export function WordsForm({ liverId }: { liverId: string }): JSX.Element {
+  const kept = useLoad(() => moderation.words(liverId), [liverId]);
   const [written, setWritten] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<unknown>(null);
-  const stored = kept.value?.join("\n") ?? "";
+  const stored = kept.value?.map(({ word }) => word).join("\n") ?? "";
   const value = written ?? stored;
   const changed = written !== null && linesOf(written).join("\n") !== stored;
 
@@ -32,12 +32,16 @@ export function WordsForm(): JSX.Element {
   const save = (): void => {
     setBusy(true);
     setProblem(null);
-    moderation.setWords(linesOf(value)).then(() => {
+    store(liverId, kept.value ?? [], linesOf(value)).then(() => {
       deeds.value += 1;
       toast(text.words_saved);
       kept.reload();
       setWritten(null);
-    }, setProblem).finally(() => setBusy(false));
+    }, (thrown: unknown) => {
+      // Some of it may be done.
+      setProblem(thrown);
+      kept.reload();
+    }).finally(() => setBusy(false));
   };
   if (kept.value === null) return kept.problem === null ? <Loading lines={2} /> : <Failed problem={kept.problem} onRetry={kept.reload} />;
   return (
@@ -53,4 +57,11 @@ export function WordsForm(): JSX.Element {
       </div>
     </form>
   );
+}
+
+/** Makes the list what was written: first what goes, because the list has an end, then what comes. */
+async function store(liverId: string, known: readonly Word[], wanted: readonly string[]): Promise<void> {
+  const { gone, added } = changeOf(known, wanted);
+  for (const id of gone) await moderation.removeWord(liverId, id);
+  if (added.length > 0) await moderation.addWords(liverId, added);
 }
