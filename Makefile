@@ -36,7 +36,7 @@ demo-reset:
 
 web: $(WEB)
 
-WEB_SOURCES := $(shell find web/src web/public web/index.html web/package.json web/package-lock.json web/vite.config.ts web/tsconfig.json proto/hanamichi -type f 2>/dev/null | grep -v '^web/src/gen/')
+WEB_SOURCES := $(shell find web/src web/public web/index.html web/package.json web/package-lock.json web/vite.config.ts web/vite.hub.config.ts web/tsconfig.json web/tsconfig.hub.json proto/hanamichi -type f 2>/dev/null | grep -v '^web/src/hub/gen/')
 
 $(WEB): $(WEB_SOURCES)
 	@echo '→ building the web app'

@@ -11,6 +11,7 @@ export default defineConfig({
     assetsInlineLimit: 8192,
     chunkSizeWarningLimit: 1600,
   },
-  server: { proxy: { "/v1": { target: server, ws: true } } },
+  // The contract and its examples are read by tests.
+  server: { fs: { allow: [".", "../proto"] }, proxy: { "/v1": { target: server, ws: true } } },
   test: { environment: "happy-dom", include: ["test/**/*.test.{ts,tsx}"] },
 });

@@ -288,6 +288,157 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     await liver.api("POST", `/v1/lives/${live.id}/end`, {});
   });
 
+  story("order in the house: deleted, pinned, slowed, muted, merged, banned", "moderation", async () => {
+    const liver = await stage.person("liver", DESK, "liver");
+    const live = await liver.api("POST", "/v1/lives", { title: "静かなライブ" });
+    await liver.api("POST", `/v1/lives/${live.id}/start`, {});
+    await liver.page.goto(`/studio/${live.id}`);
+    await liver.page.waitForSelector(at("moderation"));
+
+    const viewer = await stage.person("viewer", PHONE, "viewer");
+    await viewer.page.goto(`/watch/${live.id}`);
+    const say = async (text) => {
+      await viewer.page.fill(at("composer-input"), text);
+      await viewer.page.click(at("composer-send"));
+      await viewer.page.locator(at("chat-line"), { hasText: text }).waitFor();
+    };
+    /** Opens what can be done about a line, on whoever's page. */
+    const tools = async ({ page }, text) => {
+      const line = page.locator(at("chat-line"), { hasText: text });
+      await line.hover();
+      await line.locator(at("line-tools")).click();
+      await page.waitForSelector(at("tools-sheet"));
+    };
+
+    // A line is deleted, and gone for everybody.
+    await say("こんばんは");
+    await say("あちらの店のほうが安い");
+    await tools(liver, "あちらの店");
+    await liver.page.click(at("tool-delete"));
+    await viewer.page.locator(at("chat-line"), { hasText: "あちらの店" }).waitFor({ state: "detached" });
+    assert.equal(await viewer.page.locator(at("chat-line"), { hasText: "こんばんは" }).count(), 1);
+
+    // The liver's own line goes on top, for who comes later too; the way back takes it down and on again.
+    await liver.page.fill(at("composer-input"), "クーポンは九時まで");
+    await liver.page.click(at("composer-send"));
+    await tools(liver, "クーポンは九時まで");
+    await liver.page.click(at("tool-pin"));
+    await viewer.page.locator(at("pinned-line"), { hasText: "クーポンは九時まで" }).waitFor();
+    await viewer.page.reload();
+    await viewer.page.waitForSelector(at("pinned-line"));
+    await stage.picture(viewer, "moderation-pinned-phone-ja");
+    await liver.page.locator(at("undo")).last().click();
+    await viewer.page.locator(at("pinned-line")).waitFor({ state: "detached" });
+    await tools(liver, "クーポンは九時まで");
+    await liver.page.click(at("tool-pin"));
+    await viewer.page.waitForSelector(at("pinned-line"));
+
+    // Slow mode counts down by the server's clock, and typing goes on meanwhile.
+    await say("ゆっくり話します");
+    await liver.page.selectOption(at("slow-mode-select"), "30");
+    await viewer.page.fill(at("composer-input"), "もう一言");
+    await viewer.page.waitForSelector(at("slow-mode"));
+    assert.match(await viewer.page.locator(at("slow-mode")).innerText(), /0:(2\d|30)/);
+    assert.ok(await viewer.page.locator(at("composer-send")).isDisabled());
+    await stage.picture(viewer, "moderation-slow-phone-ja");
+    await liver.page.selectOption(at("slow-mode-select"), "0");
+    await viewer.page.locator(at("slow-mode")).waitFor({ state: "detached" });
+
+    // Only followers may chat: one tap makes a follower.
+    await liver.page.click(at("followers-only-switch"));
+    await viewer.page.waitForSelector(at("followers-only"));
+    await stage.picture(viewer, "moderation-followers-phone-ja");
+    assert.deepEqual(await obstacles(viewer.page, "light"), [], "the notice");
+    await viewer.page.click(`${at("followers-only")} ${at("follow")}`);
+    await viewer.page.waitForSelector(at("composer-input"));
+    await viewer.page.locator(`${at("follow")}[aria-pressed="true"]`).waitFor();
+    await liver.page.click(at("followers-only-switch"));
+
+    // Muted for five minutes, and free again as soon as it is lifted.
+    await tools(liver, "ゆっくり話します");
+    await liver.page.click(at("tool-mute"));
+    const muted = viewer.page.locator(at("muted"));
+    await muted.waitFor();
+    assert.match(await muted.innerText(), /[45]:\d\d/);
+    await stage.picture(viewer, "moderation-muted-phone-ja");
+    await liver.page.click(at("tab-mod-people"));
+    await stage.picture(liver, "moderation-people-desk-ja");
+    await liver.page.locator(at("mute")).locator(at("lift")).click();
+    await muted.waitFor({ state: "detached" });
+
+    // A helper is appointed by address and has the same tools on the watch page, by keyboard too.
+    const helper = await stage.person("helper", { ...DESK, locale: "en-US" }, "viewer");
+    const { email } = await helper.api("GET", "/v1/me");
+    await helper.page.goto(`/watch/${live.id}`);
+    await helper.page.waitForSelector(at("chat-line"));
+    assert.equal(await helper.page.locator(at("line-tools")).count(), 0);
+    await liver.page.click(at("tab-mod-helpers"));
+    await liver.page.fill(at("moderator-email"), email);
+    await liver.page.click(at("moderator-add"));
+    await liver.page.locator(at("moderator"), { hasText: email }).waitFor();
+    await helper.page.locator(at("line-tools")).first().waitFor({ state: "attached" });
+    await helper.page.locator(at("chat")).focus();
+    await helper.page.keyboard.press("ArrowUp");
+    await helper.page.keyboard.press("Enter");
+    await helper.page.waitForSelector(at("tools-sheet"));
+    await stage.picture(helper, "moderation-tools-desk-en");
+    assert.deepEqual(await obstacles(helper.page, "light"), [], "the tools");
+    await helper.page.keyboard.press("Escape");
+    await helper.page.waitForFunction(() => document.activeElement?.getAttribute("data-testid") === "line-tools");
+
+    // Two people ask the same; merged, one question carries both.
+    await viewer.page.click(at("ask-mode"));
+    await viewer.page.fill(at("composer-input"), "食洗機で洗えますか？");
+    await viewer.page.click(at("composer-send"));
+    await helper.page.click(at("tab-questions"));
+    await helper.page.fill(at("composer-input"), "食洗機はどう？");
+    await helper.page.click(at("composer-send"));
+    const twin = liver.page.locator(at("studio-question"), { hasText: "食洗機はどう？" });
+    await liver.page.locator(at("studio-question"), { hasText: "食洗機で洗えますか？" }).waitFor();
+    await twin.locator(at("question-tools")).click();
+    await liver.page.click(at("tool-merge"));
+    await liver.page.locator(at("merge-into")).first().check();
+    await stage.picture(liver, "moderation-merge-desk-ja");
+    await liver.page.click(at("merge-confirm"));
+    await twin.waitFor({ state: "detached" });
+    await helper.page.locator(at("question"), { hasText: "食洗機はどう？" }).waitFor({ state: "detached" });
+    await helper.page.locator(at("question"), { hasText: "食洗機で洗えますか？" }).waitFor();
+
+    // A word that the liver refuses is refused in words.
+    await liver.page.click(at("tab-mod-words"));
+    await liver.page.fill(at("words"), "ニセモノ");
+    await liver.page.click(at("words-save"));
+    await liver.page.locator(at("toasts"), { hasText: "保存" }).waitFor();
+    await viewer.page.fill(at("composer-input"), "それはニセモノ");
+    await viewer.page.click(at("composer-send"));
+    await viewer.page.locator(`${at("toasts")} .bad`, { hasText: "使用できない言葉" }).waitFor();
+
+    // The helper bans: the viewer leaves at once, the lines go, and coming back is no way in.
+    await helper.page.click(at("tab-chat"));
+    await tools(helper, "ゆっくり話します");
+    await helper.page.click(at("tool-ban"));
+    await helper.page.click(at("ban-confirm"));
+    await viewer.page.waitForSelector(at("banned"));
+    await helper.page.locator(at("chat-line"), { hasText: "ゆっくり話します" }).waitFor({ state: "detached" });
+    await viewer.page.reload();
+    await viewer.page.waitForSelector(at("banned"));
+    await stage.picture(viewer, "moderation-banned-phone-ja");
+    assert.deepEqual(await obstacles(viewer.page, "dark"), [], "the page of who is banned");
+
+    // All of it is in the log, in both languages and on a phone.
+    await liver.page.click(at("tab-mod-log"));
+    assert.ok((await waitFor("the log", async () => (await liver.page.locator(at("log-entry")).count()) || null)) >= 5);
+    await stage.picture(liver, "moderation-log-desk-ja");
+    assert.deepEqual(await obstacles(liver.page, "light"), [], "the studio with its panel");
+    await liver.page.click(at("language"));
+    await liver.page.setViewportSize(PHONE.viewport);
+    await liver.page.click(at("tab-moderation"));
+    await liver.page.locator(at("slow-mode-select")).scrollIntoViewIfNeeded();
+    await stage.picture(liver, "moderation-studio-phone-en");
+    assert.equal(await liver.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true, "nothing sticks out");
+    await liver.api("POST", `/v1/lives/${live.id}/end`, {});
+  });
+
   story("the demo live: a picture within a blink, a purchase within two taps", "demo-live", async () => {
     const { live_id: liveId } = await (await fetch(`${server.base}/v1/demo`)).json();
     assert.ok(liveId, "the demo names its live");

@@ -37,4 +37,22 @@ describe("back-off", () => {
     backoff.reset();
     expect(backoff.next()).toBe(100);
   });
+
+  it("waits anywhere below its ceiling, and never less than was asked for", () => {
+    fc.assert(fc.property(
+      fc.array(fc.record({ at: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), asked: fc.nat(30_000) }), { minLength: 1, maxLength: 40 }),
+      (tries) => {
+        let at = 0;
+        const backoff = new Backoff(800, 10_000, () => at);
+        for (const [index, { at: drawn, asked }] of tries.entries()) {
+          at = drawn;
+          const ceiling = Math.min(10_000, 800 * 2 ** index);
+          const wait = backoff.next(asked);
+          expect(wait).toBeGreaterThanOrEqual(asked);
+          expect(wait - asked).toBeLessThanOrEqual(ceiling);
+          expect(wait - asked).toBeCloseTo(ceiling * drawn, 3);
+        }
+      },
+    ));
+  });
 });

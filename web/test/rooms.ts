@@ -4,7 +4,7 @@ import type {
 } from "../src/hub/model";
 
 export const aLive = (over: Partial<RoomLive> = {}): RoomLive => ({
-  id: "live_1", title: "春のうつわ", state: "live", liverId: "lvr_1", liverName: "花子", tieUpBrandName: "", prLabel: "", media: "up",
+  id: "live_1", title: "春のうつわ", state: "live", liverId: "lvr_1", liverName: "花子", tieUpBrandId: "", tieUpBrandName: "", prLabel: "", media: "up",
   scheduledAtMs: 1, startedAtMs: 2, endedAtMs: 0, version: 1, demo: false, ...over,
 });
 
@@ -19,7 +19,8 @@ export const aPin = (over: Partial<RoomPin> = {}): RoomPin => ({
 });
 
 export const aQuestion = (over: Partial<Question> = {}): Question => ({
-  id: "qst_1", authorName: "ゆき", text: "?", votes: 0, state: "open", askedAtMs: 1, answeringAtMs: 0, answeredAtMs: 0, version: 1, demo: false, ...over,
+  id: "qst_1", authorName: "ゆき", text: "?", votes: 0, state: "open", askedAtMs: 1, answeringAtMs: 0, answeredAtMs: 0, chapterAtMs: 0,
+  productId: "", mergedInto: "", version: 1, demo: false, ...over,
 });
 
 export const aChat = (id: string): ChatMessage => ({ id, authorName: "ゆき", authorRole: "viewer", text: id, atMs: 1, demo: false });
@@ -29,7 +30,7 @@ export const aStock = (available: number, version: number, skuId = "sku_1"): Sto
 export const anOfferLeft = (left: number, version: number, offerId = "ofr_1"): OfferLeft => ({ offerId, left, version });
 
 export const aPurchase = (over: Partial<PurchaseStatus> = {}): PurchaseStatus => ({
-  id: "pur_1", state: "held", orderId: "", reason: "", totalMinor: 800, holdExpiresAtMs: 1_000,
+  id: "pur_1", state: "held", orderId: "", reason: "", totalMinor: 800, currency: "JPY", holdExpiresAtMs: 1_000,
   lines: [{ offerId: "ofr_1", skuId: "sku_1", qty: 1, unitPriceMinor: 800 }], waitId: "", shortUnits: 0, version: 1, ...over,
 });
 
@@ -41,7 +42,7 @@ export const aSnapshot = (over: Partial<Snapshot> = {}): Frame => ({
   kind: "snapshot",
   snapshot: {
     epoch: "e1", seq: 0, serverAtMs: 1_000, live: aLive(), pins: [], questions: [], stock: [], offersLeft: [], viewers: 0, chat: [],
-    reactions: [], upvotedQuestionIds: [], ...over,
+    chatOmitted: false, chatRules: null, chatPinned: null, reactions: [], upvotedQuestionIds: [], ...over,
   },
 });
 

@@ -1,9 +1,10 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { asProblem, Problem, problemName, problemOf, PROBLEM_NAMES } from "../src/api/problem";
 import { explain, explainFully, problemText } from "../src/api/problem-texts";
-import { countdown, money, percentOff } from "../src/i18n/format";
+import { countdown, duration, money, percentOff } from "../src/i18n/format";
 import { language, preferred, switchLanguage } from "../src/i18n/language";
 import { fill, phrases } from "../src/i18n/phrases";
+import listed from "../../proto/problems.md?raw";
 import { safeNext } from "../src/ui/router";
 
 beforeEach(() => switchLanguage("ja"));
@@ -37,6 +38,12 @@ describe("problems", () => {
     }
   });
 
+  it("are those that the contract lists", () => {
+    const names = [...listed.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name);
+    expect(names.length).toBeGreaterThan(30);
+    expect(names.filter((name) => problemName(`/problems/${name}`) === "unknown")).toEqual([]);
+  });
+
   it("are read from problem+json, with the wait from the body or the header", async () => {
     const body = { type: "/problems/sold-out", title: "Sold out", status: 409, detail: "gone", retry_after_ms: 1500 };
     const problem = await problemOf(new Response(JSON.stringify(body), { status: 409 }));
@@ -53,6 +60,14 @@ describe("problems", () => {
     language.value = "en";
     expect(explain(queued)).toContain("1,234 before you");
     expect(explain(new Problem("queue-full", 503, "", 900))).toBe(problemText("queue-full"));
+  });
+
+  it("say how long, where the server says so", () => {
+    expect(explain(new Problem("slow-mode", 429, "", 8_200))).toContain("あと9秒");
+    expect(explain(new Problem("muted", 403, "", 125_000))).toContain("あと2分5秒");
+    expect(explain(new Problem("muted", 403, "", 0))).toBe(problemText("muted"));
+    language.value = "en";
+    expect(explain(new Problem("slow-mode", 429, "", 8_200))).toContain("another 9 s");
   });
 
   it("can say the server's own words, once", () => {
@@ -91,6 +106,14 @@ describe("figures", () => {
 
   it("count down to zero and not below", () => {
     expect([countdown(3_723_000), countdown(723_000), countdown(6_001), countdown(-5)]).toEqual(["1:02:03", "12:03", "0:07", "0:00"]);
+  });
+});
+
+describe("lengths of time", () => {
+  it("are said in their two largest units", () => {
+    expect([0, 59, 240, 3_600, 7_505, 90_000].map(duration)).toEqual(["0秒", "59秒", "4分", "1時間", "2時間5分", "25時間"]);
+    switchLanguage("en");
+    expect([59, 65, 7_505].map(duration)).toEqual(["59 s", "1 min 5 s", "2 h 5 min"]);
   });
 });
 

@@ -1,4 +1,4 @@
-import { count } from "../i18n/format";
+import { count, duration } from "../i18n/format";
 import { fill, phrases } from "../i18n/phrases";
 import { asProblem, type ProblemName } from "./problem";
 
@@ -34,12 +34,23 @@ const TEXTS = phrases<ProblemName>({
   "stale-etag": ["接続情報が古くなりました。つなぎ直します。", "The connection is out of date. Reconnecting."],
   "email-taken": ["このメールアドレスは登録済みです。サインインしてください。", "This e-mail address is already registered. Please sign in."],
   "unknown-sku": ["この商品は現在お取り扱いがありません。", "This item is not available."],
+  "method-not-allowed": ["この操作はここではできません。", "This cannot be done here."],
+  "unsupported-content-type": ["この種類のデータは受け付けていません。", "This kind of data is not accepted."],
+  "etag-missing": ["送信内容が不足しています。画面を更新してお試しください。", "The request was incomplete. Please refresh and try again."],
+  "banned": ["ライバーの判断により、このチャンネルではご参加いただけません。", "The liver has removed you from this channel."],
+  "muted": ["いまはコメントと質問ができません。時間をおいてお試しください。", "You cannot chat or ask at the moment. Please try again later."],
+  "word-refused": ["使用できない言葉が含まれています。書き直してお試しください。", "This contains a word that is not allowed here. Please write it differently."],
+  "slow-mode": ["スローモード中です。少し間をおいてから送信してください。", "Slow mode is on. Please wait a little before the next line."],
+  "followers-only": ["いまはフォロワーだけがコメントできます。フォローするとコメントできます。", "Only followers may chat at the moment. Follow the liver to join in."],
+  "no-socket": ["この通信環境では利用できない操作です。つながり次第ご利用いただけます。", "Your network does not let this through at the moment. It works again once the connection is back."],
   "network": ["サーバーにつながりません。通信環境をご確認ください。", "The server cannot be reached. Please check your connection."],
   "unknown": ["うまくいきませんでした。もう一度お試しください。", "That did not work. Please try again."],
 });
 
 const own = phrases({
   queue_place: ["注文が集中しています（順番待ち：前に{n}件）。自動的にもう一度お送りします。", "Many people are ordering ({n} before you). We will send yours again by itself."],
+  slow_for: ["スローモード中です。あと{left}お待ちください。", "Slow mode is on. Please wait another {left}."],
+  muted_for: ["いまはコメントと質問ができません（あと{left}）。", "You cannot chat or ask for another {left}."],
 });
 
 export function problemText(name: ProblemName): string {
@@ -50,6 +61,10 @@ export function problemText(name: ProblemName): string {
 export function explain(thrown: unknown): string {
   const problem = asProblem(thrown);
   if (problem.kind === "queue-full" && problem.position !== null) return fill(own.queue_place, { n: count(problem.position) });
+  // Rounded up: who comes back when told must not be early.
+  const left = duration(Math.ceil(problem.retryAfterMs / 1000));
+  if (problem.kind === "slow-mode" && problem.retryAfterMs > 0) return fill(own.slow_for, { left });
+  if (problem.kind === "muted" && problem.retryAfterMs > 0) return fill(own.muted_for, { left });
   const text = TEXTS[problem.kind];
   return problem.kind === "invalid-input" && problem.detail !== "" ? `${text} (${problem.detail})` : text;
 }

@@ -119,6 +119,10 @@ export interface LiveSales {
   currency: string;
   viewers: number;
   peak_viewers: number;
+  /** Different people over the whole live, to about 2 %. */
+  unique_viewers: number;
+  /** Seconds watched, over all viewers. */
+  watch_s: number;
   products: { product_id: string; title: string; units: number; gross_minor: number }[];
 }
 

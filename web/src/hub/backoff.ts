@@ -1,4 +1,7 @@
-/** How long to wait before the next try: doubles up to a cap, with jitter so that a room does not return as one. */
+/**
+ * Pure: how long to wait before the next try. The ceiling doubles up to a cap, and the wait is anywhere below it (full jitter),
+ * so that a room does not return as one.
+ */
 export class Backoff {
   #tries = 0;
 
@@ -16,6 +19,6 @@ export class Backoff {
   next(atLeastMs = 0): number {
     const ceiling = Math.min(this.capMs, this.baseMs * 2 ** Math.min(this.#tries, 16));
     this.#tries += 1;
-    return atLeastMs + ceiling * (0.5 + this.random() * 0.5);
+    return atLeastMs + ceiling * this.random();
   }
 }

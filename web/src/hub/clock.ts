@@ -1,5 +1,5 @@
 /**
- * The server's clock as seen from here. A pong's sample is good to half its round trip, so the sample with the
+ * Pure: the server's clock as seen from here. A pong's sample is good to half its round trip, so the sample with the
  * shortest trip is trusted; it ages, because a device's clock may drift or be set.
  */
 const SAMPLE_TTL_MS = 5 * 60_000;

@@ -1,25 +1,47 @@
-/** The edge between the wire (protobuf) and the model: parsed once here, never checked again inside. */
-import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
+/** Edge: between the wire and the model, in both of its codecs. Parsed once here, never checked again inside. */
+import { create, fromBinary, fromJsonString, toBinary, toJsonString, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   ClientFrameSchema, ServerFrameSchema,
-  type Batch as WireBatch, type ChatMessage as WireChat, type Live as WireLive, type Ordered as WireOrdered,
-  type OfferLeft as WireOfferLeft, type Pin as WirePin, type PurchaseStatus as WirePurchase, type Question as WireQuestion, type Reply as WireReply, type Snapshot as WireSnapshot,
-  type State as WireState, type Stock as WireStock, type Wait as WireWait,
-} from "../gen/hanamichi/v1/hub_pb";
+  type Batch as WireBatch, type ChatMessage as WireChat, type ChatPinned as WireChatPinned, type ChatRules as WireChatRules,
+  type Live as WireLive, type Ordered as WireOrdered, type OfferLeft as WireOfferLeft, type Personal as WirePersonal, type Pin as WirePin,
+  type PurchaseStatus as WirePurchase, type Question as WireQuestion, type Reply as WireReply, type Sales as WireSales,
+  type ServerFrame as WireServerFrame, type Snapshot as WireSnapshot, type State as WireState, type Stock as WireStock, type Wait as WireWait,
+} from "./gen/hanamichi/v1/hub_pb.js";
 import type {
-  Batch, ChatMessage, Command, Frame, LiveState, MediaState, OfferLeft, OrderedEvent, PurchaseStatus, Question, QuestionState,
-  ReplyResult, RoomLive, RoomPin, Snapshot, StateChange, Stock, Wait,
-} from "./model";
+  Batch, ChatMessage, ChatPinned, ChatRules, Command, Frame, LiveState, MediaState, OfferLeft, OrderedEvent, PurchaseStatus, Question,
+  QuestionState, ReplyResult, RoomLive, RoomPin, Sales, Snapshot, StateChange, Stock, Wait,
+} from "./model.js";
 
-export const SUBPROTOCOL = "hanamichi.v1.proto";
+/** proto: binary frames, the default; json: text frames in canonical proto JSON, to be read by people. */
+export type Protocol = "proto" | "json";
 
-export function encodeCommand(id: number, command: Command): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(toBinary(ClientFrameSchema, create(ClientFrameSchema, { id: BigInt(id), body: bodyOf(command) })));
+export interface Codec {
+  readonly subprotocol: string;
+  encode: (id: number, command: Command) => string | Uint8Array<ArrayBuffer>;
+  /** null: a frame of a later contract, to be skipped. Throws on what is no frame at all. */
+  decode: (data: unknown) => Frame | null;
 }
 
-/** null: a frame of a later contract, to be skipped. */
-export function decodeFrame(bytes: Uint8Array): Frame | null {
-  const { body } = fromBinary(ServerFrameSchema, bytes);
+export const CODECS: Readonly<Record<Protocol, Codec>> = {
+  proto: {
+    subprotocol: "hanamichi.v1.proto",
+    encode: (id, command) => new Uint8Array(toBinary(ClientFrameSchema, frameOf(id, command))),
+    decode: (data) => {
+      if (!(data instanceof ArrayBuffer)) throw new TypeError("a binary frame was expected");
+      return read(fromBinary(ServerFrameSchema, new Uint8Array(data)));
+    },
+  },
+  json: {
+    subprotocol: "hanamichi.v1.json",
+    encode: (id, command) => toJsonString(ClientFrameSchema, frameOf(id, command)),
+    decode: (data) => {
+      if (typeof data !== "string") throw new TypeError("a text frame was expected");
+      return read(fromJsonString(ServerFrameSchema, data, { ignoreUnknownFields: true }));
+    },
+  },
+};
+
+function read({ body }: WireServerFrame): Frame | null {
   switch (body.case) {
     case "snapshot":
       return { kind: "snapshot", snapshot: snapshotOf(body.value) };
@@ -33,22 +55,29 @@ export function decodeFrame(bytes: Uint8Array): Frame | null {
       return { kind: "pong", clientAtMs: Number(body.value.clientAtMs), serverAtMs: Number(body.value.serverAtMs) };
     case "goodbye":
       return { kind: "goodbye", reason: body.value.reason, reconnectAfterMs: Number(body.value.reconnectAfterMs) };
-    case "personal": {
-      const personal = body.value.body;
-      if (personal.case === "purchase") return { kind: "purchase", purchase: purchaseOf(personal.value) };
-      if (personal.case === "wait") return { kind: "wait", wait: waitOf(personal.value) };
-      if (personal.case === "sales") {
-        const { orders, units, grossMinor, currency, viewers, peakViewers } = personal.value;
-        return {
-          kind: "sales",
-          sales: { orders: Number(orders), units: Number(units), grossMinor: Number(grossMinor), currency, viewers, peakViewers },
-        };
-      }
-      return null;
-    }
+    case "personal":
+      return personalOf(body.value);
     default:
       return null;
   }
+}
+
+function personalOf({ body }: WirePersonal): Frame | null {
+  switch (body.case) {
+    case "purchase": return { kind: "purchase", purchase: purchaseOf(body.value) };
+    case "wait": return { kind: "wait", wait: waitOf(body.value) };
+    case "sales": return { kind: "sales", sales: salesOf(body.value) };
+    case "standing": {
+      const { role, mutedUntilMs, following } = body.value;
+      return { kind: "standing", standing: { role, mutedUntilMs: Number(mutedUntilMs), following } };
+    }
+    case "pass": return { kind: "pass", pass: { token: body.value.token, expiresAtMs: Number(body.value.expiresAtMs) } };
+    default: return null;
+  }
+}
+
+function frameOf(id: number, command: Command) {
+  return create(ClientFrameSchema, { id: BigInt(id), body: bodyOf(command) });
 }
 
 type Body = NonNullable<MessageInitShape<typeof ClientFrameSchema>["body"]>;
@@ -57,11 +86,16 @@ function bodyOf(command: Command): Body {
   switch (command.kind) {
     case "resume": return { case: "resume", value: { epoch: command.epoch, seq: BigInt(command.seq) } };
     case "send-chat": return { case: "sendChat", value: { text: command.text } };
-    case "ask": return { case: "ask", value: { text: command.text } };
+    case "ask": return { case: "ask", value: { text: command.text, productId: command.productId ?? "" } };
     case "upvote": return { case: "upvote", value: { questionId: command.questionId } };
     case "react": return { case: "react", value: { kind: command.reaction } };
     case "click": return { case: "click", value: { pinId: command.pinId } };
     case "ping": return { case: "ping", value: { clientAtMs: BigInt(Math.round(command.clientAtMs)) } };
+    case "refresh": return { case: "refresh", value: { pass: command.pass } };
+    case "buy": {
+      const { key, offerId, qty, confirmationHash, paymentMethod } = command;
+      return { case: "buy", value: { key, offerId, qty, confirmationHash, paymentMethod } };
+    }
   }
 }
 
@@ -77,6 +111,9 @@ function snapshotOf(wire: WireSnapshot): Snapshot {
     offersLeft: wire.offersLeft.map(offerLeftOf),
     viewers: wire.viewers,
     chat: wire.chat.map(chatOf),
+    chatOmitted: wire.chatOmitted,
+    chatRules: wire.chatRules === undefined ? null : chatRulesOf(wire.chatRules),
+    chatPinned: wire.chatPinned === undefined ? null : chatPinnedOf(wire.chatPinned),
     reactions: wire.reactions.map((reaction) => ({ kind: reaction.kind, total: Number(reaction.total) })),
     upvotedQuestionIds: wire.upvotedQuestionIds,
   };
@@ -103,6 +140,8 @@ function eventOf({ event }: WireOrdered): OrderedEvent {
     case "soldOut": return { kind: "stock", stock: stockOf(event.value) };
     case "restocked": return { kind: "stock", stock: stockOf(event.value) };
     case "chatDeleted": return { kind: "chat-deleted", chatId: event.value.chatId };
+    case "chatRulesChanged": return { kind: "chat-rules", chatRules: chatRulesOf(event.value) };
+    case "chatPinned": return { kind: "chat-pinned", chatPinned: chatPinnedOf(event.value) };
     default: return { kind: "unheard-of" };
   }
 }
@@ -126,6 +165,7 @@ function resultOf({ result }: WireReply): ReplyResult {
     }
     case "chat": return { kind: "chat", chat: chatOf(result.value) };
     case "question": return { kind: "question", question: questionOf(result.value) };
+    case "purchase": return { kind: "purchase", purchase: purchaseOf(result.value) };
     default: return { kind: "done" };
   }
 }
@@ -133,7 +173,7 @@ function resultOf({ result }: WireReply): ReplyResult {
 function liveOf(wire: WireLive): RoomLive {
   return {
     id: wire.id, title: wire.title, state: wire.state as LiveState, liverId: wire.liverId, liverName: wire.liverName,
-    tieUpBrandName: wire.tieUpBrandName, prLabel: wire.prLabel, media: wire.media as MediaState,
+    tieUpBrandId: wire.tieUpBrandId, tieUpBrandName: wire.tieUpBrandName, prLabel: wire.prLabel, media: wire.media as MediaState,
     scheduledAtMs: Number(wire.scheduledAtMs), startedAtMs: Number(wire.startedAtMs), endedAtMs: Number(wire.endedAtMs),
     version: Number(wire.version), demo: wire.demo,
   };
@@ -171,7 +211,7 @@ function offerLeftOf(wire: WireOfferLeft): OfferLeft {
 function purchaseOf(wire: WirePurchase): PurchaseStatus {
   return {
     id: wire.id, state: wire.state, orderId: wire.orderId, reason: wire.reason, totalMinor: Number(wire.totalMinor),
-    holdExpiresAtMs: Number(wire.holdExpiresAtMs),
+    currency: wire.currency, holdExpiresAtMs: Number(wire.holdExpiresAtMs),
     lines: wire.lines.map((line) => ({
       offerId: line.offerId, skuId: line.skuId, qty: line.qty, unitPriceMinor: Number(line.unitPriceMinor),
     })),
@@ -190,7 +230,23 @@ function questionOf(wire: WireQuestion): Question {
   return {
     id: wire.id, authorName: wire.authorName, text: wire.text, votes: wire.votes, state: wire.state as QuestionState,
     askedAtMs: Number(wire.askedAtMs), answeringAtMs: Number(wire.answeringAtMs), answeredAtMs: Number(wire.answeredAtMs),
+    chapterAtMs: Number(wire.chapterAtMs), productId: wire.productId, mergedInto: wire.mergedInto,
     version: Number(wire.version), demo: wire.demo,
+  };
+}
+
+function chatRulesOf(wire: WireChatRules): ChatRules {
+  return { slowModeS: wire.slowModeS, followersOnly: wire.followersOnly, version: Number(wire.version) };
+}
+
+function chatPinnedOf(wire: WireChatPinned): ChatPinned {
+  return { message: wire.message === undefined ? null : chatOf(wire.message), version: Number(wire.version) };
+}
+
+function salesOf(wire: WireSales): Sales {
+  return {
+    orders: Number(wire.orders), units: Number(wire.units), grossMinor: Number(wire.grossMinor), currency: wire.currency,
+    viewers: wire.viewers, peakViewers: wire.peakViewers, uniqueViewers: wire.uniqueViewers, watchS: Number(wire.watchS),
   };
 }
 

@@ -1,11 +1,13 @@
 /**
- * The hub's messages as plain values: what codec.ts makes of the wire and what room.ts decides about. Numbers are
+ * Value: the hub's messages as plain values: what codec.ts makes of the wire and what room.ts decides about. Numbers are
  * numbers (milliseconds, yen and versions are far below 2^53), so nothing beyond the codec meets a bigint.
  */
 
 export type LiveState = "scheduled" | "live" | "ended";
 export type MediaState = "none" | "up" | "away";
-export type QuestionState = "open" | "answering" | "answered" | "hidden";
+export type QuestionState = "open" | "answering" | "answered" | "hidden" | "merged";
+/** A later contract may know more of them. */
+export type Role = "viewer" | "moderator" | "liver";
 
 export interface RoomLive {
   id: string;
@@ -13,6 +15,8 @@ export interface RoomLive {
   state: LiveState;
   liverId: string;
   liverName: string;
+  /** Empty without a tie-up. */
+  tieUpBrandId: string;
   tieUpBrandName: string;
   prLabel: string;
   media: MediaState;
@@ -72,8 +76,42 @@ export interface Question {
   askedAtMs: number;
   answeringAtMs: number;
   answeredAtMs: number;
+  /** Since the live went on air: where its answer begins in the replay; 0 = it was not put on air. */
+  chapterAtMs: number;
+  /** The product that it is about; empty = none. */
+  productId: string;
+  /** When merged: the question that carries its votes; empty otherwise. */
+  mergedInto: string;
   version: number;
   demo: boolean;
+}
+
+/** What holds for the viewers' chat; liver and moderators are free of it. */
+export interface ChatRules {
+  /** Seconds between two lines of one person; 0 = no slow mode. */
+  slowModeS: number;
+  followersOnly: boolean;
+  version: number;
+}
+
+/** The line that stays on top of the chat; null = none does. */
+export interface ChatPinned {
+  message: ChatMessage | null;
+  version: number;
+}
+
+/** What this person may do in this live. */
+export interface Standing {
+  role: string;
+  /** 0 = may talk; -1 = not any more in this live. */
+  mutedUntilMs: number;
+  following: boolean;
+}
+
+/** Short-lived proof of who the person is, for coming back without a look-up. */
+export interface Pass {
+  token: string;
+  expiresAtMs: number;
 }
 
 export interface ChatMessage {
@@ -91,6 +129,7 @@ export interface PurchaseStatus {
   orderId: string;
   reason: string;
   totalMinor: number;
+  currency: string;
   holdExpiresAtMs: number;
   lines: PurchaseLine[];
   /** The place on a waitlist that this hold was given for; empty otherwise. */
@@ -128,6 +167,10 @@ export interface Sales {
   currency: string;
   viewers: number;
   peakViewers: number;
+  /** Different people over the whole live, to about 2 %. */
+  uniqueViewers: number;
+  /** Seconds watched, over all viewers. */
+  watchS: number;
 }
 
 export interface HubProblem {
@@ -151,6 +194,10 @@ export interface Snapshot extends Position {
   offersLeft: OfferLeft[];
   viewers: number;
   chat: ChatMessage[];
+  /** `chat` was left out, because this connection is slow: the lines one has stay. */
+  chatOmitted: boolean;
+  chatRules: ChatRules | null;
+  chatPinned: ChatPinned | null;
   reactions: Reaction[];
   upvotedQuestionIds: string[];
 }
@@ -167,6 +214,8 @@ export type OrderedEvent =
   | { kind: "question"; question: Question }
   | { kind: "stock"; stock: Stock }
   | { kind: "chat-deleted"; chatId: string }
+  | { kind: "chat-rules"; chatRules: ChatRules }
+  | { kind: "chat-pinned"; chatPinned: ChatPinned }
   /** Of a later contract: its place in the order counts, its content is skipped. */
   | { kind: "unheard-of" };
 
@@ -188,10 +237,14 @@ export type ReplyResult =
   | { kind: "problem"; problem: HubProblem }
   | { kind: "chat"; chat: ChatMessage }
   | { kind: "question"; question: Question }
+  | { kind: "purchase"; purchase: PurchaseStatus }
   | { kind: "done" };
 
 /** About the person's own affairs; REST answers tell of the same. */
-export type Personal = { kind: "purchase"; purchase: PurchaseStatus } | { kind: "wait"; wait: Wait };
+export type Personal =
+  | { kind: "purchase"; purchase: PurchaseStatus }
+  | { kind: "wait"; wait: Wait }
+  | { kind: "standing"; standing: Standing };
 
 export type Frame =
   | { kind: "snapshot"; snapshot: Snapshot }
@@ -200,14 +253,28 @@ export type Frame =
   | { kind: "reply"; id: number; result: ReplyResult }
   | Personal
   | { kind: "sales"; sales: Sales }
+  | { kind: "pass"; pass: Pass }
   | { kind: "pong"; clientAtMs: number; serverAtMs: number }
   | { kind: "goodbye"; reason: string; reconnectAfterMs: number };
 
 export type Command =
   | ({ kind: "resume" } & Position)
   | { kind: "send-chat"; text: string }
-  | { kind: "ask"; text: string }
+  | { kind: "ask"; text: string; productId?: string }
   | { kind: "upvote"; questionId: string }
   | { kind: "react"; reaction: string }
   | { kind: "click"; pinId: string }
-  | { kind: "ping"; clientAtMs: number };
+  | { kind: "ping"; clientAtMs: number }
+  | { kind: "refresh"; pass: string }
+  | ({ kind: "buy" } & Buy);
+
+/** The buy tap: the same `key` has the same purchase, over REST too. */
+export interface Buy {
+  key: string;
+  offerId: string;
+  qty: number;
+  /** Of the sheet that was shown; empty = none was. */
+  confirmationHash: string;
+  /** Pays at once; empty = the units are held for a while. */
+  paymentMethod: string;
+}

@@ -2,16 +2,18 @@
  * Pure: what a viewer knows about a room, and what each frame makes of it.
  *
  * Invariant: ordered events are applied once each and in order; a hole is never jumped over, it asks for a resync.
- * Invariant: a versioned value (live, pin, offer, question, stock, quota left, purchase, wait) never goes backwards, whichever way it comes.
+ * Invariant: a versioned value (live, pin, offer, question, stock, quota left, chat rules, purchase, wait) never goes backwards, whichever way it comes.
  * Invariant: a chat message is shown once, and not at all once it is deleted.
  */
 import type {
-  Batch, ChatMessage, Frame, OfferLeft, OrderedEvent, Position, PurchaseStatus, Question, RoomLive, RoomPin, Sales, Snapshot,
-  StateChange, Stock, Wait,
-} from "./model";
+  Batch, ChatMessage, ChatPinned, ChatRules, Frame, OfferLeft, OrderedEvent, Position, PurchaseStatus, Question, RoomLive, RoomPin,
+  Sales, Snapshot, Standing, StateChange, Stock, Wait,
+} from "./model.js";
 
 /** Lines of chat that are kept; older ones are in the archive. */
 export const CHAT_KEPT = 200;
+/** Deleted lines that are remembered, the newest; one may come again only while it is among the kept ones. */
+export const DELETED_KEPT = 1_000;
 
 export interface Room {
   /** null until the first snapshot. */
@@ -26,6 +28,8 @@ export interface Room {
   readonly upvoted: ReadonlySet<string>;
   readonly chat: readonly ChatMessage[];
   readonly deletedChat: ReadonlySet<string>;
+  readonly chatRules: ChatRules;
+  readonly chatPinned: ChatPinned;
   readonly viewers: number;
   readonly viewersVersion: number;
   readonly reactions: ReadonlyMap<string, number>;
@@ -33,11 +37,14 @@ export interface Room {
   /** The person's places on waitlists, by place. */
   readonly waits: ReadonlyMap<string, Wait>;
   readonly sales: Sales | null;
+  /** null: a guest, or not told yet. */
+  readonly standing: Standing | null;
 }
 
 export const EMPTY_ROOM: Room = {
   position: null, live: null, pins: [], stock: new Map(), offersLeft: new Map(), questions: new Map(), upvoted: new Set(), chat: [],
-  deletedChat: new Set(), viewers: 0, viewersVersion: -1, reactions: new Map(), purchases: new Map(), waits: new Map(), sales: null,
+  deletedChat: new Set(), chatRules: { slowModeS: 0, followersOnly: false, version: -1 }, chatPinned: { message: null, version: -1 },
+  viewers: 0, viewersVersion: -1, reactions: new Map(), purchases: new Map(), waits: new Map(), sales: null, standing: null,
 };
 
 /** `resync`: the log and this room do not meet; only a resume or a snapshot helps. */
@@ -61,10 +68,14 @@ export function applyFrame(room: Room, frame: Frame): Step {
       return fine(withWait(room, frame.wait));
     case "sales":
       return fine({ ...room, sales: frame.sales });
+    case "standing":
+      return fine({ ...room, standing: frame.standing });
     case "reply":
+      if (frame.result.kind === "purchase") return fine(withPurchase(room, frame.result.purchase));
       if (frame.result.kind === "chat") return fine(withChat(room, [frame.result.chat]));
       if (frame.result.kind === "question") return fine(withQuestion(room, frame.result.question));
       return fine(room);
+    case "pass":
     case "pong":
     case "goodbye":
       return fine(room);
@@ -77,7 +88,25 @@ export function withUpvote(room: Room, questionId: string): Room {
 
 /** What was one person's does not become the next one's. */
 export function withoutPerson(room: Room): Room {
-  return { ...room, upvoted: new Set(), purchases: new Map(), waits: new Map() };
+  return { ...room, upvoted: new Set(), purchases: new Map(), waits: new Map(), sales: null, standing: null };
+}
+
+/** A vote for a question that was merged counts for the one that took it in. */
+export function hasUpvoted(room: Room, questionId: string): boolean {
+  return room.upvoted.has(questionId) || [...room.upvoted].some((id) => carrierOf(room, id) === questionId);
+}
+
+const MERGES_MAX = 8;
+
+/** The question that carries this one's votes: itself, unless it was merged. */
+function carrierOf(room: Room, questionId: string): string {
+  let id = questionId;
+  for (let step = 0; step < MERGES_MAX; step += 1) {
+    const into = room.questions.get(id)?.mergedInto ?? "";
+    if (into === "") return id;
+    id = into;
+  }
+  return id;
 }
 
 function fine(room: Room): Step {
@@ -104,8 +133,13 @@ function applySnapshot(room: Room, snapshot: Snapshot): Room {
     offersLeft,
     questions,
     upvoted: new Set(snapshot.upvotedQuestionIds),
-    chat: mergedChat([], snapshot.chat, deletedChat),
+    // Left out is not empty: whoever is slow keeps the lines that are there.
+    chat: snapshot.chatOmitted ? room.chat : mergedChat([], snapshot.chat, deletedChat),
     deletedChat,
+    chatRules: snapshot.chatRules === null ? room.chatRules : newer(room.chatRules, snapshot.chatRules),
+    // None pinned has no version of its own: the next pin's is higher than the last one's.
+    chatPinned: snapshot.chatPinned === null ? { message: null, version: room.chatPinned.version }
+      : undeleted(newer(room.chatPinned, snapshot.chatPinned), deletedChat),
     viewers: snapshot.viewers,
     viewersVersion: -1,
     reactions: new Map(snapshot.reactions.map((reaction) => [reaction.kind, reaction.total])),
@@ -140,12 +174,15 @@ function applyEvent(room: Room, event: OrderedEvent): Room {
       return withQuestion(room, event.question);
     case "stock":
       return withStock(room, event.stock);
-    case "chat-deleted":
-      return {
-        ...room,
-        chat: room.chat.filter((line) => line.id !== event.chatId),
-        deletedChat: new Set(room.deletedChat).add(event.chatId),
-      };
+    case "chat-deleted": {
+      const deletedChat = new Set([...room.deletedChat, event.chatId].slice(-DELETED_KEPT));
+      const chat = room.chat.filter((line) => line.id !== event.chatId);
+      return { ...room, chat, deletedChat, chatPinned: undeleted(room.chatPinned, deletedChat) };
+    }
+    case "chat-rules":
+      return { ...room, chatRules: newer(room.chatRules, event.chatRules) };
+    case "chat-pinned":
+      return { ...room, chatPinned: undeleted(newer(room.chatPinned, event.chatPinned), room.deletedChat) };
     case "unheard-of":
       return room;
   }
@@ -203,6 +240,10 @@ function withChat(room: Room, lines: readonly ChatMessage[]): Room {
   if (lines.length === 0) return room;
   const chat = mergedChat(room.chat, lines, room.deletedChat);
   return chat.length === room.chat.length && chat.at(-1) === room.chat.at(-1) ? room : { ...room, chat };
+}
+
+function undeleted(pinned: ChatPinned, deleted: ReadonlySet<string>): ChatPinned {
+  return pinned.message !== null && deleted.has(pinned.message.id) ? { ...pinned, message: null } : pinned;
 }
 
 function mergedChat(known: readonly ChatMessage[], lines: readonly ChatMessage[], deleted: ReadonlySet<string>): readonly ChatMessage[] {

@@ -46,6 +46,17 @@ export function countdown(leftMs: number): string {
   return hours > 0 ? `${hours}:${String(minutes).padStart(2, "0")}:${seconds}` : `${minutes}:${seconds}`;
 }
 
+/** A length of time in words: 2時間5分, 4 min, 20 s. The two largest units say enough. */
+export function duration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const units: [number, string, string][] = [
+    [Math.floor(whole / 3600), "時間", " h"], [Math.floor((whole % 3600) / 60), "分", " min"], [whole % 60, "秒", " s"],
+  ];
+  const first = units.findIndex(([value]) => value > 0);
+  const shown = first === -1 ? units.slice(2) : units.slice(first, first + 2).filter(([value]) => value > 0);
+  return shown.map(([value, ja, en]) => `${count(value)}${language.value === "ja" ? ja : en}`).join(language.value === "ja" ? "" : " ");
+}
+
 export function percentOff(priceMinor: number, regularMinor: number): number {
   if (regularMinor <= 0 || priceMinor >= regularMinor) return 0;
   return Math.floor(((regularMinor - priceMinor) * 100) / regularMinor);

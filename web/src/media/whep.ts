@@ -3,7 +3,7 @@
  * carries its own), so the picture is one round trip plus DTLS away.
  */
 import { Backoff } from "../hub/backoff";
-import { problemOf } from "../api/problem";
+import { problemOf, type Problem } from "../api/problem";
 
 /** waiting: there is no publisher yet, asked again by itself; reconnecting: the way was lost, made anew by itself. */
 export type WhepState = "connecting" | "playing" | "waiting" | "reconnecting" | "refused" | "closed";
@@ -24,6 +24,8 @@ const CONNECT_WITHIN_MS = 10_000;
 export class WhepPlayer {
   state: WhepState = "connecting";
   stream: MediaStream | null = null;
+  /** Why the picture was refused for good. */
+  problem: Problem | null = null;
   readonly startedAtMs = performance.now();
 
   #pc: RTCPeerConnection | null = null;
@@ -123,6 +125,7 @@ export class WhepPlayer {
     if (problem.kind === "live-not-live") return this.#again(this.#backoff.next(NOT_LIVE_MS), "waiting");
     if (problem.kind === "no-publisher") return this.#again(this.#backoff.next(problem.retryAfterMs), "waiting");
     if (problem.retryable) return this.#again(this.#backoff.next(problem.retryAfterMs), "reconnecting");
+    this.problem = problem;
     this.#hangUp();
     // Ended, forbidden or unknown: asking again changes nothing.
     this.#setState("refused");

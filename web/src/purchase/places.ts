@@ -1,10 +1,12 @@
 /** Pure: where a person stands on the waitlists of a live, from what the hub and REST have told. */
-import type { Purchase, Wait as RestWait } from "../api/types";
+import type { Wait as RestWait } from "../api/types";
 import type { PurchaseStatus, Wait } from "../hub/model";
 import type { Room } from "../hub/room";
 
 /** What is known of the person. */
 export type Affairs = Pick<Room, "waits" | "purchases">;
+
+export { purchaseOfRest as statusOf } from "../hub/rest";
 
 /**
  * none: not on the list, or no longer by own choice, or it ended in a purchase. turn: units are held for the person;
@@ -73,15 +75,6 @@ export function waitOf(rest: RestWait): Wait {
   return {
     id: rest.id, offerId: rest.offer_id, skuId: rest.sku_id, qty: rest.qty, state: rest.state, reason: rest.reason ?? "",
     purchaseId: rest.purchase_id ?? "", joinedAtMs: rest.joined_at_ms, version: rest.version,
-  };
-}
-
-export function statusOf(rest: Purchase): PurchaseStatus {
-  return {
-    id: rest.id, state: rest.state, orderId: rest.order_id ?? "", reason: rest.reason ?? "", totalMinor: rest.total_minor,
-    holdExpiresAtMs: rest.hold_expires_at_ms,
-    lines: rest.lines.map((line) => ({ offerId: line.offer_id, skuId: line.sku_id, qty: line.qty, unitPriceMinor: line.unit_price_minor })),
-    waitId: rest.wait_id ?? "", shortUnits: rest.short_units, version: rest.version,
   };
 }
 

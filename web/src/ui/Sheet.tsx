@@ -12,8 +12,8 @@ interface SheetProps {
 
 /** Who opened the sheet, or the first of a row of sheets. */
 let opener: HTMLElement | null = null;
-/** Where the opener stood: another button may have taken its place when the sheet closes. */
-let openerBox: HTMLElement | null = null;
+/** Where the opener stood, from the inside out: it may have gone when the sheet closes, and another button taken its place. */
+let openerBoxes: HTMLElement[] = [];
 
 /** A modal sheet: the native dialog keeps the focus inside and closes on Escape; the focus goes back to the opener. */
 export function Sheet({ title, onClose, children, testId }: SheetProps): JSX.Element {
@@ -25,7 +25,8 @@ export function Sheet({ title, onClose, children, testId }: SheetProps): JSX.Ele
       const active = document.activeElement;
       if (active instanceof HTMLElement && active !== document.body) {
         opener = active;
-        openerBox = active.parentElement;
+        openerBoxes = [];
+        for (let box = active.parentElement; box !== null; box = box.parentElement) openerBoxes.push(box);
       }
       element.showModal();
     }
@@ -33,11 +34,14 @@ export function Sheet({ title, onClose, children, testId }: SheetProps): JSX.Ele
       element?.close();
       // The element is about to leave the page and takes the browser's own memory of the focus with it. A sheet that
       // follows another one (sign in, then buy) inherits its opener.
-      const [back, box] = [opener, openerBox];
+      const [back, boxes] = [opener, openerBoxes];
       setTimeout(() => {
         if (document.querySelector("dialog[open]") !== null) return;
         if (back?.isConnected === true) back.focus();
-        else if (box?.isConnected === true) box.querySelector("button")?.focus();
+        else {
+          const box = boxes.find((candidate) => candidate.isConnected);
+          (box?.hasAttribute("tabindex") === true ? box : box?.querySelector("button"))?.focus();
+        }
       }, 0);
     };
   }, []);

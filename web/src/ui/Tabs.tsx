@@ -21,7 +21,9 @@ export function Tabs({ tabs, value, onChange }: TabsProps): JSX.Element {
     const next = tabs[(at + step + tabs.length) % tabs.length];
     if (next === undefined) return;
     onChange(next.id);
-    document.getElementById(`tab-${next.id}`)?.focus();
+    const button = document.getElementById(`tab-${next.id}`);
+    button?.focus();
+    button?.scrollIntoView({ block: "nearest", inline: "nearest" });
   };
   return (
     <div class="tabs" role="tablist" onKeyDown={move}>

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { toasts } from "./toast";
+import { dismiss, toasts } from "./toast";
 
 /** A popover, so that it stands above an open sheet too. */
 export function Toasts(): JSX.Element {
@@ -15,7 +15,12 @@ export function Toasts(): JSX.Element {
   }, [shown]);
   return (
     <div ref={box} class="toasts" popover="manual" role="status" aria-live="polite" data-testid="toasts">
-      {shown.map((toast) => <div key={toast.id} class={toast.bad ? "toast bad" : "toast"}>{toast.text}</div>)}
+      {shown.map(({ id, text, bad, undo }) => (
+        <div key={id} class={bad ? "toast bad" : "toast"}>
+          <span>{text}</span>
+          {undo !== null && <button type="button" class="undo" data-testid="undo" onClick={() => { dismiss(id); undo.act(); }}>{undo.label}</button>}
+        </div>
+      ))}
     </div>
   );
 }

@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
-import { count, money } from "../../i18n/format";
+import { count, duration, money } from "../../i18n/format";
+import { fill } from "../../i18n/phrases";
 import { Failed } from "../../ui/states";
 import { text } from "./texts";
 import type { SalesView } from "./useSales";
@@ -13,6 +14,12 @@ export function SalesPanel({ sales }: { sales: SalesView }): JSX.Element {
         <div class="figure"><span class="small muted">{text.orders}</span><strong class="num" data-testid="sales-orders">{count(sales.orders)}</strong></div>
         <div class="figure"><span class="small muted">{text.units}</span><strong class="num" data-testid="sales-units">{count(sales.units)}</strong></div>
       </div>
+      <div class="figures wide">
+        <div class="figure"><span class="small muted">{text.unique}</span><strong class="num" data-testid="sales-unique">{count(sales.unique_viewers)}</strong></div>
+        <div class="figure"><span class="small muted">{text.watch_time}</span><strong class="num" data-testid="sales-watched" data-seconds={sales.watch_s}>{duration(sales.watch_s)}</strong>
+          {sales.unique_viewers > 0 && <span class="small muted num">{fill(text.watch_each, { time: duration(sales.watch_s / sales.unique_viewers) })}</span>}</div>
+      </div>
+      {sales.unique_viewers > 0 && <p class="small muted">{text.unique_note}</p>}
       {sales.problem !== null && <Failed problem={sales.problem} onRetry={sales.reload} />}
       {sales.problem === null && sales.products.length === 0 && <p class="small muted">{text.no_sales}</p>}
       {sales.products.length > 0 && (

@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { api, seg } from "../../api/client";
 import type { Live } from "../../api/types";
+import { ToolsSheet, type Target } from "../../moderation/tools";
 import type { PageProps } from "../../ui/pages";
 import { RoleGate } from "../../ui/RoleGate";
 import { Failed, Loading } from "../../ui/states";
@@ -11,6 +12,7 @@ import { wide } from "../../ui/wide";
 import { ChatList } from "../watch/ChatList";
 import { Composer } from "../watch/Composer";
 import { LiveHead } from "./LiveHead";
+import { ModerationPanel } from "./moderation/ModerationPanel";
 import { ObsPanel } from "./ObsPanel";
 import { Preview } from "./Preview";
 import { ProductRail } from "./ProductRail";
@@ -37,16 +39,18 @@ function Studio({ id }: PageProps): JSX.Element {
   const rest = useLoad(() => api.get<Live>(`/v1/lives/${seg(id)}`), [id]);
   const sales = useSales(at);
   const [tab, setTab] = useState("questions");
+  const [target, setTarget] = useState<Target | null>(null);
   if (rest.value === null) {
     return <main id="main" class="page">{rest.problem === null ? <Loading /> : <Failed problem={rest.problem} onRetry={rest.reload} />}</main>;
   }
   const live = rest.value;
   const open = [...at.room.value.questions.values()].filter((question) => question.state === "open").length;
   const parts: Record<string, JSX.Element> = {
-    questions: <QuestionQueue at={at} />,
-    chat: <Talk at={at} />,
+    questions: <QuestionQueue at={at} onTools={setTarget} />,
+    chat: <Talk at={at} onTools={setTarget} />,
     products: <ProductRail at={at} />,
     sales: <SalesPanel sales={sales} />,
+    moderation: <ModerationPanel at={at} />,
   };
   return (
     <main id="main" class="studio" data-testid="studio">
@@ -55,7 +59,7 @@ function Studio({ id }: PageProps): JSX.Element {
         <div class="left stack"><Preview at={at} live={live} onChanged={rest.reload} /><ObsPanel at={at} live={live} onChanged={rest.reload} /></div>
         {wide.value ? (
           <>
-            <div class="middle"><div class="card">{parts["questions"]}</div><div class="card">{parts["chat"]}</div></div>
+            <div class="middle"><div class="card">{parts["questions"]}</div><div class="card">{parts["chat"]}</div><div class="card">{parts["moderation"]}</div></div>
             <div class="right"><div class="card">{parts["sales"]}</div><div class="card">{parts["products"]}</div></div>
           </>
         ) : (
@@ -63,20 +67,22 @@ function Studio({ id }: PageProps): JSX.Element {
             <Tabs value={tab} onChange={setTab} tabs={[
               { id: "questions", label: text.queue, badge: open }, { id: "products", label: text.products },
               { id: "sales", label: text.sales }, { id: "chat", label: text.chat },
+              { id: "moderation", label: text.moderation },
             ]} />
             <div role="tabpanel" id={`panel-${tab}`} aria-labelledby={`tab-${tab}`}>{parts[tab]}</div>
           </div>
         )}
       </div>
+      {target !== null && <ToolsSheet liveId={id} room={at.room} target={target} onClose={() => setTarget(null)} />}
     </main>
   );
 }
 
-function Talk({ at }: { at: Desk }): JSX.Element {
+function Talk({ at, onTools }: { at: Desk; onTools: (target: Target) => void }): JSX.Element {
   return (
     <section class="panel talk" aria-label={text.chat}>
       <h2>{text.chat}</h2>
-      <ChatList room={at.room} />
+      <ChatList room={at.room} onTools={onTools} />
       <div class="side-composer"><Composer here={at} asMember={(write) => write()} mode="chat" /></div>
     </section>
   );

@@ -1,6 +1,6 @@
 import { signal, type ReadonlySignal, type Signal } from "@preact/signals";
 import type { Problem } from "../../api/problem";
-import { HubClient, hubUrl, type HubStatus } from "../../hub/client";
+import { HubClient, type HubStatus } from "../../hub/client";
 import { EMPTY_ROOM, type Room } from "../../hub/room";
 import { stopAll } from "../../media/camera";
 import { WhipPublisher, whipUrl, type WhipState } from "../../media/whip";
@@ -27,7 +27,7 @@ export function desk(liveId: string): Desk {
     onState: (state, problem) => { sending.value = { state, problem }; },
   });
   const hub = new HubClient({
-    url: hubUrl(liveId),
+    live: liveId,
     onChange: (next) => { room.value = next; },
     onStatus: (next) => { status.value = next; },
   });

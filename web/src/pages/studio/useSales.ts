@@ -25,6 +25,8 @@ export function useSales(at: Desk): SalesView {
     currency: value?.currency ?? "JPY",
     viewers: room.position === null ? (value?.viewers ?? 0) : room.viewers,
     peak_viewers: Math.max(told?.peakViewers ?? 0, value?.peak_viewers ?? 0, room.viewers),
+    unique_viewers: Math.max(told?.uniqueViewers ?? 0, value?.unique_viewers ?? 0),
+    watch_s: Math.max(told?.watchS ?? 0, value?.watch_s ?? 0),
     products: value?.products ?? [],
     problem: value === null ? problem : null,
     reload,

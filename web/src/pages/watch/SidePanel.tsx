@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import type { Target } from "../../moderation/tools";
 import { Tabs } from "../../ui/Tabs";
 import { ChatList } from "./ChatList";
 import { Composer } from "./Composer";
@@ -13,9 +14,10 @@ interface SidePanelProps {
   here: Visit;
   asMember: (write: () => void) => void;
   acts: PinActs;
+  onTools?: ((target: Target) => void) | undefined;
 }
 
-export function SidePanel({ here, asMember, acts }: SidePanelProps): JSX.Element {
+export function SidePanel({ here, asMember, acts, onTools }: SidePanelProps): JSX.Element {
   const [tab, setTab] = useState("chat");
   const room = here.room.value;
   const open = [...room.questions.values()].filter((question) => question.state === "open").length;
@@ -27,8 +29,8 @@ export function SidePanel({ here, asMember, acts }: SidePanelProps): JSX.Element
         { id: "products", label: text.products, badge: room.pins.length },
       ]} />
       <div class="side-body" role="tabpanel" id={`panel-${tab}`} aria-labelledby={`tab-${tab}`}>
-        {tab === "chat" && <ChatList room={here.room} />}
-        {tab === "questions" && <div class="scroll"><QuestionList here={here} asMember={asMember} /></div>}
+        {tab === "chat" && <ChatList room={here.room} onTools={onTools} />}
+        {tab === "questions" && <div class="scroll"><QuestionList here={here} asMember={asMember} onTools={onTools} /></div>}
         {tab === "products" && <div class="scroll"><ProductList here={here} acts={acts} /></div>}
       </div>
       {tab !== "products" && room.live?.state !== "ended" && <Composer here={here} asMember={asMember} mode={tab === "questions" ? "ask" : "chat"} />}

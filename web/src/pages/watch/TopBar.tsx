@@ -6,16 +6,18 @@ import { fill } from "../../i18n/phrases";
 import { Icon } from "../../ui/icons";
 import { LanguageSwitch } from "../../ui/LanguageSwitch";
 import { words } from "../../ui/words";
+import { FollowButton } from "./FollowButton";
 import type { Visit } from "./store";
 import { text } from "./texts";
 
 interface TopBarProps {
   here: Visit;
   rest: Live | null;
+  asMember: (write: () => void) => void;
   onOrders: () => void;
 }
 
-export function TopBar({ here, rest, onOrders }: TopBarProps): JSX.Element {
+export function TopBar({ here, rest, asMember, onOrders }: TopBarProps): JSX.Element {
   const room = here.room.value;
   const state = room.live?.state ?? rest?.state;
   const liver = room.live?.liverName ?? rest?.liver_name ?? "";
@@ -29,7 +31,7 @@ export function TopBar({ here, rest, onOrders }: TopBarProps): JSX.Element {
         <a class="icon-btn on-video" href="/" aria-label={text.back} data-testid="back"><Icon name="back" /></a>
         <div class="grow who">
           <h1 class="clip" data-testid="live-title">{title === "" ? "…" : title}</h1>
-          <p class="clip">{liver}</p>
+          <div class="row"><p class="clip">{liver}</p><FollowButton here={here} asMember={asMember} look="on-video" /></div>
         </div>
         <LanguageSwitch />
         {me.value !== undefined && (

@@ -1,10 +1,12 @@
 import { useComputed } from "@preact/signals";
-import type { JSX } from "preact";
+import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { api, seg } from "../../api/client";
 import { Problem } from "../../api/problem";
 import { loadSession, me } from "../../api/session";
 import type { Live } from "../../api/types";
+import { keepsOrder } from "../../moderation/order";
+import { ToolsSheet, type Target } from "../../moderation/tools";
 import { openTurns } from "../../purchase/places";
 import type { PageProps } from "../../ui/pages";
 import { Empty, Failed } from "../../ui/states";
@@ -24,7 +26,8 @@ import { ShortBanner } from "./ShortBanner";
 import { SidePanel } from "./SidePanel";
 import { SignInSheet } from "./SignInSheet";
 import { Stage } from "./Stage";
-import { visit } from "./store";
+import { visit, type Visit } from "./store";
+import { text } from "./texts";
 import { TopBar } from "./TopBar";
 import { TurnBanner } from "./TurnBanner";
 import { TurnSheet } from "./TurnSheet";
@@ -38,6 +41,7 @@ type Open =
   | { sheet: "buy" | "wait"; pinId: string; offerId: string | null }
   | { sheet: "turn"; purchaseId: string }
   | { sheet: "questions" | "products" | "orders" }
+  | { sheet: "tools"; target: Target }
   | { sheet: "sign-in"; then: () => void };
 
 export function WatchPage({ id }: PageProps): JSX.Element {
@@ -80,18 +84,29 @@ export function WatchPage({ id }: PageProps): JSX.Element {
     else asMember(() => setOpen({ sheet: "wait", pinId: pin.id, offerId }));
   };
 
+  const banned = isBanned(here, rest.problem);
+  useEffect(() => {
+    if (!banned) return;
+    setOpen(null);
+    here.player.stop();
+    here.hub.stop();
+  }, [banned]);
+  const helps = useComputed(() => keepsOrder(here.room.value)).value;
+  const onTools = helps ? (target: Target): void => setOpen({ sheet: "tools", target }) : undefined;
+
+  if (banned) return <Banned onOrders={() => setOpen({ sheet: "orders" })}>{open?.sheet === "orders" && <OrdersSheet onClose={close} />}</Banned>;
   if (live === null && rest.value === null && rest.problem !== null) return <Missing problem={rest.problem} onRetry={rest.reload} />;
   const first = pins.value[0];
   const over = (live?.state ?? rest.value?.state) === "ended";
   return (
     <main id="main" class={wide.value ? "watch wide" : "watch"} data-testid="watch">
       <Stage here={here} rest={rest.value}>
-        <TopBar here={here} rest={rest.value} onOrders={() => asMember(() => setOpen({ sheet: "orders" }))} />
+        <TopBar here={here} rest={rest.value} asMember={asMember} onOrders={() => asMember(() => setOpen({ sheet: "orders" }))} />
         <TurnBanner here={here} covered={open !== null && open.sheet !== "turn"} onTurn={openTurn} onWait={openWait} />
         <ShortBanner room={here.room.value} />
         <AnsweringBanner room={here.room} />
         <div class="spring" />
-        {!wide.value && <ChatList room={here.room} overlay />}
+        {!wide.value && <ChatList room={here.room} overlay onTools={onTools} />}
         {first !== undefined && !over && (
           <PinCard here={here} pin={first} acts={acts} others={pins.value.length - 1} onOthers={() => setOpen({ sheet: "products" })} />
         )}
@@ -99,7 +114,7 @@ export function WatchPage({ id }: PageProps): JSX.Element {
           <Composer here={here} asMember={asMember} onQuestions={() => setOpen({ sheet: "questions" })} />
         )}
       </Stage>
-      {wide.value && <SidePanel here={here} asMember={asMember} acts={acts} />}
+      {wide.value && <SidePanel here={here} asMember={asMember} acts={acts} onTools={onTools} />}
 
       {open?.sheet === "buy" && <BuySheet here={here} pinId={open.pinId} offerId={open.offerId} onClose={close} onWait={openWait} />}
       {open?.sheet === "wait" && (
@@ -107,11 +122,36 @@ export function WatchPage({ id }: PageProps): JSX.Element {
           onBuy={(offerId) => setOpen({ sheet: "buy", pinId: open.pinId, offerId })} />
       )}
       {open?.sheet === "turn" && <TurnSheet here={here} purchaseId={open.purchaseId} onClose={close} onWait={openWait} />}
-      {open?.sheet === "questions" && <QuestionsSheet here={here} asMember={asMember} onClose={close} />}
+      {open?.sheet === "questions" && <QuestionsSheet here={here} asMember={asMember} onClose={close} onTools={onTools} />}
+      {open?.sheet === "tools" && <ToolsSheet liveId={id} room={here.room} target={open.target} onClose={close} />}
       {open?.sheet === "products" && <ProductsSheet here={here} acts={acts} onClose={close} />}
       {open?.sheet === "orders" && <OrdersSheet onClose={close} />}
       {open?.sheet === "sign-in" && <SignInSheet onClose={close} onDone={() => { close(); open.then(); }} />}
     </main>
+  );
+}
+
+/** Told by the hub, or by whatever else refused first: a refused socket does not say why. */
+function isBanned(here: Visit, rest: unknown): boolean {
+  // Read, so that a change of either shows.
+  const changed = [here.status.value, here.picture.value];
+  const told = [here.hub.ending, here.player.problem, rest];
+  return changed.length > 0 && told.some((problem) => problem instanceof Problem && problem.kind === "banned");
+}
+
+function Banned({ onOrders, children }: { onOrders: () => void; children: ComponentChildren }): JSX.Element {
+  return (
+    <div class="missing" data-testid="banned"><main id="main" class="page">
+      <Empty icon="ban">
+        <h1>{text.banned_title}</h1>
+        <p>{text.banned_text}</p>
+        <p class="row wrap centre">
+          {me.value !== null && <button type="button" class="btn" data-testid="my-orders" onClick={onOrders}>{text.banned_orders}</button>}
+          <a class="btn" href="/">{words.to_lives}</a>
+        </p>
+      </Empty>
+      {children}
+    </main></div>
   );
 }
 

@@ -1,6 +1,6 @@
 import { effect, signal, untracked, type ReadonlySignal, type Signal } from "@preact/signals";
 import { me } from "../../api/session";
-import { HubClient, hubUrl, type HubStatus } from "../../hub/client";
+import { HubClient, type HubStatus } from "../../hub/client";
 import type { RoomLive } from "../../hub/model";
 import { EMPTY_ROOM, type Room } from "../../hub/room";
 import { takePlayer } from "../../media/early";
@@ -34,7 +34,7 @@ export function visit(liveId: string): Visit {
   const player = takePlayer(liveId);
   player.attach((state) => { picture.value = state; }, (next) => { stream.value = next; });
   const hub = new HubClient({
-    url: hubUrl(liveId),
+    live: liveId,
     onChange: (next) => {
       const before = room.value.live;
       room.value = next;
