@@ -78,7 +78,10 @@ impl Stage {
             }
             household.order = Arc::clone(order);
         }
-        self.each_seat(|lane| self.settle(lane));
+        // A full room is not held up meanwhile; who takes a seat from here on is settled by joining.
+        for lane in self.lanes() {
+            self.settle(&lane);
+        }
     }
 
     /// Tells a connection's person how they stand, or to leave.

@@ -278,9 +278,9 @@ impl Stage {
         inner.seen.insert(customer.clone())
     }
 
-    /// Everybody who is seated.
-    pub(super) fn each_seat(&self, look: impl FnMut(&Lane)) {
-        self.inner.lock().seats.values().map(AsRef::as_ref).for_each(look);
+    /// Everybody who is seated at this moment.
+    pub(super) fn lanes(&self) -> Vec<Arc<Lane>> {
+        self.inner.lock().seats.values().cloned().collect()
     }
 
     /// Whether somebody sits there.
