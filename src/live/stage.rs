@@ -65,6 +65,15 @@ impl Pending {
     fn is_empty(&self) -> bool {
         self.ordered.is_empty() && self.state.is_empty() && self.chat.is_empty()
     }
+
+    /// Drops what an ordered event has overtaken: a client reads it first, and would bring back what is gone.
+    fn outdate(&mut self, event: &Event) {
+        match event {
+            Event::QuestionChanged(question) => drop(self.state.remove(&question.id)),
+            Event::ChatDeleted(deleted) => self.chat.retain(|message| message.id != deleted.chat_id),
+            _ => {}
+        }
+    }
 }
 
 fn key(value: &Value) -> String {
@@ -189,6 +198,7 @@ impl Stage {
                 Change::Ordered(event) => {
                     inner.seq += 1;
                     let seq = inner.seq;
+                    inner.pending.outdate(&event);
                     inner.pending.ordered.push(wire::Ordered { seq, at_ms: now.0, event: Some(event) });
                 }
                 Change::State(value) => {
