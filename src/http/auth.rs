@@ -3,8 +3,10 @@
 //! A call carries a session cookie or `Authorization: Bearer hk_…`. Writes by cookie must come from our own pages:
 //! their `Origin` has to be this host (or `public_url`), besides the cookie's `SameSite=Lax`.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use axum::{
-    extract::{FromRef, FromRequestParts, OptionalFromRequestParts},
+    extract::{ConnectInfo, FromRef, FromRequestParts, OptionalFromRequestParts},
     http::{HeaderMap, HeaderValue, Method, header, request::Parts},
 };
 
@@ -95,6 +97,18 @@ impl BrandMember {
     #[must_use]
     pub fn person(&self) -> &Person {
         &self.0
+    }
+}
+
+/// Where a caller comes from; the unspecified address when the server does not know.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CallerAddress(pub(super) IpAddr);
+
+impl<S: Send + Sync> FromRequestParts<S> for CallerAddress {
+    type Rejection = std::convert::Infallible;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+        Ok(Self(address.unwrap_or(Ipv4Addr::UNSPECIFIED.into())))
     }
 }
 

@@ -13,8 +13,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Body, Created, Items, Page, PathId,
-    auth::{Customer, Liver},
-    moderation::CallerAddress,
+    auth::{CallerAddress, Customer, Liver},
     problem::Problem,
 };
 use crate::{

@@ -18,9 +18,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     PathId,
-    auth::Guest,
+    auth::{CallerAddress, Guest},
     live::visitor,
-    moderation::CallerAddress,
     problem::{Kind, Problem},
 };
 use crate::{

@@ -1,13 +1,11 @@
-//! Edge: keeping order over HTTP: mutes, bans, lines, rules, words, moderators, follows, and where a caller comes from.
+//! Edge: keeping order over HTTP: mutes, bans, lines, rules, words, moderators, follows.
 //!
 //! People are named by what a moderator sees: a line or a question of theirs.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
 use axum::{
     Json,
-    extract::{ConnectInfo, FromRequestParts, Path, State, rejection::PathRejection},
-    http::{StatusCode, request::Parts},
+    extract::{Path, State, rejection::PathRejection},
+    http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -47,18 +45,6 @@ pub(super) fn router() -> OpenApiRouter<App> {
 /// Creating requests whose answers are kept under their Idempotency-Key.
 pub(super) fn creating_router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(mute)).routes(routes!(ban)).routes(routes!(name_moderator))
-}
-
-/// Where a caller comes from; the unspecified address when the server does not know.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct CallerAddress(pub(super) IpAddr);
-
-impl<S: Send + Sync> FromRequestParts<S> for CallerAddress {
-    type Rejection = std::convert::Infallible;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
-        Ok(Self(address.unwrap_or(Ipv4Addr::UNSPECIFIED.into())))
-    }
 }
 
 fn target(chat: Option<ChatId>, question: Option<QuestionId>, mute: Option<MuteId>) -> Result<Target, Problem> {

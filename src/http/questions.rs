@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Body, Created, Items, Page, PathId, auth::Customer, live::known, moderation::CallerAddress, problem::Problem,
+    Body, Created, Items, Page, PathId,
+    auth::{CallerAddress, Customer},
+    live::known,
+    problem::Problem,
 };
 use crate::{
     app::App,

@@ -16,6 +16,10 @@ use super::{
 };
 use crate::{bus::Voice, ids::CustomerId, wire};
 
+fn role_of(lane: &Lane, customer: &CustomerId, order: &Moderation) -> Role {
+    if lane.is_liver() { Role::Liver } else { order.role(customer) }
+}
+
 impl Stage {
     /// The order as it is known here.
     pub(super) fn order(&self) -> Arc<Moderation> {
@@ -74,22 +78,26 @@ impl Stage {
             }
             household.order = Arc::clone(order);
         }
-        self.each_seat(|lane| self.settle(lane));
+        self.settle_all();
+    }
+
+    /// Tells everybody how they stand. A full room is not held up meanwhile; who takes a seat from here on is settled by
+    /// joining.
+    pub(super) fn settle_all(&self) {
+        for lane in self.lanes() {
+            self.settle(&lane);
+        }
     }
 
     /// Tells a connection's person how they stand, or to leave.
     pub(super) fn settle(&self, lane: &Lane) {
         let order = self.order();
-        let role = lane.customer().map(|customer| (customer, self.role_of(lane, customer, &order)));
+        let role = lane.customer().map(|customer| (customer, role_of(lane, customer, &order)));
         if order.may_enter(role, lane.network()).is_err() {
             lane.dismiss(Dismissal::Banned);
         } else if let Some((customer, role)) = role {
             lane.put_standing(self.standing(customer, role, &order));
         }
-    }
-
-    fn role_of(&self, lane: &Lane, customer: &CustomerId, order: &Moderation) -> Role {
-        if lane.is_liver() { Role::Liver } else { order.role(customer) }
     }
 
     fn standing(&self, customer: &CustomerId, role: Role, order: &Moderation) -> wire::Standing {

@@ -603,7 +603,7 @@ impl Hub {
     /// Who keeps order, follows and has voted may have changed while nobody told us.
     fn renew_household(&self, stage: &Stage, household: Household) {
         *stage.household.lock() = household;
-        stage.each_seat(|lane| stage.settle(lane));
+        stage.settle_all();
     }
 
     /// Looks at the bus and the database again. A room whose history goes on only learns what it missed.

@@ -323,4 +323,6 @@ pub async fn find_locked(tx: &mut Tx, live: &LiveId) -> Result<Option<Live>, Sto
 }
 
 #[cfg(test)]
+mod nodes_tests;
+#[cfg(test)]
 pub(crate) mod tests;

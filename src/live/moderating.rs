@@ -139,11 +139,12 @@ impl Lives {
     /// Ends a mute.
     ///
     /// # Errors
-    /// [`LiveError::NotModerator`]; [`LiveError::NotFound`] when it does not hold.
+    /// [`LiveError::NotModerator`]; [`LiveError::NotFound`] when it does not hold; [`LiveError::Moderation`] when it is not
+    /// theirs to lift.
     pub async fn unmute(&self, by: &Visitor, live: &LiveId, mute: &MuteId) -> Result<(), LiveError> {
         let mut act = self.begin_ordering("unmute", by, Place::Live(live)).await?;
         let customer = sanctions::unmute(&mut act.tx, &act.liver, mute, act.now).await?;
-        act.note_lifted("moderation.unmute", mute.as_str(), &customer.ok_or(LiveError::NotFound("mute"))?).await?;
+        act.lift("moderation.unmute", mute.as_str(), &customer.ok_or(LiveError::NotFound("mute"))?).await?;
         act.finish().await
     }
 
@@ -192,11 +193,11 @@ impl Lives {
     /// Ends a ban.
     ///
     /// # Errors
-    /// [`LiveError::NotModerator`]; [`LiveError::NotFound`] when it does not hold.
+    /// As [`Lives::unmute`].
     pub async fn unban(&self, by: &Visitor, live: &LiveId, ban: &BanId) -> Result<(), LiveError> {
         let mut act = self.begin_ordering("unban", by, Place::Live(live)).await?;
         let customer = sanctions::unban(&mut act.tx, &act.liver, ban, act.now).await?;
-        act.note_lifted("moderation.unban", ban.as_str(), &customer.ok_or(LiveError::NotFound("ban"))?).await?;
+        act.lift("moderation.unban", ban.as_str(), &customer.ok_or(LiveError::NotFound("ban"))?).await?;
         act.finish().await
     }
 
@@ -350,12 +351,9 @@ impl Act<'_> {
         Ok(role)
     }
 
-    async fn note_lifted(
-        &mut self,
-        action: &'static str,
-        subject: &str,
-        customer: &CustomerId,
-    ) -> Result<(), LiveError> {
+    /// Writes down what is lifted, if it may be: a moderator cannot lift what the liver laid on one of them.
+    async fn lift(&mut self, action: &'static str, subject: &str, customer: &CustomerId) -> Result<(), LiveError> {
+        may_sanction(self.role, orders::role_of(&mut self.tx, &self.liver, customer).await?)?;
         let who = orders::find_by_customer(&mut self.tx, customer).await?;
         let detail = who.as_ref().map_or_else(|| json!({ "customer_id": customer }), about);
         self.note(action, subject, detail).await

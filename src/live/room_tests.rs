@@ -36,12 +36,25 @@ fn news() -> impl Strategy<Value = Told> {
         version.clone().prop_map(|v| Told::Event(Event::LiveChanged(live(v)))),
         (0u8..3, version.clone()).prop_map(|(n, v)| Told::Event(pin_event(n, v))),
         (0u8..4, version.clone()).prop_map(|(n, v)| question_news(n, v)),
+        version.clone().prop_map(|v| Told::Event(Event::ChatRulesChanged(rules(v)))),
+        version.clone().prop_map(|v| Told::Event(Event::ChatPinned(on_top(v)))),
         (0u8..4, version).prop_map(|(n, v)| {
             let available = (v * i64::from(n + 1)) % 3;
             Told::News(News::Stock(wire::Stock { sku_id: format!("sku{n}"), available, version: v }, StockEdge::None))
         }),
         (0u8..6).prop_map(|n| Told::Event(Event::ChatDeleted(wire::ChatDeleted { chat_id: format!("msg{n}") }))),
     ]
+}
+
+fn rules(version: i64) -> wire::ChatRules {
+    let slow_mode_s = i32::try_from(version).expect("small");
+    wire::ChatRules { slow_mode_s, followers_only: version % 2 == 0, version }
+}
+
+/// Every third version takes it down.
+fn on_top(version: i64) -> wire::ChatPinned {
+    let message = wire::ChatMessage { id: format!("msg{version}"), ..wire::ChatMessage::default() };
+    wire::ChatPinned { message: (version % 3 != 0).then_some(message), version }
 }
 
 fn pin_event(n: u8, version: i64) -> Event {
@@ -59,11 +72,12 @@ fn pin_event(n: u8, version: i64) -> Event {
     })
 }
 
-/// Even versions are votes (state), odd ones transitions (ordered); the fifth and later hide it.
+/// Even versions are votes (state), odd ones transitions (ordered); the fifth and later hide or merge it.
 fn question_news(n: u8, version: i64) -> Told {
     let state = match version {
         1..=2 => "open",
         3..=4 => "answering",
+        _ if n % 2 == 0 => "merged",
         _ => "hidden",
     };
     let question = wire::Question {
@@ -73,7 +87,7 @@ fn question_news(n: u8, version: i64) -> Told {
         version,
         ..wire::Question::default()
     };
-    if version % 2 == 0 && state != "hidden" {
+    if version % 2 == 0 && version < 5 {
         Told::News(News::Question(question))
     } else {
         Told::Event(Event::QuestionChanged(question))
@@ -153,6 +167,8 @@ proptest! {
         prop_assert_eq!(by_pinned_at, truth.pins);
         prop_assert_eq!(mirror.questions.into_values().collect::<Vec<_>>(), truth.questions);
         prop_assert_eq!(mirror.chat, truth.chat);
+        prop_assert_eq!(Some(mirror.chat_rules), truth.chat_rules);
+        prop_assert_eq!(mirror.chat_pinned, truth.chat_pinned.and_then(|pinned| pinned.message));
         for stock in truth.stock {
             prop_assert_eq!(mirror.stock.get(&stock.sku_id), Some(&stock));
         }

@@ -80,6 +80,15 @@ impl Pending {
     fn is_empty(&self) -> bool {
         self.ordered.is_empty() && self.state.is_empty() && self.chat.is_empty()
     }
+
+    /// Drops what an ordered event has overtaken: a client reads it first, and would bring back what is gone.
+    fn outdate(&mut self, event: &Event) {
+        match event {
+            Event::QuestionChanged(question) => drop(self.state.remove(&question.id)),
+            Event::ChatDeleted(deleted) => self.chat.retain(|message| message.id != deleted.chat_id),
+            _ => {}
+        }
+    }
 }
 
 fn key(value: &Value) -> String {
@@ -299,7 +308,7 @@ impl Stage {
         let generation = shelf.generation.wrapping_add(1);
         *shelf = Shelf { log: Log::after(position.seq), epoch: Arc::clone(&position.epoch), generation };
         drop((shelf, inner));
-        self.each_seat(|lane| self.settle(lane));
+        self.settle_all();
         self.ring();
     }
 
@@ -401,9 +410,9 @@ impl Stage {
         inner.seen.insert(customer.clone())
     }
 
-    /// Everybody who is seated.
-    pub(super) fn each_seat(&self, look: impl FnMut(&Lane)) {
-        self.inner.lock().seats.values().map(AsRef::as_ref).for_each(look);
+    /// Everybody who is seated at this moment.
+    pub(super) fn lanes(&self) -> Vec<Arc<Lane>> {
+        self.inner.lock().seats.values().cloned().collect()
     }
 
     /// Whether somebody sits there.
@@ -738,8 +747,8 @@ impl Inner {
             }
             self.seq = seq;
             let (event, changes) = self.state.apply_ordered(&fact);
-            if let Some(Event::ChatDeleted(deleted)) = &event {
-                self.pending.chat.retain(|message| message.id != deleted.chat_id);
+            if let Some(event) = &event {
+                self.pending.outdate(event);
             }
             self.pending.ordered.push(wire::Ordered { seq, at_ms: at.0, event });
             self.put(changes);

@@ -182,8 +182,13 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    async fn join(house: &House, visitor: Option<&Visitor>, codec: Codec) -> Self {
-        let seat = house.lives.join(&house.live, visitor.cloned(), codec, 1).await.expect("a seat");
+    pub(crate) async fn join(house: &House, visitor: Option<&Visitor>, codec: Codec) -> Self {
+        Self::join_at(&house.lives, house, visitor, codec).await
+    }
+
+    /// At one of several nodes.
+    pub(crate) async fn join_at(lives: &Lives, house: &House, visitor: Option<&Visitor>, codec: Codec) -> Self {
+        let seat = lives.join(&house.live, visitor.cloned(), codec, 1).await.expect("a seat");
         let mut watcher = Self {
             seat,
             mirror: Mirror::default(),
@@ -229,7 +234,7 @@ impl Watcher {
         }
     }
 
-    async fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
         let waited = tokio::time::timeout(Duration::from_secs(10), async {
             while !done(self) {
                 self.step().await;
@@ -335,24 +340,35 @@ impl House {
     /// The same database under a new process's rooms.
     fn reopened(self) -> Self {
         let (bus, tasks) = (Bus::local(self.clock.clone()), Tasks::new());
-        let relay = Relay::new(self.db.clone(), bus.clone(), self.clock.clone());
-        let lives = Lives::start(Wiring {
-            db: self.db.clone(),
-            clock: self.clock.clone(),
-            bus: bus.clone(),
-            relay: relay.clone(),
-            tasks: tasks.clone(),
-            shown: Arc::new(showcase::load_shown),
-            end: Arc::new(showcase::close_offers),
-            registry: crate::app::registry(),
-            sales: Arc::new(|_| Box::pin(async { Ok(Figures::default()) })),
-            touches: Arc::new(drop),
-            limits: HubLimits { shards: 1, ..HubLimits::default() },
-        })
-        .expect("threads for the hub");
-        relay.start(&tasks);
+        let lives = open(&self.db, &self.clock, &bus, &tasks);
         Self { bus, tasks, lives, ..self }
     }
+
+    /// Another node over the same database and bus.
+    pub(crate) fn beside(&self) -> Lives {
+        open(&self.db, &self.clock, &self.bus, &self.tasks)
+    }
+}
+
+/// Rooms without a shop.
+fn open(db: &Db, clock: &Clock, bus: &Bus, tasks: &Tasks) -> Lives {
+    let relay = Relay::new(db.clone(), bus.clone(), clock.clone());
+    let lives = Lives::start(Wiring {
+        db: db.clone(),
+        clock: clock.clone(),
+        bus: bus.clone(),
+        relay: relay.clone(),
+        tasks: tasks.clone(),
+        shown: Arc::new(showcase::load_shown),
+        end: Arc::new(showcase::close_offers),
+        registry: crate::app::registry(),
+        sales: Arc::new(|_| Box::pin(async { Ok(Figures::default()) })),
+        touches: Arc::new(drop),
+        limits: HubLimits { shards: 1, ..HubLimits::default() },
+    })
+    .expect("threads for the hub");
+    relay.start(tasks);
+    lives
 }
 
 #[tokio::test]

@@ -90,9 +90,9 @@ mod tests {
             let mut votes = Votes::default();
             let mut model: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
             let mut merged = BTreeSet::new();
-            for n in 0..5 {
-                // Question n is asked by person n.
-                votes.asked(name(n), people[n].clone());
+            // Question n is asked by person n.
+            for (n, person) in people.iter().take(5).enumerate() {
+                votes.asked(name(n), person.clone());
             }
             for (kind, a, b) in steps {
                 if merged.contains(&a) {
