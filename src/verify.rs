@@ -114,6 +114,7 @@ pub async fn run(db: &Db, now: Millis) -> Result<Report, StoreError> {
         stray_money(&mut tx, now, &mut notes).await?,
         payments(&mut tx).await?,
         credits(&mut tx).await?,
+        votes(&mut tx).await?,
     ];
     let clean = checks.iter().all(|check| check.faults == 0);
     Ok(Report { verdict: if clean { "clean" } else { "faulty" }, checks, notes })
@@ -406,6 +407,17 @@ async fn payments(tx: &mut Tx) -> Result<Check, StoreError> {
         LEFT JOIN payment_attempts a ON a.purchase_id = p.id
         WHERE p.state IN ('paying', 'requires_action') AND a.id IS NULL";
     by_query(tx, "no hold is stranded in a payment", ALL, FAULTY).await
+}
+
+async fn votes(tx: &mut Tx) -> Result<Check, StoreError> {
+    const ALL: &str = "SELECT COUNT(*) FROM questions";
+    const FAULTY: &str = "
+        SELECT q.id || ' has votes', COUNT(v.customer_id), CAST(q.votes AS BIGINT)
+        FROM questions q
+        LEFT JOIN question_votes v ON v.question_id = q.id
+        GROUP BY q.id, q.votes
+        HAVING q.votes <> COUNT(v.customer_id)";
+    by_query(tx, "a question has the votes that were given", ALL, FAULTY).await
 }
 
 async fn credits(tx: &mut Tx) -> Result<Check, StoreError> {

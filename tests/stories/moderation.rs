@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     both_databases,
-    harness::{Actor, Answer, Engine, House, PATIENCE, Plan, Sale, add_liver, text},
+    harness::{Actor, Answer, Engine, House, PATIENCE, Plan, Sale, add_liver, text, verify},
     hub::Socket,
 };
 
@@ -533,4 +533,39 @@ both_databases!(questions_are_merged_queued_and_become_chapters, async |engine: 
     let house = house.reopen().await;
     let (_, snapshot) = room.join(&c.at(&house.base())).await;
     assert_eq!(snapshot["upvotedQuestionIds"], json!([first]));
+});
+
+both_databases!(votes_and_merges_that_meet_lose_and_double_nobody, async |engine: Engine| {
+    const QUESTIONS: usize = 4;
+    const FANS: usize = 6;
+    let house = House::open(engine).await;
+    let room = Room::open(&house).await;
+    let mut questions = Vec::new();
+    for n in 0..QUESTIONS {
+        let asker = Actor::sign_up(&house.base(), &format!("質問{n}")).await;
+        questions.push(text(&room.ask(&asker, &format!("{n}番目ですか？")).await.expect(201), "id"));
+    }
+    let mut tasks = Vec::new();
+    for n in 0..FANS {
+        let (fan, questions) = (Actor::sign_up(&house.base(), &format!("ファン{n}")).await, questions.clone());
+        tasks.push(tokio::spawn(async move {
+            for at in 0..QUESTIONS {
+                let question = &questions[(n + at) % QUESTIONS];
+                fan.post(&format!("/v1/questions/{question}/upvote"), json!({})).await.expect(200);
+            }
+        }));
+    }
+    // One after the other is merged into the next, while people vote for all of them.
+    for pair in questions.windows(2) {
+        let merge = format!("/v1/questions/{}/merge", pair[0]);
+        room.sale.liver.post(&merge, json!({ "into": pair[1] })).await.expect(200);
+    }
+    for task in tasks {
+        task.await.expect("everybody has voted");
+    }
+    let list = room.sale.liver.get(&format!("{}/questions", room.path)).await.expect(200);
+    let left: Vec<_> =
+        list["items"].as_array().expect("a list").iter().map(|q| (text(q, "id"), q["votes"].clone())).collect();
+    assert_eq!(left, [(questions[QUESTIONS - 1].clone(), json!(FANS))]);
+    verify(&house.database.url).await;
 });
