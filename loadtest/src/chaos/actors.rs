@@ -22,7 +22,9 @@ use crate::{
     shop::Shop,
 };
 
-/// Between two acts of the liver.
+/// What the liver does at once.
+const HANDS: usize = 3;
+/// Between two acts of each hand.
 const LIVER_MS: (u64, u64) = (25, 90);
 /// Between two purchases of one buyer.
 const BUYER_MS: (u64, u64) = (150, 900);
@@ -129,7 +131,9 @@ impl Cast {
             at_work: Arc::clone(&cast.at_work),
             dice: dice.split(),
         };
-        cast.tasks.spawn(part().liver());
+        for _ in 0..HANDS {
+            cast.tasks.spawn(part().liver());
+        }
         cast.tasks.spawn(part().brand());
         for buyer in buyers {
             cast.tasks.spawn(part().buyer(buyer));

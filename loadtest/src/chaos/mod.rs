@@ -209,6 +209,8 @@ impl Scene {
     async fn perform(&mut self, episode: &Episode) -> anyhow::Result<()> {
         let began = Instant::now();
         let mut over = began + episode.length;
+        // A viewer that reads nothing hears of the next order when it is done with the last.
+        let mut free = vec![began; self.tell.len()];
         let Self { nodes, tell, told, kills, .. } = self;
         let telling = async {
             for (at, act) in &episode.acts {
@@ -217,8 +219,8 @@ impl Scene {
                 *told += 1;
                 tell[viewer].send_replace(Told { number: *told, manner: Some(manner) });
                 if let Manner::Pause { length } | Manner::Drip { length } = manner {
-                    // A viewer that pauses hears of the next order when it is done: two may come one after the other.
-                    over = over.max(began + *at + length * 2);
+                    free[viewer] = free[viewer].max(began + *at) + length;
+                    over = over.max(free[viewer]);
                 }
             }
         };

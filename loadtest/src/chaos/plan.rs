@@ -109,6 +109,9 @@ pub struct Episode {
     pub acts: Vec<(Duration, Act)>,
 }
 
+/// How much longer an episode is in which a node is killed while everything goes on.
+const AFTER_KILL: Duration = Duration::from_secs(2);
+
 /// Draws the next episode. Every kind comes once before any comes again.
 #[derive(Debug)]
 pub struct Plan {
@@ -130,7 +133,11 @@ impl Plan {
             self.left = Kind::ALL.to_vec();
         }
         let kind = self.left.swap_remove(self.dice.below(self.left.len()));
-        let length = self.dice.between(1_500, 3_500);
+        let mut length = self.dice.between(1_500, 3_500);
+        if kind == Kind::Everything {
+            // A node that was killed needs a while, in which nobody is there to be cut.
+            length += AFTER_KILL;
+        }
         let mut acts = Vec::new();
         for viewer in 0..self.viewers {
             match kind {
