@@ -15,7 +15,7 @@ use crate::{
     live::{self, Lives, Picture},
     media::{Media, MediaConfig, MediaEvent},
     omo::Omo,
-    people::{NewPerson, People},
+    people::{self, NewPerson, People},
     showcase::{self, Showcase},
     store::Db,
     tasks::Tasks,
@@ -87,7 +87,9 @@ impl App {
         db.migrate().await.context("cannot bring the database up to date")?;
         timekeeping::keep(&db, &clock, &tasks).await;
         let bus = match config.bus {
-            BusKind::Local => Bus::local(),
+            BusKind::Local => Bus::local(clock.clone()),
+            BusKind::Redis => Bus::redis(&config.redis_url, clock.clone(), &tasks)
+                .map_err(|error| anyhow::anyhow!("redis_url cannot be used: {error}"))?,
         };
         let relay = Relay::new(db.clone(), bus.clone(), clock.clone());
         let payments_per_s = std::num::NonZeroU32::new(config.commerce.payments_per_s);
@@ -112,9 +114,12 @@ impl App {
             tasks: tasks.clone(),
             shown: Arc::new(showcase::load_shown),
             end: Arc::new(showcase::close_offers),
+            registry: registry(),
             sales: sales_loader(db.clone()),
             touches: touch_sink(touches.clone()),
-        });
+            limits: hub_limits(&config),
+        })
+        .context("cannot start the hub's threads")?;
         let (media, media_events) = Media::start(MediaConfig {
             bind: config.media.listen,
             advertise: config.media.advertise.clone(),
@@ -217,12 +222,12 @@ impl App {
         let (media, stopping, mut news) = (self.media.clone(), self.tasks.stopping(), bus.subscribe());
         self.tasks.spawn("endings", async move {
             loop {
-                let fact = tokio::select! {
-                    fact = news.next() => fact,
+                let heard = tokio::select! {
+                    heard = news.next() => heard,
                     () = stopping.cancelled() => return,
                 };
-                let Some(fact) = fact else { return };
-                if let Fact::Ordered { live, event: wire::ordered::Event::LiveChanged(changed) } = &*fact
+                let Some(heard) = heard else { return };
+                if let Some(Fact::Ordered { live, event: wire::ordered::Event::LiveChanged(changed) }) = heard.fact()
                     && changed.state == "ended"
                 {
                     media.end_live(live).await;
@@ -247,6 +252,18 @@ impl App {
     }
 }
 
+fn hub_limits(config: &Config) -> live::HubLimits {
+    live::HubLimits {
+        shards: config.hub.shards,
+        connections: config.hub.max_connections,
+        log_bytes: config.hub.log_mib.saturating_mul(1024 * 1024),
+        drain: live::DrainPace {
+            per_s: config.hub.drain_per_s,
+            at_most: Duration::from_millis(config.stop_timeout_s.saturating_mul(500)),
+        },
+    }
+}
+
 /// What the live room shows its liver, from the orders themselves.
 fn sales_loader(db: Db) -> live::SalesLoader {
     Arc::new(move |id| {
@@ -268,6 +285,29 @@ fn sales_loader(db: Db) -> live::SalesLoader {
             })
         })
     })
+}
+
+/// The people's room writes grants and the audit log, in the live room's transactions.
+pub(crate) fn registry() -> live::Registry {
+    live::Registry {
+        note: Arc::new(|tx, note| {
+            Box::pin(async move {
+                let live::Note { by, action, subject, liver, live, detail, at } = note;
+                let (liver, live, detail) = (Some(liver), live.as_ref(), detail.to_string());
+                let note = people::AuditNote { by, action, subject, liver, live, detail: &detail, at: *at };
+                people::insert_note(tx, &note).await
+            })
+        }),
+        appoint: Arc::new(|tx, appointment| {
+            Box::pin(async move {
+                let live::Appointment { liver, account, step, at } = appointment;
+                match step {
+                    live::Step::Named => people::add_moderator(tx, liver, account, *at).await,
+                    live::Step::Removed => people::remove_moderator(tx, liver, account).await,
+                }
+            })
+        }),
+    }
 }
 
 /// Views and clicks go to the attribution room.

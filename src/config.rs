@@ -27,8 +27,12 @@ pub struct Config {
     /// The address people use, e.g. `https://live.example.jp`; used in the WHIP address and for the origin check.
     /// Empty: taken from each request's Host. `HANAMICHI_PUBLIC_URL`.
     pub public_url: String,
-    /// The bus between nodes; `local` is one process.
+    /// The bus between nodes: `local` is one process, `redis` any number of them over one PostgreSQL.
     pub bus: BusKind,
+    /// With `bus = "redis"`: `redis://…` or `rediss://…` (TLS), Redis 7 or newer. `HANAMICHI_REDIS_URL`.
+    pub redis_url: String,
+    /// The WebSocket hub.
+    pub hub: HubSection,
     /// TLS in this process; without it a proxy in front should do it.
     pub tls: Option<Tls>,
     /// WebRTC.
@@ -51,6 +55,25 @@ pub struct Config {
 pub enum BusKind {
     /// One process.
     Local,
+    /// Several nodes.
+    Redis,
+}
+
+/// The WebSocket hub.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubSection {
+    /// Threads that write to the sockets; 0: one for each core.
+    pub shards: usize,
+    /// Connections of this node at once; beyond, newcomers are told to try later.
+    pub max_connections: u64,
+    /// Mebibytes of all rooms' logs together: what returning viewers are caught up from. Beyond, the largest logs lose
+    /// their oldest entries.
+    pub log_mib: usize,
+    /// At a stop, connections asked to leave per second; a stop is over in half of `stop_timeout_s` all the same.
+    pub drain_per_s: u32,
+    /// New connections of one address a second, after a burst of ten times as many. A mobile network is one address.
+    pub joins_per_address_per_s: u32,
 }
 
 /// Shape of log lines.
@@ -129,6 +152,8 @@ impl Default for Config {
             database: "sqlite:hanamichi.db".to_owned(),
             public_url: String::new(),
             bus: BusKind::Local,
+            redis_url: String::new(),
+            hub: HubSection::default(),
             tls: None,
             media: MediaSection::default(),
             commerce: Commerce::default(),
@@ -143,6 +168,12 @@ impl Default for Config {
 impl Default for MediaSection {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([0, 0, 0, 0], 8189)), advertise: Vec::new() }
+    }
+}
+
+impl Default for HubSection {
+    fn default() -> Self {
+        Self { shards: 0, max_connections: 200_000, log_mib: 512, drain_per_s: 2_000, joins_per_address_per_s: 2_000 }
     }
 }
 
@@ -196,6 +227,11 @@ impl Config {
         {
             shown.database = format!("{scheme}://…@{host}");
         }
+        if let (Some((scheme, _)), Some((_, host))) =
+            (self.redis_url.split_once("://"), self.redis_url.rsplit_once('@'))
+        {
+            shown.redis_url = format!("{scheme}://…@{host}");
+        }
         shown
     }
 
@@ -216,6 +252,17 @@ impl Config {
             && !self.public_url.starts_with("https://")
         {
             return contradiction("public_url must begin with http:// or https://");
+        }
+        if self.bus == BusKind::Redis {
+            if !self.redis_url.starts_with("redis://") && !self.redis_url.starts_with("rediss://") {
+                return contradiction("redis_url must begin with redis:// or rediss:// when bus is \"redis\"");
+            }
+            if self.database.starts_with("sqlite:") {
+                return contradiction("bus = \"redis\" is for several nodes, which need one PostgreSQL");
+            }
+        }
+        if self.hub.max_connections == 0 || self.hub.drain_per_s == 0 || self.hub.joins_per_address_per_s == 0 {
+            return contradiction("hub: max_connections, drain_per_s and joins_per_address_per_s must be positive");
         }
         if let Some(operator) = &self.operator
             && (operator.password.chars().count() < 8 || !operator.email.contains('@'))

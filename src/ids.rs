@@ -207,6 +207,12 @@ ids! {
     QuestionId = "qst";
     /// A chat message.
     ChatId = "msg";
+    /// A person who may not talk.
+    MuteId = "mut";
+    /// A person who may not enter.
+    BanId = "ban";
+    /// A word that a liver refuses.
+    WordId = "wrd";
     /// The state machine of buying.
     PurchaseId = "pur";
     /// One try to collect money.

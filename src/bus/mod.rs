@@ -5,18 +5,27 @@
 //! picture's coming and going are offered directly and may be lost.
 //! Invariant: every fact carries its object's version, so telling twice or late is harmless. The bus is a hint, the
 //! database is the truth.
+//!
+//! Facts of the ordered class get their place, `(epoch, seq)`, from the bus: once, whichever node publishes and however
+//! often; so every node tells its viewers the same events under the same numbers. Who cannot go on from its place
+//! begins again at [`Bus::position`].
 
 mod local;
 mod outbox;
+mod redis;
+mod sequence;
 
 pub use outbox::{Relay, Written, append, append_many};
+pub use sequence::{Order, Sequence};
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{CustomerId, LiveId},
+    clock::{Clock, Millis},
+    ids::{CustomerId, LiveId, LiverId},
+    tasks::Tasks,
     wire,
 };
 
@@ -30,6 +39,16 @@ pub enum StockEdge {
     SoldOut,
     /// It rose from 0.
     Restocked,
+}
+
+/// Whose doing a question's news is: rooms remember it, viewers are not told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Voice {
+    /// Who asked it.
+    Asked(CustomerId),
+    /// Who voted for it.
+    Voted(CustomerId),
 }
 
 /// Something that is true and that others should hear.
@@ -50,6 +69,27 @@ pub enum Fact {
         live: LiveId,
         /// The newest question.
         question: wire::Question,
+        /// Whose doing it is.
+        #[serde(default)]
+        by: Option<Voice>,
+    },
+    /// A liver's order has changed (moderators, mutes, bans, words): whoever has an older one reads it again.
+    Moderation {
+        /// Whose.
+        liver: LiverId,
+        /// Of the order.
+        version: i64,
+    },
+    /// A person follows a liver, or does no more.
+    Follow {
+        /// Whom.
+        liver: LiverId,
+        /// Who.
+        customer: CustomerId,
+        /// Whether they do.
+        following: bool,
+        /// Grows with every change of the two.
+        version: i64,
     },
     /// A SKU's stock: goes to every live that shows it.
     Stock {
@@ -102,7 +142,16 @@ pub enum Fact {
         /// How many more of which kind.
         more: Vec<wire::ReactionCount>,
     },
-    /// The picture came or went. Not stored: who opens the room later asks the media room.
+    /// So many watch on a node. Lossy, repeated every second.
+    Presence {
+        /// Where.
+        live: LiveId,
+        /// Which process.
+        node: String,
+        /// Its own viewers.
+        viewers: u32,
+    },
+    /// The picture came or went: in order, like what is stored, but known to the bus alone.
     Media {
         /// Where.
         live: LiveId,
@@ -127,6 +176,70 @@ mod event_json {
     }
 }
 
+impl Fact {
+    /// The live that this is ordered in, when it is of the ordered class.
+    #[must_use]
+    pub fn ordered_in(&self) -> Option<&LiveId> {
+        match self {
+            Self::Ordered { live, .. } | Self::Media { live, .. } => Some(live),
+            _ => None,
+        }
+    }
+}
+
+/// The place of an ordered fact in its live's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Of which history.
+    pub epoch: Arc<str>,
+    /// From 1, without holes.
+    pub seq: u64,
+    /// When it got its place.
+    pub at: Millis,
+}
+
+/// What a subscriber hears.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Heard {
+    /// A fact; with its place when it is ordered.
+    Fact(Arc<Fact>, Option<Place>),
+    /// Something may have been missed, or histories have begun anew: whoever keeps a state looks at
+    /// [`Bus::position`] and at the database.
+    Missed,
+}
+
+impl Heard {
+    /// The fact, when it is one.
+    #[must_use]
+    pub fn fact(&self) -> Option<&Fact> {
+        match self {
+            Self::Fact(fact, _) => Some(fact),
+            Self::Missed => None,
+        }
+    }
+}
+
+/// Where a live's history stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The history.
+    pub epoch: Arc<str>,
+    /// Its last place.
+    pub seq: u64,
+    /// Whether there is a picture: the last [`Fact::Media`], if any.
+    pub media: Option<String>,
+}
+
+/// Bytes of an epoch's name: never the same twice.
+const EPOCH_BYTES: usize = 10;
+
+/// A name for a history.
+fn fresh_epoch() -> String {
+    let mut bytes = [0u8; EPOCH_BYTES];
+    getrandom::fill(&mut bytes).expect("the system has randomness, or nothing here is safe to run");
+    data_encoding::BASE32_NOPAD.encode(&bytes).to_lowercase()
+}
+
 /// The bus does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the bus is away")]
@@ -137,20 +250,27 @@ pub struct BusAway;
 pub enum Bus {
     /// One process.
     Local(local::Local),
+    /// Several nodes.
+    Redis(redis::Redis),
 }
 
 /// Hears every fact published since it subscribed.
 #[derive(Debug)]
-pub enum Subscriber {
-    /// One process.
-    Local(local::LocalSubscriber),
-}
+pub struct Subscriber(local::LocalSubscriber);
 
 impl Bus {
     /// The bus of one process.
     #[must_use]
-    pub fn local() -> Self {
-        Self::Local(local::Local::default())
+    pub fn local(clock: Clock) -> Self {
+        Self::Local(local::Local::new(clock))
+    }
+
+    /// The bus between nodes, at `redis://…` or `rediss://…`. It connects by itself.
+    ///
+    /// # Errors
+    /// When the address cannot be understood.
+    pub fn redis(url: &str, clock: Clock, tasks: &Tasks) -> Result<Self, String> {
+        redis::Redis::start(url, clock, tasks).map(Self::Redis).map_err(|error| error.to_string())
     }
 
     /// Tells every subscriber; waits while one of them is full.
@@ -158,16 +278,40 @@ impl Bus {
     /// # Errors
     /// [`BusAway`] when it could not be told: try again.
     pub async fn publish(&self, fact: Fact) -> Result<(), BusAway> {
+        self.publish_all(vec![fact]).await
+    }
+
+    /// Tells many, in order.
+    ///
+    /// # Errors
+    /// [`BusAway`] when some could not be told: try all again.
+    pub async fn publish_all(&self, facts: Vec<Fact>) -> Result<(), BusAway> {
         match self {
-            Self::Local(local) => local.publish(Arc::new(fact)).await,
+            Self::Local(local) => {
+                for fact in facts {
+                    local.publish(Arc::new(fact)).await;
+                }
+                Ok(())
+            }
+            Self::Redis(redis) => redis.publish_all(&facts).await,
         }
-        Ok(())
     }
 
     /// Tells every subscriber that has room for it, at once: for facts that may be lost.
     pub fn offer(&self, fact: Fact) {
+        debug_assert!(fact.ordered_in().is_none(), "what is ordered is published");
         match self {
             Self::Local(local) => local.offer(&Arc::new(fact)),
+            Self::Redis(redis) => redis.offer(fact),
+        }
+    }
+
+    /// Whether other nodes hear what is told.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Self::Local(_) => false,
+            Self::Redis(_) => true,
         }
     }
 
@@ -175,17 +319,39 @@ impl Bus {
     #[must_use]
     pub fn subscribe(&self) -> Subscriber {
         match self {
-            Self::Local(local) => Subscriber::Local(local.subscribe()),
+            Self::Local(local) => Subscriber(local.subscribe()),
+            Self::Redis(redis) => Subscriber(redis.here().subscribe()),
+        }
+    }
+
+    /// Where a live's history stands; it begins when it is first asked for.
+    ///
+    /// # Errors
+    /// [`BusAway`].
+    pub async fn position(&self, live: &LiveId) -> Result<Position, BusAway> {
+        match self {
+            Self::Local(local) => Ok(local.position(live)),
+            Self::Redis(redis) => redis.position(live).await,
+        }
+    }
+
+    /// What was ordered after a place, as far as the bus keeps it, oldest first.
+    ///
+    /// # Errors
+    /// [`BusAway`].
+    pub async fn history(&self, live: &LiveId, after: &Place) -> Result<Vec<(Arc<Fact>, Place)>, BusAway> {
+        match self {
+            // One process: its rooms keep their own.
+            Self::Local(_) => Ok(Vec::new()),
+            Self::Redis(redis) => redis.history(live, after).await,
         }
     }
 }
 
 impl Subscriber {
-    /// The next fact; `None` when the bus is gone.
-    pub async fn next(&mut self) -> Option<Arc<Fact>> {
-        match self {
-            Self::Local(local) => local.next().await,
-        }
+    /// What comes next; `None` when the bus is gone.
+    pub async fn next(&mut self) -> Option<Heard> {
+        self.0.next().await
     }
 }
 

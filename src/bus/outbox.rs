@@ -38,8 +38,8 @@ const MARK_AT: usize = 256;
 const MARK_EVERY: Duration = Duration::from_millis(250);
 /// The safety net under a bell that was not rung.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Longest pause while the database or the bus is away.
-const MAX_BACK_OFF: Duration = Duration::from_secs(5);
+/// Longest pause while the database or the bus is away: a node that goes on alone tells its viewers at this pace.
+const MAX_BACK_OFF: Duration = Duration::from_secs(1);
 /// Told rows are kept this long, to look into what was told.
 const KEEP_TOLD_MS: i64 = 10 * 60 * 1_000;
 /// Told rows are removed this often …
@@ -239,10 +239,8 @@ impl Relay {
     async fn tell_handed(&self, told: &mut Vec<OutboxId>) -> Result<(), Away> {
         let handed = std::mem::take(&mut *self.handed.lock());
         for written in handed {
-            for fact in written.facts {
-                // What is not told now is read again later, with everything that was handed over after it.
-                self.bus.publish(fact).await.map_err(|_| Away)?;
-            }
+            // What is not told now is read again later, with everything that was handed over after it.
+            self.bus.publish_all(written.facts).await.map_err(|_| Away)?;
             told.push(written.id);
         }
         Ok(())
@@ -263,11 +261,9 @@ impl Relay {
             for (id, payload) in rows {
                 match read(&payload) {
                     Ok(facts) => {
-                        for fact in facts {
-                            if self.bus.publish(fact).await.is_err() {
-                                self.mark(&mut told).await?;
-                                return Err(Away);
-                            }
+                        if self.bus.publish_all(facts).await.is_err() {
+                            self.mark(&mut told).await?;
+                            return Err(Away);
                         }
                     }
                     // A row of a newer version: nobody here could understand it, and waiting would block the rest.

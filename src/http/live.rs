@@ -1,4 +1,4 @@
-//! Edge: lives over HTTP: sessions, pins, questions, chat, sales.
+//! Edge: lives over HTTP: sessions, pins, chat, sales.
 
 use axum::{
     Json,
@@ -14,14 +14,15 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Body, Created, Items, Page, PathId,
     auth::{Customer, Liver},
+    moderation::CallerAddress,
     problem::Problem,
 };
 use crate::{
     app::App,
     clock::Millis,
     commerce::Product,
-    ids::{BrandId, ChatId, LiveId, LiverId, OfferId, PinId, ProductId, QuestionId, SkuId},
-    live::{Announcement, Edit, Live, Move, ProductFigures, Question, Visitor, Which},
+    ids::{BrandId, ChatId, LiveId, LiverId, OfferId, PinId, ProductId, SkuId},
+    live::{Announcement, Edit, Live, ProductFigures, Visitor, Which},
     money::Currency,
     people::Person,
     showcase::{Card, PinTerms, Pinned},
@@ -39,11 +40,6 @@ pub(super) fn router() -> OpenApiRouter<App> {
         .routes(routes!(catalog))
         .routes(routes!(pins))
         .routes(routes!(unpin))
-        .routes(routes!(questions))
-        .routes(routes!(upvote))
-        .routes(routes!(answering))
-        .routes(routes!(answered))
-        .routes(routes!(hide))
         .routes(routes!(chat))
         .routes(routes!(sales))
 }
@@ -51,7 +47,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 /// Creating requests whose answers are kept under their Idempotency-Key. A stream key is not among them: it is shown
 /// once and stored nowhere.
 pub(super) fn creating_router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(schedule)).routes(routes!(pin)).routes(routes!(ask)).routes(routes!(say))
+    OpenApiRouter::new().routes(routes!(schedule)).routes(routes!(pin)).routes(routes!(say))
 }
 
 /// The live room's word for who is signed in.
@@ -137,7 +133,7 @@ struct LiveFilter {
     state: Option<String>,
 }
 
-fn known(word: Option<&str>, words: &[&'static str]) -> Result<Option<&'static str>, Problem> {
+pub(super) fn known(word: Option<&str>, words: &[&'static str]) -> Result<Option<&'static str>, Problem> {
     let Some(word) = word else { return Ok(None) };
     let found = words.iter().find(|known| **known == word);
     found.map(|word| Some(*word)).ok_or_else(|| Problem::invalid(format!("state must be one of {}", words.join(", "))))
@@ -451,65 +447,6 @@ async fn unpin(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A viewer's question.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = Question)]
-struct QuestionView {
-    id: QuestionId,
-    author_name: String,
-    text: String,
-    votes: i32,
-    /// open, answering, answered or hidden.
-    state: &'static str,
-    asked_at_ms: Millis,
-    answering_at_ms: Option<Millis>,
-    answered_at_ms: Option<Millis>,
-    version: i64,
-    demo: bool,
-}
-
-impl From<Question> for QuestionView {
-    fn from(question: Question) -> Self {
-        Self {
-            state: question.state.word(),
-            answering_at_ms: question.answering_at(),
-            answered_at_ms: question.answered_at(),
-            id: question.id,
-            author_name: question.author_name,
-            text: question.text,
-            votes: question.votes,
-            asked_at_ms: question.asked_at,
-            version: question.version,
-            demo: question.demo,
-        }
-    }
-}
-
-/// Which questions.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-struct QuestionFilter {
-    /// open, answering or answered; all that are not hidden when absent.
-    state: Option<String>,
-}
-
-/// Questions, newest first.
-#[utoipa::path(get, path = "/v1/lives/{live}/questions", tag = "lives", params(("live" = String, Path), QuestionFilter, Page),
-    responses((status = 200, body = Items<QuestionView>), (status = "4XX", body = Problem)))]
-async fn questions(
-    State(app): State<App>,
-    PathId(id): PathId<LiveId>,
-    filter: Result<Query<QuestionFilter>, QueryRejection>,
-    page: Page,
-) -> Result<Json<Items<QuestionView>>, Problem> {
-    let state = known(filter?.state.as_deref(), &["open", "answering", "answered"])?;
-    let before = page.cursor_id(QuestionId::parse)?;
-    app.lives.load(&id).await?;
-    let found = app.lives.questions(&id, state, before.as_ref(), page.limit() + 1).await?;
-    let items = found.into_iter().map(QuestionView::from).collect();
-    Ok(Json(Items::page(items, page.limit(), |question| question.id.to_string())))
-}
-
 /// Something typed.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -518,66 +455,9 @@ struct Typed {
     text: String,
 }
 
-/// Ask: one question per ten seconds, five waiting at once.
-#[utoipa::path(post, path = "/v1/lives/{live}/questions", tag = "lives", params(("live" = String, Path)), request_body = Typed,
-    responses((status = 201, body = QuestionView), (status = "4XX", body = Problem)))]
-async fn ask(
-    customer: Customer,
-    State(app): State<App>,
-    PathId(id): PathId<LiveId>,
-    Body(typed): Body<Typed>,
-) -> Result<Created<QuestionView>, Problem> {
-    let question = app.lives.ask(&id, &customer.into(), &typed.text).await?;
-    Ok(Created(question.into()))
-}
-
-/// Want to know too; a second vote changes nothing.
-#[utoipa::path(post, path = "/v1/questions/{question}/upvote", tag = "lives", params(("question" = String, Path)),
-    responses((status = 200, body = QuestionView), (status = "4XX", body = Problem)))]
-async fn upvote(
-    customer: Customer,
-    State(app): State<App>,
-    PathId(id): PathId<QuestionId>,
-) -> Result<Json<QuestionView>, Problem> {
-    Ok(Json(app.lives.upvote(&id, &customer.into()).await?.into()))
-}
-
-/// Put it on air; the one that was is finished.
-#[utoipa::path(post, path = "/v1/questions/{question}/answering", tag = "lives", params(("question" = String, Path)),
-    responses((status = 200, body = QuestionView), (status = "4XX", body = Problem)))]
-async fn answering(
-    liver: Liver,
-    State(app): State<App>,
-    PathId(id): PathId<QuestionId>,
-) -> Result<Json<QuestionView>, Problem> {
-    Ok(Json(app.lives.move_question(&liver.liver_id, &id, Move::Answer).await?.into()))
-}
-
-/// Finish it: a chapter of the replay.
-#[utoipa::path(post, path = "/v1/questions/{question}/answered", tag = "lives", params(("question" = String, Path)),
-    responses((status = 200, body = QuestionView), (status = "4XX", body = Problem)))]
-async fn answered(
-    liver: Liver,
-    State(app): State<App>,
-    PathId(id): PathId<QuestionId>,
-) -> Result<Json<QuestionView>, Problem> {
-    Ok(Json(app.lives.move_question(&liver.liver_id, &id, Move::Finish).await?.into()))
-}
-
-/// Take it away.
-#[utoipa::path(post, path = "/v1/questions/{question}/hide", tag = "lives", params(("question" = String, Path)),
-    responses((status = 200, body = QuestionView), (status = "4XX", body = Problem)))]
-async fn hide(
-    liver: Liver,
-    State(app): State<App>,
-    PathId(id): PathId<QuestionId>,
-) -> Result<Json<QuestionView>, Problem> {
-    Ok(Json(app.lives.move_question(&liver.liver_id, &id, Move::Hide).await?.into()))
-}
-
 /// A message of the chat.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-struct ChatMessage {
+pub(super) struct ChatMessage {
     #[schema(value_type = ChatId)]
     id: String,
     author_name: String,
@@ -608,9 +488,12 @@ async fn say(
     customer: Customer,
     State(app): State<App>,
     PathId(id): PathId<LiveId>,
+    CallerAddress(address): CallerAddress,
     Body(typed): Body<Typed>,
 ) -> Result<Created<ChatMessage>, Problem> {
-    let message = app.lives.chat(&id, &customer.into(), &typed.text).await?;
+    let author = customer.into();
+    app.lives.may_enter(&id, Some(&author), address).await?;
+    let message = app.lives.chat(&id, &author, &typed.text).await?;
     Ok(Created(message.into()))
 }
 

@@ -5,6 +5,8 @@
 //! Invariants: an answer is complete (all candidates, no trickle from us); other origins' players and publishers may
 //! call, with a bearer key and never with a cookie of ours.
 
+use std::net::IpAddr;
+
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -17,6 +19,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     PathId,
     auth::Guest,
+    live::visitor,
+    moderation::CallerAddress,
     problem::{Kind, Problem},
 };
 use crate::{
@@ -78,9 +82,11 @@ async fn publisher(app: &App, live: &LiveId, headers: &HeaderMap, guest: Guest) 
 }
 
 /// Who may watch: anybody once it is on air, its liver before.
-async fn check_viewer(app: &App, live: &LiveId, guest: Guest) -> Result<(), Problem> {
+async fn check_viewer(app: &App, live: &LiveId, guest: Guest, address: IpAddr) -> Result<(), Problem> {
     let found = app.lives.load(live).await?;
-    let own = guest.0.and_then(|person| person.liver_id).is_some_and(|liver| liver == found.liver_id);
+    let visitor = guest.0.map(visitor);
+    app.lives.may_enter(live, visitor.as_ref(), address).await?;
+    let own = visitor.and_then(|person| person.liver_id).is_some_and(|liver| liver == found.liver_id);
     match found.session.phase {
         Phase::Scheduled if !own => Err(Problem::new(Kind::LiveNotLive, "the live has not begun")),
         Phase::Ended { .. } => Err(Problem::new(Kind::LiveEnded, "the live has ended")),
@@ -111,10 +117,11 @@ async fn whep(
     State(app): State<App>,
     PathId(live): PathId<LiveId>,
     guest: Guest,
+    CallerAddress(address): CallerAddress,
     headers: HeaderMap,
     offer: String,
 ) -> Result<Response<Body>, Problem> {
-    check_viewer(&app, &live, guest).await?;
+    check_viewer(&app, &live, guest, address).await?;
     Ok(whep_post(&app.media, live, &headers, offer).await?)
 }
 

@@ -10,12 +10,15 @@ mod idempotency;
 mod import;
 mod live;
 pub mod media;
+mod moderation;
 mod pages;
 mod people;
 pub mod problem;
+mod questions;
 pub mod rates;
 mod reports;
 mod shop;
+mod upgrade;
 mod ws;
 
 use axum::{
@@ -59,7 +62,12 @@ struct ApiDoc;
 
 /// Creating requests without a key of their own: answers are kept under their Idempotency-Key.
 fn creating() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(people::operator_router()).merge(goods::creating_router()).merge(live::creating_router())
+    OpenApiRouter::new()
+        .merge(people::operator_router())
+        .merge(goods::creating_router())
+        .merge(live::creating_router())
+        .merge(questions::creating_router())
+        .merge(moderation::creating_router())
 }
 
 fn rooms() -> OpenApiRouter<App> {
@@ -70,6 +78,8 @@ fn rooms() -> OpenApiRouter<App> {
         .merge(shop::router())
         .merge(reports::router())
         .merge(live::router())
+        .merge(questions::router())
+        .merge(moderation::router())
         .merge(ws::router())
         .merge(media::router())
         .merge(demo::router())

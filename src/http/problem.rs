@@ -18,7 +18,7 @@ use super::media::NO_PUBLISHER_RETRY_S;
 use crate::{
     attribution::AttributionError,
     commerce::{CommerceError, Refusal},
-    live::{ChatRefusal, LiveError, QuestionRefusal, SessionRefusal},
+    live::{ChatRefusal, LiveError, ModerationRefusal, QuestionRefusal, SessionRefusal},
     media::MediaError,
     people::PeopleError,
     store::StoreError,
@@ -91,6 +91,8 @@ problems! {
     MethodNotAllowed = "method-not-allowed", 405, "This method is not allowed here";
     /// The state does not allow it.
     Conflict = "conflict", 409, "The current state does not allow this";
+    /// Another version of WebSocket.
+    UpgradeRequired = "upgrade-required", 426, "This version of the protocol is not spoken here";
     /// A creating request needs a key.
     IdempotencyKeyMissing = "idempotency-key-missing", 400, "The Idempotency-Key header is missing";
     /// Another body came under the same key.
@@ -111,6 +113,16 @@ problems! {
     LiveEnded = "live-ended", 409, "The live has ended";
     /// ステマ規制: a tie-up live needs its label.
     PrLabelMissing = "pr-label-missing", 409, "A tie-up live cannot start without its PR label";
+    /// The person, or where they come from, is banned.
+    Banned = "banned", 403, "You are banned from this liver's lives";
+    /// The person may watch, and not take part.
+    Muted = "muted", 403, "You are muted in this live";
+    /// The chat is in slow mode.
+    SlowMode = "slow-mode", 429, "The chat is in slow mode";
+    /// The chat is for followers of the liver.
+    FollowersOnly = "followers-only", 403, "Only followers may talk in this chat";
+    /// The liver refuses a word of the text.
+    WordRefused = "word-refused", 422, "The liver does not want this word here";
     /// Nothing left.
     SoldOut = "sold-out", 409, "Sold out";
     /// The limit per customer is used up.
@@ -258,6 +270,8 @@ impl From<LiveError> for Problem {
             LiveError::Session(refusal) => refusal.into(),
             LiveError::Chat(refusal) => refusal.into(),
             LiveError::Question(refusal) => refusal.into(),
+            LiveError::Moderation(refusal) => refusal.into(),
+            LiveError::NotModerator => Self::new(Kind::Forbidden, error.to_string()),
             LiveError::Ended => Self::new(Kind::LiveEnded, error.to_string()),
             LiveError::TooManyPins { .. } | LiveError::ForeignProduct => Self::new(Kind::Conflict, error.to_string()),
             LiveError::UnknownReaction | LiveError::Terms(_) => Self::invalid(error.to_string()),
@@ -317,6 +331,26 @@ impl From<ChatRefusal> for Problem {
             ChatRefusal::TooFast { retry_after_ms } => {
                 Self::new(Kind::RateLimited, refusal.to_string()).retry_after_ms(wait_ms(retry_after_ms))
             }
+            ChatRefusal::SlowMode { retry_after_ms } => {
+                Self::new(Kind::SlowMode, refusal.to_string()).retry_after_ms(wait_ms(retry_after_ms))
+            }
+        }
+    }
+}
+
+impl From<ModerationRefusal> for Problem {
+    fn from(refusal: ModerationRefusal) -> Self {
+        let text = refusal.to_string();
+        match refusal {
+            ModerationRefusal::Banned => Self::new(Kind::Banned, text),
+            ModerationRefusal::Muted { retry_after_ms: None } => Self::new(Kind::Muted, text),
+            ModerationRefusal::Muted { retry_after_ms: Some(ms) } => {
+                Self::new(Kind::Muted, text).retry_after_ms(wait_ms(ms))
+            }
+            ModerationRefusal::FollowersOnly => Self::new(Kind::FollowersOnly, text),
+            ModerationRefusal::WordRefused => Self::new(Kind::WordRefused, text),
+            ModerationRefusal::Protected | ModerationRefusal::Full(_) => Self::new(Kind::Conflict, text),
+            ModerationRefusal::Word(_) | ModerationRefusal::Terms(_) => Self::invalid(text),
         }
     }
 }
@@ -331,7 +365,9 @@ impl From<QuestionRefusal> for Problem {
             QuestionRefusal::TooManyOpen
             | QuestionRefusal::Own
             | QuestionRefusal::Hidden
-            | QuestionRefusal::Answered => Self::new(Kind::Conflict, refusal.to_string()),
+            | QuestionRefusal::Answered
+            | QuestionRefusal::Merged
+            | QuestionRefusal::NotMergeable => Self::new(Kind::Conflict, refusal.to_string()),
         }
     }
 }

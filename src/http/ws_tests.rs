@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, extract::Path, routing::get};
-use futures_util::StreamExt as _;
+use axum::{Router, extract::Path, http::HeaderValue, routing::get};
+use futures_util::{SinkExt as _, StreamExt as _};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{self, Message as Sent, client::IntoClientRequest as _},
@@ -12,7 +12,7 @@ use tokio_tungstenite::{
 use super::*;
 use crate::{
     live::{Mirror, tests::House},
-    wire::ClientFrame,
+    wire::{ClientFrame, server_frame::Body},
 };
 
 type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
@@ -20,9 +20,11 @@ type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
 /// Serves the hub of a house; `?as=0` is its first viewer.
 async fn serve(house: &Arc<House>) -> String {
     let served = Arc::clone(house);
-    let handler = async move |Path(live): Path<LiveId>, uri: axum::http::Uri, upgrade: WebSocketUpgrade| {
+    let handler = async move |Path(live): Path<LiveId>, uri: axum::http::Uri, upgrade: Result<Upgrade, Problem>| {
         let n = uri.query().and_then(|query| query.strip_prefix("as=")).and_then(|n| n.parse::<usize>().ok());
-        admit(&served.lives, None, &live, n.map(|n| served.viewers[n].clone()), upgrade).await
+        let address = std::net::Ipv4Addr::UNSPECIFIED.into();
+        let caller = Caller { visitor: n.map(|n| served.viewers[n].clone()), address, who: 1 };
+        admit(&served.lives, None, &live, caller, upgrade?).await
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
@@ -174,6 +176,8 @@ async fn replies_refusals_and_the_first_word() {
     viewer.say(3, Ask::React(wire::React { kind: "heart".into() })).await;
     viewer.say(4, Ask::React(wire::React { kind: "boo".into() })).await;
     viewer.until("four replies", |c| c.replies.len() == 4).await;
+    // What needs the database answers when it can; the number says which is which.
+    viewer.replies.sort_by_key(|reply| reply.id);
     let results: Vec<_> = viewer.replies.iter().map(|reply| reply.result.clone().expect("a result")).collect();
     assert!(matches!(&results[0], reply::Result::Chat(chat) if chat.text == "こんにちは"));
     assert!(matches!(&results[1], reply::Result::Question(question) if question.state == "open"));

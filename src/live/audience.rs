@@ -1,16 +1,22 @@
 //! Shell: what viewers do: join, chat, ask, vote, react, look at a product.
 
+use std::{net::IpAddr, sync::Arc};
+
 use super::{
-    Codec, LiveError, Lives, Phase, Question, Seat, TouchKind, Visitor, archive, inquiries,
+    Codec, Following, Handler, LiveError, Lives, Member, Phase, Question, Seat, TouchKind, Visitor, Wire, archive,
+    follows, inquiries, orders,
     questions::{self, QuestionRefusal, State},
     talk::Entry,
 };
 use crate::{
-    bus::{self, Fact},
-    ids::{LiveId, ProductId, QuestionId},
+    bus::{self, Fact, Voice},
+    ids::{LiveId, LiverId, ProductId, QuestionId},
     store::Tx,
     wire,
 };
+
+/// How often a vote follows a question that was merged meanwhile.
+const MAX_MERGES_FOLLOWED: usize = 4;
 
 /// Whether there is a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,18 +28,48 @@ pub enum Picture {
 }
 
 impl Lives {
-    /// Takes a seat in the room. Opening the room is the only thing here that waits for the database.
+    /// Whether somebody may enter a live from an address. Waits for the database only when the room is not open.
     ///
     /// # Errors
-    /// [`LiveError::NotFound`], or [`LiveError::Busy`] when too many rooms are open.
-    pub async fn join(&self, live: &LiveId, visitor: Option<Visitor>, codec: Codec) -> Result<Seat, LiveError> {
-        self.0.hub.join(live, visitor, codec).await
+    /// [`LiveError::Moderation`] when they are banned, [`LiveError::NotFound`], [`LiveError::Busy`].
+    pub async fn may_enter(&self, live: &LiveId, visitor: Option<&Visitor>, address: IpAddr) -> Result<(), LiveError> {
+        let from = self.0.hub.note_place(visitor, address);
+        Ok(self.0.hub.open(live).await?.may_enter(visitor, from)?)
+    }
+
+    /// Takes a seat in the room, for a task that reads it. Opening the room is the only thing here that waits for the
+    /// database. `who` tells people apart in the count of different ones.
+    ///
+    /// # Errors
+    /// [`LiveError::NotFound`], or [`LiveError::Busy`] when too many rooms are open or connections seated.
+    pub async fn join(
+        &self,
+        live: &LiveId,
+        visitor: Option<Visitor>,
+        codec: Codec,
+        who: u64,
+    ) -> Result<Seat, LiveError> {
+        self.0.hub.join(live, visitor, codec, who).await
+    }
+
+    /// Takes a seat for a connection that is about to be upgraded; then [`Lives::connect`] it.
+    ///
+    /// # Errors
+    /// As [`Lives::join`].
+    pub async fn board(&self, live: &LiveId, visitor: Option<Visitor>, who: u64) -> Result<Arc<Member>, LiveError> {
+        self.0.hub.board(live, visitor, who).await
+    }
+
+    /// Seats an upgraded connection; `early` is what came with its request.
+    pub fn connect(&self, member: Arc<Member>, wire: Wire, early: bytes::Bytes, codec: Codec, handler: Handler) {
+        self.0.hub.connect(member, wire, early, codec, handler);
     }
 
     /// Says something in the chat: told at once, archived a moment later.
     ///
     /// # Errors
-    /// [`LiveError::Chat`] when it is too fast or cannot be used, [`LiveError::Ended`].
+    /// [`LiveError::Chat`] when it is too fast or cannot be used, [`LiveError::Moderation`] when the author or the text is
+    /// not wanted, [`LiveError::Ended`].
     pub async fn chat(&self, live: &LiveId, author: &Visitor, text: &str) -> Result<wire::ChatMessage, LiveError> {
         let message = loop {
             // A room that was dropped meanwhile is opened again.
@@ -41,10 +77,25 @@ impl Lives {
                 break said?;
             }
         };
+        self.spread(live, author, &message);
+        Ok(message)
+    }
+
+    /// Says something from a seat: at once, so that one's lines stay in their order.
+    ///
+    /// # Errors
+    /// As [`Lives::chat`].
+    pub fn say(&self, member: &Member, author: &Visitor, text: &str) -> Result<wire::ChatMessage, LiveError> {
+        // Who is seated keeps the room open.
+        let message = member.stage.say(author, text).unwrap_or(Err(LiveError::Busy))?;
+        self.spread(member.live(), author, &message);
+        Ok(message)
+    }
+
+    fn spread(&self, live: &LiveId, author: &Visitor, message: &wire::ChatMessage) {
         let account = author.account_id.clone();
         self.0.scribe.note(Entry::Chat { live: live.clone(), author: account, message: message.clone() });
         self.0.bus.offer(Fact::Chat { live: live.clone(), message: message.clone() });
-        Ok(message)
     }
 
     /// The newest messages that the room was shown, oldest first.
@@ -60,32 +111,40 @@ impl Lives {
     ///
     /// # Errors
     /// [`LiveError::UnknownReaction`], or [`LiveError::Ended`].
-    pub fn react(&self, seat: &Seat, kind: &str) -> Result<(), LiveError> {
-        seat.stage.react(kind)
+    pub fn react(&self, member: &Member, kind: &str) -> Result<(), LiveError> {
+        member.stage.react(kind)
     }
 
     /// Remembers that a customer opened the card of a pinned product.
     ///
     /// # Errors
     /// [`LiveError::NotFound`] when it is not pinned here.
-    pub fn click(&self, seat: &Seat, pin_id: &str) -> Result<(), LiveError> {
-        let product = seat.stage.look(|state| {
+    pub fn click(&self, member: &Member, pin_id: &str) -> Result<(), LiveError> {
+        let product = member.stage.look(|state| {
             let pin = state.pin(pin_id)?;
             ProductId::parse(&pin.product.as_ref()?.id).ok()
         });
         let product = product.ok_or(LiveError::NotFound("pin"))?;
-        if let Some(visitor) = &seat.visitor {
-            self.0.hub.touch(&seat.stage.live, &visitor.customer_id, TouchKind::Click, Some(product));
+        if let Some(visitor) = member.visitor() {
+            self.0.hub.touch(&member.stage.live, &visitor.customer_id, TouchKind::Click, Some(product));
         }
         Ok(())
     }
 
-    /// Asks a question.
+    /// Asks a question, about a pinned product or in general.
     ///
     /// # Errors
-    /// [`LiveError::Question`] when it cannot be used or too many wait, [`LiveError::Ended`].
-    pub async fn ask(&self, live: &LiveId, author: &Visitor, text: &str) -> Result<Question, LiveError> {
+    /// [`LiveError::Question`] when it cannot be used or too many wait, [`LiveError::Moderation`] when the author or the text
+    /// is not wanted, [`LiveError::NotFound`] when the product is not pinned, [`LiveError::Ended`].
+    pub async fn ask(
+        &self,
+        live: &LiveId,
+        author: &Visitor,
+        text: &str,
+        product: Option<&ProductId>,
+    ) -> Result<Question, LiveError> {
         let now = self.0.clock.now();
+        self.0.hub.open(live).await?.may_ask(author, text, product.map(ProductId::as_str))?;
         let mut tx = self.0.db.write("ask question").await?;
         let found = archive::find(&mut tx, live).await?.ok_or(LiveError::NotFound("live"))?;
         if matches!(found.session.phase, Phase::Ended { .. }) {
@@ -101,44 +160,92 @@ impl Lives {
             votes: 0,
             state: State::Open,
             asked_at: now,
+            chapter_at_ms: None,
+            product_id: product.cloned(),
             version: 1,
             demo: author.demo,
         };
         inquiries::insert(&mut tx, &question).await?;
-        self.commit_with(tx, &question).await?;
+        self.commit_with(tx, &question, Voice::Asked(author.customer_id.clone())).await?;
         Ok(question)
     }
 
-    /// Votes for a question; a second vote of the same customer changes nothing.
+    /// Votes for a question, or for the one that it was merged into; a second vote of the same customer changes nothing.
     ///
     /// # Errors
-    /// [`LiveError::Question`] for one's own, or one that does not wait any more.
+    /// [`LiveError::Question`] for one's own, or one that does not wait any more; [`LiveError::Moderation`] for somebody who
+    /// may not take part.
     pub async fn upvote(&self, question: &QuestionId, voter: &Visitor) -> Result<Question, LiveError> {
-        let mut tx = self.0.db.write("upvote question").await?;
+        let mut tx = self.0.db.read("find question").await?;
         let found = inquiries::find(&mut tx, question).await?.ok_or(LiveError::NotFound("question"))?;
-        match questions::vote(found.state, &found.customer_id, &voter.customer_id) {
+        drop(tx);
+        self.0.hub.open(&found.live_id).await?.may_vote(voter)?;
+        let mut question = found.merged_into().cloned().unwrap_or(found.id);
+        for _ in 0..MAX_MERGES_FOLLOWED {
+            let voted = self.vote(&question, voter).await?;
+            // It was merged this moment. One question at a time is locked, so that votes and merges cannot lock each other.
+            let Some(into) = voted.merged_into() else { return Ok(voted) };
+            question = into.clone();
+        }
+        Err(QuestionRefusal::Merged.into())
+    }
+
+    async fn vote(&self, question: &QuestionId, voter: &Visitor) -> Result<Question, LiveError> {
+        let mut tx = self.0.db.write("upvote question").await?;
+        // Its lock first: a vote and a merge of the same question must see each other.
+        let found = inquiries::find_locked(&mut tx, question).await?.ok_or(LiveError::NotFound("question"))?;
+        if found.merged_into().is_some() {
+            return Ok(found);
+        }
+        match questions::vote(&found.state, &found.customer_id, &voter.customer_id) {
             // A vote that comes when the answer has begun and ended is no mistake of the voter's.
             Err(QuestionRefusal::Answered) => return Ok(found),
             decided => decided?,
         }
-        match inquiries::vote(&mut tx, question, &voter.customer_id, self.0.clock.now()).await? {
+        match inquiries::vote(&mut tx, &found.id, &voter.customer_id, self.0.clock.now()).await? {
             None => Ok(found),
             Some(question) => {
-                self.commit_with(tx, &question).await?;
+                self.commit_with(tx, &question, Voice::Voted(voter.customer_id.clone())).await?;
                 Ok(question)
             }
         }
     }
 
-    async fn commit_with(&self, mut tx: Tx, question: &Question) -> Result<(), LiveError> {
-        let fact = Fact::Question { live: question.live_id.clone(), question: question.to_wire() };
+    /// Follows a liver, or does no more; followers may talk where only they may.
+    ///
+    /// # Errors
+    /// [`LiveError::NotFound`] when there is no such liver.
+    pub async fn follow(&self, liver: &LiverId, visitor: &Visitor, following: Following) -> Result<(), LiveError> {
+        let now = self.0.clock.now();
+        let mut tx = self.0.db.write("follow liver").await?;
+        if !orders::liver_exists(&mut tx, liver).await? {
+            return Err(LiveError::NotFound("liver"));
+        }
+        let follow = follows::put(&mut tx, liver, &visitor.customer_id, following, now).await?;
+        let fact = Fact::Follow {
+            liver: liver.clone(),
+            customer: follow.customer.clone(),
+            following: follow.following,
+            version: follow.version,
+        };
+        bus::append(&mut tx, &fact, now).await?;
+        tx.commit().await?;
+        self.0.relay.ring();
+        // Their next line on this node need not wait for the news.
+        self.0.hub.heard_of_follow(liver, &follow);
+        Ok(())
+    }
+
+    async fn commit_with(&self, mut tx: Tx, question: &Question, by: Voice) -> Result<(), LiveError> {
+        let live = question.live_id.clone();
+        let fact = Fact::Question { live, question: question.to_wire(), by: Some(by) };
         bus::append(&mut tx, &fact, self.0.clock.now()).await?;
         tx.commit().await?;
         self.0.relay.ring();
         Ok(())
     }
 
-    /// Questions, newest first; of one state, or all that are not hidden.
+    /// Questions, newest first; of one state, or all that are shown.
     ///
     /// # Errors
     /// The database's.
@@ -151,6 +258,35 @@ impl Lives {
     ) -> Result<Vec<Question>, LiveError> {
         let mut tx = self.0.db.read("list questions").await?;
         Ok(inquiries::list(&mut tx, live, state, before, limit).await?)
+    }
+
+    /// Questions with the most votes first, of equal ones the oldest; those after the votes and id of `after`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn question_queue(
+        &self,
+        live: &LiveId,
+        state: Option<&'static str>,
+        after: Option<&(i64, QuestionId)>,
+        limit: i64,
+    ) -> Result<Vec<Question>, LiveError> {
+        let mut tx = self.0.db.read("question queue").await?;
+        Ok(inquiries::queue(&mut tx, live, state, after, limit).await?)
+    }
+
+    /// What was answered on air, in order of the replay; those after the place and id of `after`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn chapters(
+        &self,
+        live: &LiveId,
+        after: Option<&(i64, QuestionId)>,
+        limit: i64,
+    ) -> Result<Vec<Question>, LiveError> {
+        let mut tx = self.0.db.read("chapters").await?;
+        Ok(inquiries::chapters(&mut tx, live, after, limit).await?)
     }
 
     /// The picture came or went.

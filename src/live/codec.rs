@@ -7,7 +7,10 @@
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::log::CODECS;
+use super::{
+    frames::{self, Opcode},
+    log::CODECS,
+};
 use crate::wire;
 
 /// How a connection's frames are written.
@@ -61,7 +64,22 @@ impl Codec {
         }
     }
 
-    /// Finishes a frame.
+    /// The kind of WebSocket frame.
+    #[must_use]
+    pub fn opcode(self) -> Opcode {
+        match self {
+            Self::Json => Opcode::Text,
+            Self::Proto => Opcode::Binary,
+        }
+    }
+
+    /// Finishes a frame as it goes into the socket.
+    #[must_use]
+    pub fn finish(self, frame: &wire::ServerFrame) -> Bytes {
+        frames::finish(self.opcode(), &self.encode(frame))
+    }
+
+    /// Writes a message.
     #[must_use]
     pub fn encode(self, frame: &wire::ServerFrame) -> Bytes {
         match self {
@@ -121,6 +139,10 @@ pub(crate) struct SnapshotBytes {
 impl SnapshotBytes {
     /// The finished frame for one customer: the shared bytes and the questions they voted for.
     pub(crate) fn frame(&self, upvoted: &[String]) -> Bytes {
+        frames::finish(self.codec.opcode(), &self.message(upvoted))
+    }
+
+    fn message(&self, upvoted: &[String]) -> Bytes {
         match self.codec {
             Codec::Json => self.json_frame(upvoted),
             Codec::Proto => self.proto_frame(upvoted),
@@ -176,7 +198,7 @@ mod tests {
                 (snapshot.clone(), vec!["qst_1".to_owned(), "qst_2".to_owned()]),
                 (wire::Snapshot::default(), vec!["qst_1".to_owned()]),
             ] {
-                let bytes = codec.encode_snapshot(&shared).frame(&upvoted);
+                let bytes = codec.encode_snapshot(&shared).message(&upvoted);
                 let whole = wire::Snapshot { upvoted_question_ids: upvoted, ..shared };
                 let read = codec.decode_server(&bytes).expect("it reads");
                 assert_eq!(read.body, Some(Body::Snapshot(whole)));

@@ -1,16 +1,16 @@
-//! Shell: what a liver does: schedule, edit, start, end, keys, answers.
+//! Shell: what a liver does: schedule, edit, start, end, keys.
 //!
 //! Each verb loads and locks, lets the pure core decide, writes the row with its outbox fact in one transaction,
 //! commits, then rings the relay.
 
 use super::{
-    Announcement, Edit, Figures, Live, LiveError, Lives, Move, Question, Session, SessionRefusal, Which, archive,
-    inquiries, questions::State, secret, session::LabelChange,
+    Announcement, Edit, Figures, Live, LiveError, Lives, Session, SessionRefusal, Which, archive, secret,
+    session::LabelChange,
 };
 use crate::{
     bus::{self, Fact},
     clock::Millis,
-    ids::{LiveId, LiverId, QuestionId},
+    ids::{LiveId, LiverId},
     store::Tx,
     wire::ordered::Event,
 };
@@ -139,43 +139,6 @@ impl Lives {
         Ok(archive::is_stream_key(&mut tx, live, &secret::digest(key)).await?)
     }
 
-    /// Puts a question on air (and finishes the one that was), finishes it, or hides it.
-    ///
-    /// # Errors
-    /// [`LiveError::Question`] when it is past that.
-    pub async fn move_question(
-        &self,
-        liver: &LiverId,
-        question: &QuestionId,
-        step: Move,
-    ) -> Result<Question, LiveError> {
-        let now = self.0.clock.now();
-        let mut tx = self.0.db.write("move question").await?;
-        let found = inquiries::find(&mut tx, question).await?.ok_or(LiveError::NotFound("question"))?;
-        // The live's lock first: two questions put on air at once must see each other.
-        load_own_locked(&mut tx, liver, &found.live_id).await?;
-        let found = inquiries::find_locked(&mut tx, question).await?.ok_or(LiveError::NotFound("question"))?;
-        let Some(next) = found.state.after(step, now)? else { return Ok(found) };
-        let mut changed = Vec::new();
-        if matches!(next, State::Answering { .. })
-            && let Some(on_air) = inquiries::find_on_air(&mut tx, &found.live_id).await?
-            && let Some(on_air) = moved(on_air, Move::Finish, now)?
-        {
-            inquiries::update(&mut tx, &on_air).await?;
-            changed.push(on_air);
-        }
-        let question = Question { state: next, version: found.version + 1, ..found };
-        inquiries::update(&mut tx, &question).await?;
-        changed.push(question.clone());
-        let event = |q: &Question| Event::QuestionChanged(q.to_wire());
-        let facts: Vec<_> =
-            changed.iter().map(|q| Fact::Ordered { live: q.live_id.clone(), event: event(q) }).collect();
-        bus::append_many(&mut tx, facts, now).await?;
-        tx.commit().await?;
-        self.0.relay.ring();
-        Ok(question)
-    }
-
     /// What was sold, and who watched.
     ///
     /// # Errors
@@ -183,11 +146,6 @@ impl Lives {
     pub async fn sales(&self, live: &LiveId) -> Result<Figures, LiveError> {
         Ok((self.0.sales)(live.clone()).await?)
     }
-}
-
-fn moved(question: Question, step: Move, now: Millis) -> Result<Option<Question>, LiveError> {
-    let state = question.state.after(step, now)?;
-    Ok(state.map(|state| Question { state, version: question.version + 1, ..question }))
 }
 
 async fn load_own_locked(tx: &mut Tx, liver: &LiverId, live: &LiveId) -> Result<Live, LiveError> {

@@ -2,11 +2,12 @@
 //!
 //! A room is loaded from the database when somebody first needs it (once, however many ask), then kept by facts; it is
 //! dropped when nobody has needed it for a while. Facts that arrive while a room is being loaded wait for it.
-//! Invariant: a fact told after a room began to load is folded into it; versions make telling twice harmless.
+//! Invariant: a fact told after a room began to load is folded into it; versions make telling twice harmless. A hole in
+//! what is ordered is repaired once, whoever notices it; a history that is over is left for the new one, once for all.
 //! Rule of the locks: `rooms` before a slot's `phase` before a stage's own; none across an await.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,38 +17,46 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::{
-    sync::{Notify, OnceCell, Semaphore},
+    sync::{Notify, OnceCell, mpsc, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    LiveError, NewTouch, SalesLoader, ShownLoader, TouchKind, TouchSink, Visitor, archive,
+    LiveError, NewTouch, SalesLoader, ShownLoader, TouchKind, TouchSink, Visitor,
     codec::Codec,
-    inquiries,
-    room::{CHAT_SHOWN, Loaded, News, QUESTIONS_SHOWN, State},
-    seat::{Lane, Seat},
-    stage::Stage,
-    talk::{self, Scribe},
+    followers::Follow,
+    household::Household,
+    lane::{Bell, Lane},
+    opening,
+    room::News,
+    seat::{Member, Seat},
+    shard::{Arrival, DrainPace, Handler, NOT_SEATED, Shards, Wire},
+    stage::{Opening, Stage, Taken},
+    talk::Scribe,
+    whereabouts::Whereabouts,
 };
 use crate::{
-    bus::{Bus, Fact, Subscriber},
+    bus::{Bus, Fact, Heard, Place, Subscriber},
     clock::Clock,
-    ids::{CustomerId, LiveId},
+    ids::{CustomerId, LiveId, LiverId},
     store::Db,
     tasks::Tasks,
+    wire::ordered::Event,
 };
 
 /// Rooms in memory at once; when all are in use the next live is refused as busy.
 const MAX_ROOMS: usize = 10_000;
-/// A room that nobody has needed for this long is dropped.
-const IDLE_AFTER: Duration = Duration::from_secs(5 * 60);
+/// A room that nobody has needed for this long is dropped: by then nobody can resume in its log.
+const IDLE_AFTER: Duration = Duration::from_secs(10 * 60);
 /// How often idle rooms are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// Facts that wait for a room being loaded; beyond, the load is given up and begun again.
 const MAX_EARLY: usize = 20_000;
-/// Queries for a customer's own votes at once: a storm of reconnects must not crowd out the buyers.
-const VOTE_QUERIES: usize = 4;
+/// Stock edges that wait for their place; beyond, the stock numbers alone tell it.
+const MAX_EDGES: usize = 4_096;
+/// Pause before a room that could not be mended is tried again.
+const MEND_AGAIN: Duration = Duration::from_millis(500);
 /// Sales figures of all rooms together are loaded at most this often …
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
 /// … and may take this share of the time at most.
@@ -56,7 +65,7 @@ const FIGURES_REST: u32 = 10;
 #[derive(Debug)]
 enum Phase {
     /// Being loaded; what is told meanwhile waits.
-    Opening(Vec<Arc<Fact>>),
+    Opening(Vec<(Arc<Fact>, Option<Place>)>),
     /// In use.
     Open(Arc<Stage>),
     /// Not to be used any more: look again.
@@ -64,42 +73,87 @@ enum Phase {
 }
 
 #[derive(Debug)]
-struct Slot {
+pub(super) struct Slot {
     opened: OnceCell<Arc<Stage>>,
     phase: Mutex<Phase>,
+}
+
+impl Slot {
+    /// The room, if it is in use.
+    pub(super) fn stage(&self) -> Option<Arc<Stage>> {
+        match &*self.phase.lock() {
+            Phase::Open(stage) => Some(Arc::clone(stage)),
+            Phase::Opening(_) | Phase::Dead => None,
+        }
+    }
 }
 
 /// The personal lanes of one person's connections, by connection.
 type Lanes = Vec<(u64, Arc<Lane>)>;
 
-struct HubInner {
-    db: Db,
-    clock: Clock,
+pub(super) struct HubInner {
+    pub(super) db: Db,
+    pub(super) clock: Clock,
     bus: Bus,
     tasks: Tasks,
     scribe: Scribe,
-    shown: ShownLoader,
+    pub(super) shown: ShownLoader,
     sales: SalesLoader,
     touches: TouchSink,
-    rooms: Mutex<HashMap<LiveId, Arc<Slot>>>,
+    pub(super) rooms: Mutex<HashMap<LiveId, Arc<Slot>>>,
     /// Connections by person, for what is only theirs.
-    people: Mutex<HashMap<CustomerId, Lanes>>,
-    /// Whether there is a picture, of lives whose publisher has come. Not stored anywhere else.
+    pub(super) people: Mutex<HashMap<CustomerId, Lanes>>,
+    /// Where people were seen to come from.
+    pub(super) whereabouts: Whereabouts,
+    /// Livers whose order is to be read again.
+    pub(super) orders: Mutex<HashSet<LiverId>>,
+    pub(super) orders_bell: Notify,
+    /// Whether there is a picture, of lives whose publisher has come since this process began, or whose room was opened.
     media: Mutex<HashMap<LiveId, String>>,
     /// Rooms whose sales figures have changed.
     sold: Mutex<Vec<LiveId>>,
     sold_bell: Notify,
     next_seat: AtomicU64,
-    vote_queries: Semaphore,
+    /// Connections at this moment.
+    seated: AtomicU64,
+    edges: mpsc::Sender<Fact>,
+    shards: Shards,
+    limits: HubLimits,
+    /// This process, among the nodes of a live.
+    node: Arc<str>,
 }
 
 /// All rooms of this process. Cheap to clone.
 #[derive(Clone)]
-pub struct Hub(Arc<HubInner>);
+pub struct Hub(pub(super) Arc<HubInner>);
 
 impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hub").field("rooms", &self.0.rooms.lock().len()).finish_non_exhaustive()
+    }
+}
+
+/// How much a hub takes on.
+#[derive(Debug, Clone, Copy)]
+pub struct HubLimits {
+    /// Threads that write to sockets; 0: one for each core.
+    pub shards: usize,
+    /// Connections at once; beyond, newcomers are refused as busy.
+    pub connections: u64,
+    /// Bytes of all rooms' logs together; beyond, the largest lose their oldest entries.
+    pub log_bytes: usize,
+    /// How connections are led out at a stop.
+    pub drain: DrainPace,
+}
+
+impl Default for HubLimits {
+    fn default() -> Self {
+        Self {
+            shards: 0,
+            connections: 200_000,
+            log_bytes: 512 * 1024 * 1024,
+            drain: DrainPace { per_s: 2_000, at_most: Duration::from_secs(5) },
+        }
     }
 }
 
@@ -113,12 +167,17 @@ pub(super) struct HubParts {
     pub(super) shown: ShownLoader,
     pub(super) sales: SalesLoader,
     pub(super) touches: TouchSink,
+    pub(super) limits: HubLimits,
 }
 
 impl Hub {
-    pub(super) fn start(parts: HubParts) -> Self {
+    pub(super) fn start(parts: HubParts) -> std::io::Result<Self> {
         let facts = parts.bus.subscribe();
         let tasks = parts.tasks.clone();
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let count = if parts.limits.shards == 0 { cores } else { parts.limits.shards };
+        let shards = Shards::start(count, parts.limits.drain, &parts.clock, &tasks)?;
+        let (edges, edges_told) = mpsc::channel(MAX_EDGES);
         let hub = Self(Arc::new(HubInner {
             db: parts.db,
             clock: parts.clock,
@@ -130,29 +189,75 @@ impl Hub {
             touches: parts.touches,
             rooms: Mutex::default(),
             people: Mutex::default(),
+            whereabouts: Whereabouts::default(),
+            orders: Mutex::default(),
+            orders_bell: Notify::new(),
             media: Mutex::default(),
             sold: Mutex::default(),
             sold_bell: Notify::new(),
             next_seat: AtomicU64::new(1),
-            vote_queries: Semaphore::new(VOTE_QUERIES),
+            seated: AtomicU64::new(0),
+            edges,
+            shards,
+            limits: parts.limits,
+            node: crate::ids::BatchId::fresh().as_str().into(),
         }));
         let stopping = tasks.stopping();
         tasks.spawn("hub facts", hub.clone().hear(facts, stopping.clone()));
         tasks.spawn("hub sales figures", hub.clone().load_figures(stopping.clone()));
+        tasks.spawn("hub edges", hub.clone().order_edges(edges_told, stopping.clone()));
+        tasks.spawn("hub orders", hub.clone().follow_orders(stopping.clone()));
         tasks.spawn("hub sweep", hub.clone().sweep(stopping));
-        hub
+        Ok(hub)
     }
 
-    /// Takes a seat for a connection.
-    pub(super) async fn join(&self, live: &LiveId, visitor: Option<Visitor>, codec: Codec) -> Result<Seat, LiveError> {
+    /// Takes a seat for a connection that a task reads for.
+    pub(super) async fn join(
+        &self,
+        live: &LiveId,
+        visitor: Option<Visitor>,
+        codec: Codec,
+        who: u64,
+    ) -> Result<Seat, LiveError> {
+        let (member, head) = self.enter(live, visitor, who, |_| Bell::Task(Notify::new())).await?;
+        Ok(Seat::new(member, codec, head))
+    }
+
+    /// Takes a seat for a connection that is about to be upgraded.
+    pub(super) async fn board(
+        &self,
+        live: &LiveId,
+        visitor: Option<Visitor>,
+        who: u64,
+    ) -> Result<Arc<Member>, LiveError> {
+        let bell = |id| Bell::Shard(Arc::clone(self.0.shards.door(id)), NOT_SEATED.into());
+        Ok(self.enter(live, visitor, who, bell).await?.0)
+    }
+
+    /// Hands an upgraded connection to its shard.
+    pub(super) fn connect(&self, member: Arc<Member>, wire: Wire, early: bytes::Bytes, codec: Codec, handler: Handler) {
+        let door = Arc::clone(self.0.shards.door(member.id));
+        door.arrive(Arrival { wire, early, member, codec, handler });
+    }
+
+    async fn enter(
+        &self,
+        live: &LiveId,
+        visitor: Option<Visitor>,
+        who: u64,
+        bell: impl Fn(u64) -> Bell,
+    ) -> Result<(Arc<Member>, watch::Receiver<()>), LiveError> {
+        if self.0.seated.load(Ordering::Relaxed) >= self.0.limits.connections {
+            return Err(LiveError::Busy);
+        }
         let id = self.0.next_seat.fetch_add(1, Ordering::Relaxed);
         loop {
             let stage = self.open(live).await?;
             let liver = visitor.as_ref().is_some_and(|visitor| visitor.liver_id.as_ref() == Some(&stage.liver));
             let customer = visitor.as_ref().map(|visitor| visitor.customer_id.clone());
-            let lane = Arc::new(Lane::new(customer, liver));
-            let Ok(head) = stage.seat(id, Arc::clone(&lane)) else { continue };
-            let seat = Seat::new(self.clone(), Arc::clone(&stage), id, codec, visitor, Arc::clone(&lane), head);
+            let lane = Arc::new(Lane::new(customer, liver, bell(id)));
+            let Ok(head) = stage.seat(id, who, Arc::clone(&lane)) else { continue };
+            self.0.seated.fetch_add(1, Ordering::Relaxed);
             if let Some(customer) = lane.customer() {
                 self.0.people.lock().entry(customer.clone()).or_default().push((id, Arc::clone(&lane)));
                 if !liver && stage.is_first_visit(customer) {
@@ -162,12 +267,14 @@ impl Hub {
             if liver {
                 self.ask_figures(live);
             }
-            return Ok(seat);
+            stage.settle(&lane);
+            return Ok((Arc::new(Member::new(self.clone(), stage, id, visitor, lane)), head));
         }
     }
 
     /// Called when a seat is left.
     pub(super) fn forget(&self, id: u64, lane: &Lane) {
+        self.0.seated.fetch_sub(1, Ordering::Relaxed);
         let Some(customer) = lane.customer() else { return };
         let mut people = self.0.people.lock();
         if let Some(lanes) = people.get_mut(customer) {
@@ -210,14 +317,10 @@ impl Hub {
     /// The room of a live if it is in memory.
     pub(super) fn find(&self, live: &LiveId) -> Option<Arc<Stage>> {
         let slot = self.0.rooms.lock().get(live).cloned()?;
-        let phase = slot.phase.lock();
-        match &*phase {
-            Phase::Open(stage) => Some(Arc::clone(stage)),
-            Phase::Opening(_) | Phase::Dead => None,
-        }
+        slot.stage()
     }
 
-    /// Whether there is a picture.
+    /// Whether there is a picture, as far as this node has heard.
     pub(super) fn media(&self, live: &LiveId) -> String {
         self.0.media.lock().get(live).cloned().unwrap_or_else(|| "none".to_owned())
     }
@@ -239,9 +342,17 @@ impl Hub {
         if matches!(*slot.phase.lock(), Phase::Dead) {
             return Err(LoadError::LookAgain);
         }
-        let loaded = self.load_state(live).await;
+        // Where the history stands is asked first: whatever is ordered later is told after, and found in the rows or not.
+        let loaded = async {
+            let position = self.0.bus.position(live).await.map_err(|_| LiveError::Busy)?;
+            let found = opening::load(&self.0, live).await?;
+            let start = Place { epoch: Arc::clone(&position.epoch), seq: 0, at: self.0.clock.now() };
+            let history = self.0.bus.history(live, &start).await.unwrap_or_default();
+            Ok((position, found, history))
+        };
+        let loaded = loaded.await;
         let mut phase = slot.phase.lock();
-        let (found, state) = match loaded {
+        let (position, (found, mut state, presence, household), history) = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
                 *phase = Phase::Dead;
@@ -257,18 +368,20 @@ impl Hub {
             return Err(LoadError::LookAgain);
         };
         let gone = self.0.tasks.stopping().child_token();
-        let stage =
-            Arc::new(Stage::new(live.clone(), found.liver_id, state, found.peak_viewers, self.0.clock.clone(), gone));
-        let media = self.media(live);
-        if media != "none" {
-            stage.tell(News::Media(media));
+        if let Some(media) = &position.media {
+            self.0.media.lock().insert(live.clone(), media.clone());
+            state.put_media(media);
         }
-        for fact in early {
-            tell_stage(&stage, &fact);
-        }
+        let live = live.clone();
+        let opening = Opening { live, liver: found.liver_id, state, position, presence, household };
+        let stage = Arc::new(Stage::new(opening, self.0.clock.clone(), gone));
+        stage.put_history(&history);
         *phase = Phase::Open(Arc::clone(&stage));
+        for (fact, place) in early {
+            self.tell_stage(&stage, &fact, place.as_ref());
+        }
         drop(phase);
-        let ticking = Arc::clone(&stage).tick(self.0.bus.clone(), self.0.scribe.clone());
+        let ticking = Arc::clone(&stage).tick(self.0.bus.clone(), self.0.scribe.clone(), Arc::clone(&self.0.node));
         self.0.tasks.spawn("room", ticking);
         Ok(stage)
     }
@@ -280,83 +393,66 @@ impl Hub {
         }
     }
 
-    async fn load_state(&self, live: &LiveId) -> Result<(archive::Live, State), LiveError> {
-        let mut tx = self.0.db.read("open room").await?;
-        let found = archive::find(&mut tx, live).await?.ok_or(LiveError::NotFound("live"))?;
-        let shown = (self.0.shown)(&mut tx, live).await?;
-        let limit = i64::try_from(QUESTIONS_SHOWN).unwrap_or(i64::MAX);
-        let mut questions = inquiries::list(&mut tx, live, None, None, limit).await?;
-        if let Some(on_air) = inquiries::find_on_air(&mut tx, live).await?
-            && !questions.contains(&on_air)
-        {
-            questions.push(on_air);
-        }
-        let chat = talk::newest(&mut tx, live, i64::try_from(CHAT_SHOWN).unwrap_or(i64::MAX)).await?;
-        let reactions = talk::reactions(&mut tx, live).await?;
-        let state = State::new(Loaded {
-            live: found.to_wire(),
-            pins: shown.pins,
-            stock: shown.stock,
-            left: shown.left,
-            questions: questions.iter().map(inquiries::Question::to_wire).collect(),
-            chat,
-            reactions,
-            ..Loaded::default()
-        });
-        Ok((found, state))
-    }
-
-    /// The questions a customer has voted for: for their snapshot. Nice to have, so never waited for long.
-    pub(super) async fn upvoted(&self, live: &LiveId, customer: &CustomerId) -> Vec<String> {
-        let Ok(_turn) = self.0.vote_queries.acquire().await else { return Vec::new() };
-        let limit = i64::try_from(QUESTIONS_SHOWN).unwrap_or(i64::MAX);
-        let query = async {
-            let mut tx = self.0.db.read("own votes").await?;
-            inquiries::upvoted(&mut tx, live, customer, limit).await
-        };
-        query.await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "own votes cannot be read; the snapshot goes without them");
-            Vec::new()
-        })
-    }
-
     async fn hear(self, mut facts: Subscriber, stopping: CancellationToken) {
         loop {
-            let fact = tokio::select! {
-                fact = facts.next() => fact,
+            let heard = tokio::select! {
+                heard = facts.next() => heard,
                 () = stopping.cancelled() => return,
             };
-            match fact {
-                Some(fact) => self.take(&fact),
+            match heard {
+                Some(Heard::Fact(fact, place)) => self.take(&fact, place),
+                Some(Heard::Missed) => {
+                    for slot in self.slots() {
+                        let mut phase = slot.phase.lock();
+                        match &*phase {
+                            Phase::Open(stage) => self.mend(stage, Mending::Everything),
+                            Phase::Opening(_) => *phase = Phase::Dead,
+                            Phase::Dead => {}
+                        }
+                    }
+                }
                 None => return,
             }
         }
     }
 
-    fn take(&self, fact: &Arc<Fact>) {
+    fn slots(&self) -> Vec<Arc<Slot>> {
+        self.0.rooms.lock().values().cloned().collect()
+    }
+
+    fn take(&self, fact: &Arc<Fact>, place: Option<Place>) {
         match &**fact {
-            Fact::Ordered { live, event } => {
-                if Stage::is_end(event) {
-                    self.0.media.lock().remove(live);
-                }
-                self.tell(live, fact);
-            }
-            Fact::Question { live, .. }
-            | Fact::Chat { live, .. }
-            | Fact::Reactions { live, .. }
-            | Fact::Left { live, .. } => {
-                self.tell(live, fact);
-            }
             Fact::Media { live, media } => {
                 self.0.media.lock().insert(live.clone(), media.clone());
-                self.tell(live, fact);
             }
-            Fact::Stock { .. } => {
-                let slots: Vec<_> = self.0.rooms.lock().values().cloned().collect();
-                for slot in slots {
-                    tell_slot(&slot, fact);
+            Fact::Ordered { live, event } if Stage::is_end(event) => {
+                self.0.media.lock().remove(live);
+            }
+            _ => {}
+        }
+        match &**fact {
+            Fact::Ordered { live, .. }
+            | Fact::Media { live, .. }
+            | Fact::Question { live, .. }
+            | Fact::Chat { live, .. }
+            | Fact::Reactions { live, .. }
+            | Fact::Presence { live, .. }
+            | Fact::Left { live, .. } => {
+                let slot = self.0.rooms.lock().get(live).cloned();
+                if let Some(slot) = slot {
+                    self.tell_slot(&slot, fact, place);
                 }
             }
+            Fact::Moderation { liver, version } => {
+                self.tell_all(fact);
+                self.heard_of_order(liver, *version);
+            }
+            Fact::Follow { liver, customer, following, version } => {
+                self.tell_all(fact);
+                let follow = Follow { customer: customer.clone(), following: *following, version: *version };
+                self.heard_of_follow(liver, &follow);
+            }
+            Fact::Stock { .. } => self.tell_all(fact),
             Fact::Purchase { customer, status } => {
                 let people = self.0.people.lock();
                 for (_, lane) in people.get(customer).into_iter().flatten() {
@@ -377,10 +473,170 @@ impl Hub {
         }
     }
 
-    fn tell(&self, live: &LiveId, fact: &Arc<Fact>) {
-        let slot = self.0.rooms.lock().get(live).cloned();
-        if let Some(slot) = slot {
-            tell_slot(&slot, fact);
+    fn tell_slot(&self, slot: &Slot, fact: &Arc<Fact>, place: Option<Place>) {
+        let mut phase = slot.phase.lock();
+        match &mut *phase {
+            Phase::Opening(early) if early.len() >= MAX_EARLY => *phase = Phase::Dead,
+            Phase::Opening(early) => early.push((Arc::clone(fact), place)),
+            Phase::Open(stage) => {
+                let stage = Arc::clone(stage);
+                drop(phase);
+                self.tell_stage(&stage, fact, place.as_ref());
+            }
+            Phase::Dead => {}
+        }
+    }
+
+    fn tell_stage(&self, stage: &Arc<Stage>, fact: &Arc<Fact>, place: Option<&Place>) {
+        if let Some(place) = place {
+            if let Fact::Ordered { event: Event::QuestionChanged(question), .. } = &**fact {
+                stage.note_merge(question);
+            }
+            match stage.take(fact, place) {
+                Taken::Told => {}
+                Taken::Hole(after) => self.mend(stage, Mending::Hole(after)),
+                Taken::Elsewhere => self.mend(stage, Mending::Everything),
+            }
+            return;
+        }
+        let edge = match &**fact {
+            Fact::Question { question, by, .. } => {
+                if let Some(by) = by {
+                    stage.note_voice(&question.id, by);
+                }
+                stage.tell(News::Question(question.clone()))
+            }
+            Fact::Stock { stock, edge } => stage.tell(News::Stock(stock.clone(), *edge)),
+            Fact::Chat { message, .. } => stage.tell(News::Chat(message.clone())),
+            Fact::Reactions { more, .. } => {
+                for count in more {
+                    stage.tell(News::Reactions(count.kind.clone(), count.total));
+                }
+                None
+            }
+            Fact::Left { left, .. } => stage.tell(News::Left(left.clone())),
+            Fact::Presence { node, viewers, .. } => {
+                if **node != *self.0.node {
+                    stage.hear_presence(node, *viewers);
+                }
+                None
+            }
+            Fact::Follow { liver, customer, following, version } => {
+                if *liver == stage.liver {
+                    stage.put_follow(&Follow { customer: customer.clone(), following: *following, version: *version });
+                }
+                None
+            }
+            Fact::Moderation { liver, version } => {
+                if *liver == stage.liver && *version > stage.order().version() {
+                    self.ask_order(liver);
+                }
+                None
+            }
+            Fact::Ordered { .. } | Fact::Media { .. } => None,
+            Fact::Purchase { .. } | Fact::Wait { .. } | Fact::Sold { .. } => None,
+        };
+        if let Some(event) = edge {
+            // Every node that shows the SKU says so; the bus orders it once.
+            let fact = Fact::Ordered { live: stage.live.clone(), event };
+            if self.0.edges.try_send(fact).is_err() {
+                tracing::error!(live.id = %stage.live, "too many edges of stock wait; one is told as a number only");
+            }
+        }
+    }
+
+    async fn order_edges(self, mut edges: mpsc::Receiver<Fact>, stopping: CancellationToken) {
+        loop {
+            let edge = tokio::select! {
+                edge = edges.recv() => edge,
+                () = stopping.cancelled() => return,
+            };
+            let Some(edge) = edge else { return };
+            if self.0.bus.publish(edge).await.is_err() {
+                // When the bus is back histories begin anew, and the snapshot has the number.
+                tracing::debug!("the bus is away; an edge of stock is told as a number only");
+            }
+        }
+    }
+
+    /// Fetches what is missing, or begins anew; once at a time for each room.
+    fn mend(&self, stage: &Arc<Stage>, what: Mending) {
+        if !stage.begin_mending() {
+            return;
+        }
+        let (hub, stage) = (self.clone(), Arc::clone(stage));
+        self.0.tasks.spawn("room mending", async move {
+            let mut what = what;
+            let stopping = hub.0.tasks.stopping();
+            loop {
+                let mended = match &what {
+                    Mending::Hole(after) => hub.fill(&stage, after).await,
+                    Mending::Everything => hub.begin_anew(&stage).await,
+                };
+                match mended {
+                    Ok(true) => break,
+                    Ok(false) => what = Mending::Everything,
+                    Err(error) => {
+                        tracing::warn!(live.id = %stage.live, %error, "a room cannot be mended yet; trying again");
+                        tokio::select! {
+                            () = tokio::time::sleep(MEND_AGAIN) => {}
+                            () = stopping.cancelled() => return,
+                            () = stage.gone.cancelled() => return,
+                        }
+                    }
+                }
+            }
+            stage.mending.store(false, Ordering::Release);
+        });
+    }
+
+    /// Tells what the bus kept after a place; `false` when that is not enough.
+    async fn fill(&self, stage: &Arc<Stage>, after: &Place) -> Result<bool, LiveError> {
+        let history = self.0.bus.history(&stage.live, after).await.map_err(|_| LiveError::Busy)?;
+        let mut told = Taken::Told;
+        for (fact, place) in &history {
+            told = stage.take(fact, place);
+        }
+        Ok(!history.is_empty() && told == Taken::Told)
+    }
+
+    /// Who keeps order, follows and has voted may have changed while nobody told us.
+    fn renew_household(&self, stage: &Stage, household: Household) {
+        *stage.household.lock() = household;
+        stage.each_seat(|lane| stage.settle(lane));
+    }
+
+    /// Looks at the bus and the database again. A room whose history goes on only learns what it missed.
+    async fn begin_anew(&self, stage: &Arc<Stage>) -> Result<bool, LiveError> {
+        let here = stage.place();
+        let position = self.0.bus.position(&stage.live).await.map_err(|_| LiveError::Busy)?;
+        let goes_on = position.epoch == here.epoch
+            && (position.seq == here.seq || position.seq > here.seq && self.fill(stage, &here).await?);
+        let (_, mut state, _, household) = opening::load(&self.0, &stage.live).await?;
+        if goes_on {
+            self.renew_household(stage, household);
+            for edge in state.as_news().into_iter().filter_map(|news| stage.tell(news)) {
+                let _ = self.0.edges.try_send(Fact::Ordered { live: stage.live.clone(), event: edge });
+            }
+            return Ok(true);
+        }
+        if let Some(media) = &position.media {
+            state.put_media(media);
+        }
+        let media = stage.look(|state| state.live().media.clone());
+        if position.media.is_none() && media != "none" {
+            // The bus has forgotten it; whoever opens the room later must hear of it.
+            let _ = self.0.edges.try_send(Fact::Media { live: stage.live.clone(), media });
+        }
+        tracing::info!(live.id = %stage.live, "a room begins a new history");
+        stage.begin_anew(state, household, &position);
+        Ok(true)
+    }
+
+    /// For facts that may concern any room.
+    fn tell_all(&self, fact: &Arc<Fact>) {
+        for slot in self.slots() {
+            self.tell_slot(&slot, fact, None);
         }
     }
 
@@ -424,6 +680,24 @@ impl Hub {
                 () = stopping.cancelled() => return,
             }
             self.drop_idle(IDLE_AFTER);
+            self.keep_to_budget();
+        }
+    }
+
+    /// The largest logs fall until all together fit.
+    fn keep_to_budget(&self) {
+        let stages = self.slots().into_iter().filter_map(|slot| match &*slot.phase.lock() {
+            Phase::Open(stage) => Some(Arc::clone(stage)),
+            Phase::Opening(_) | Phase::Dead => None,
+        });
+        let mut logs: Vec<(usize, Arc<Stage>)> = stages.map(|stage| (stage.trim(usize::MAX), stage)).collect();
+        let mut total: usize = logs.iter().map(|(bytes, _)| bytes).sum();
+        logs.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+        for (bytes, stage) in logs {
+            if total <= self.0.limits.log_bytes {
+                return;
+            }
+            total = total - bytes + stage.trim(bytes / 2);
         }
     }
 
@@ -449,33 +723,10 @@ enum LoadError {
     Refused(LiveError),
 }
 
-fn tell_slot(slot: &Slot, fact: &Arc<Fact>) {
-    let mut phase = slot.phase.lock();
-    match &mut *phase {
-        Phase::Opening(early) if early.len() >= MAX_EARLY => *phase = Phase::Dead,
-        Phase::Opening(early) => early.push(Arc::clone(fact)),
-        Phase::Open(stage) => {
-            let stage = Arc::clone(stage);
-            drop(phase);
-            tell_stage(&stage, fact);
-        }
-        Phase::Dead => {}
-    }
-}
-
-fn tell_stage(stage: &Stage, fact: &Fact) {
-    match fact {
-        Fact::Ordered { event, .. } => stage.tell(News::Ordered(event.clone())),
-        Fact::Question { question, .. } => stage.tell(News::Question(question.clone())),
-        Fact::Stock { stock, edge } => stage.tell(News::Stock(stock.clone(), *edge)),
-        Fact::Chat { message, .. } => stage.tell(News::Chat(message.clone())),
-        Fact::Media { media, .. } => stage.tell(News::Media(media.clone())),
-        Fact::Reactions { more, .. } => {
-            for count in more {
-                stage.tell(News::Reactions(count.kind.clone(), count.total));
-            }
-        }
-        Fact::Left { left, .. } => stage.tell(News::Left(left.clone())),
-        Fact::Purchase { .. } | Fact::Wait { .. } | Fact::Sold { .. } => {}
-    }
+/// What a room needs.
+enum Mending {
+    /// The facts after a place.
+    Hole(Place),
+    /// To compare itself with the bus and the database.
+    Everything,
 }

@@ -24,7 +24,7 @@ pub struct Mirror {
     pub live: wire::Live,
     /// Pins by id.
     pub pins: BTreeMap<String, wire::Pin>,
-    /// Questions that are not hidden, by id.
+    /// Questions that are shown, by id.
     pub questions: BTreeMap<String, wire::Question>,
     /// Stock by SKU.
     pub stock: BTreeMap<String, wire::Stock>,
@@ -34,6 +34,10 @@ pub struct Mirror {
     pub reactions: BTreeMap<String, i64>,
     /// How many watch.
     pub viewers: u32,
+    /// What holds for the chat.
+    pub chat_rules: wire::ChatRules,
+    /// The line on top of the chat.
+    pub chat_pinned: Option<wire::ChatMessage>,
     /// Messages seen, each once, in order of arrival.
     pub chat: Vec<wire::ChatMessage>,
     seen_chat: HashSet<String>,
@@ -63,6 +67,8 @@ impl Mirror {
         self.left = snapshot.offers_left.into_iter().map(|left| (left.offer_id.clone(), left)).collect();
         self.reactions = snapshot.reactions.into_iter().map(|r| (r.kind, r.total)).collect();
         self.viewers = snapshot.viewers;
+        self.chat_rules = snapshot.chat_rules.unwrap_or_default();
+        self.chat_pinned = snapshot.chat_pinned.and_then(|pinned| pinned.message);
         for message in snapshot.chat {
             self.put_chat(message);
         }
@@ -115,7 +121,8 @@ impl Mirror {
                 self.chat.retain(|message| message.id != deleted.chat_id);
                 self.deleted.insert(deleted.chat_id);
             }
-            Event::ChatRulesChanged(_) | Event::ChatPinned(_) => {}
+            Event::ChatRulesChanged(rules) => self.chat_rules = rules,
+            Event::ChatPinned(pinned) => self.chat_pinned = pinned.message,
         }
     }
 
@@ -133,7 +140,7 @@ impl Mirror {
     }
 
     fn put_question(&mut self, question: wire::Question) {
-        if question.state == "hidden" {
+        if question.state == "hidden" || question.state == "merged" {
             self.questions.remove(&question.id);
         } else if self.questions.get(&question.id).is_none_or(|known| known.version < question.version) {
             self.questions.insert(question.id.clone(), question);

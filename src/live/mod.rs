@@ -4,37 +4,71 @@
 //! chat is told first and archived in batches.
 //! Not here: products and prices (`commerce`; `showcase` joins the two), packets (`media`), HTTP (`http`).
 
+mod act;
+mod answering;
 mod archive;
 mod audience;
 mod chat;
 mod codec;
+mod doorkeeper;
+mod followers;
+mod follows;
+mod frames;
 mod host;
+mod household;
 mod hub;
 mod inquiries;
+mod lane;
 mod log;
 mod mirror;
+mod moderating;
+mod moderation;
+mod opening;
+mod orders;
 mod pins;
+mod podium;
+mod presence;
 mod questions;
 mod rate;
+mod reader;
+mod registry;
 mod room;
+mod sanctions;
 mod seat;
 mod secret;
 mod session;
+mod shard;
 mod stage;
+mod steward;
 mod talk;
+mod tidying;
+mod uniques;
+mod votes;
+mod whereabouts;
+mod wordlist;
 mod words;
 
 pub use archive::{Live, Which};
 pub use audience::Picture;
 pub use chat::ChatRefusal;
 pub use codec::{Codec, CodecError};
+pub use follows::Following;
+pub use hub::HubLimits;
 pub use inquiries::Question;
+pub use lane::Dismissal;
 pub use mirror::Mirror;
+pub use moderating::{NewBan, NewMute, Target};
+pub use moderation::ModerationRefusal;
+pub use orders::Moderator;
 pub use pins::{Pin, end as end_pin, put as put_pin, shown as shown_pins};
 pub use questions::{Move, QuestionRefusal, State as QuestionState};
 pub use rate::Bucket;
-pub use seat::Seat;
+pub use registry::{Appointment, Note, Registry, Step};
+pub use sanctions::{BanRow, MuteRow};
+pub use seat::{Member, Seat};
 pub use session::{Announcement, Edit, Phase, Session, SessionRefusal};
+pub use shard::{Asked, DrainPace, Handler, MAX_MESSAGE_BYTES, Wire};
+pub use wordlist::{Word, WordRefusal};
 pub use words::LineRefusal;
 
 use std::sync::Arc;
@@ -67,6 +101,12 @@ pub enum LiveError {
     /// Of a question.
     #[error(transparent)]
     Question(#[from] QuestionRefusal),
+    /// Of who keeps order.
+    #[error(transparent)]
+    Moderation(#[from] ModerationRefusal),
+    /// Neither the liver nor a moderator.
+    #[error("only the liver and moderators may do this")]
+    NotModerator,
     /// The live is over.
     #[error("the live has ended")]
     Ended,
@@ -196,10 +236,14 @@ pub struct Wiring {
     pub shown: ShownLoader,
     /// What else happens when a live ends.
     pub end: EndHook,
+    /// What the people's room does for those who keep order.
+    pub registry: Registry,
     /// What was sold in a live.
     pub sales: SalesLoader,
     /// Where touches go; it takes them at once, or drops them.
     pub touches: TouchSink,
+    /// How much the hub takes on.
+    pub limits: HubLimits,
 }
 
 struct Inner {
@@ -209,6 +253,7 @@ struct Inner {
     relay: Relay,
     tasks: Tasks,
     end: EndHook,
+    registry: Registry,
     sales: SalesLoader,
     scribe: talk::Scribe,
     hub: hub::Hub,
@@ -226,8 +271,10 @@ impl std::fmt::Debug for Lives {
 
 impl Lives {
     /// Opens the room: from here on it hears the bus.
-    #[must_use]
-    pub fn start(wiring: Wiring) -> Self {
+    ///
+    /// # Errors
+    /// When the system gives no threads for the hub.
+    pub fn start(wiring: Wiring) -> std::io::Result<Self> {
         let scribe = talk::Scribe::start(wiring.db.clone(), &wiring.tasks);
         let hub = hub::Hub::start(hub::HubParts {
             db: wiring.db.clone(),
@@ -238,18 +285,20 @@ impl Lives {
             shown: wiring.shown,
             sales: Arc::clone(&wiring.sales),
             touches: wiring.touches,
-        });
-        Self(Arc::new(Inner {
+            limits: wiring.limits,
+        })?;
+        Ok(Self(Arc::new(Inner {
             db: wiring.db,
             clock: wiring.clock,
             bus: wiring.bus,
             relay: wiring.relay,
             tasks: wiring.tasks,
             end: wiring.end,
+            registry: wiring.registry,
             sales: wiring.sales,
             scribe,
             hub,
-        }))
+        })))
     }
 
     /// Where this room's tasks start; connections run among them.

@@ -41,6 +41,18 @@ pub async fn shown(tx: &mut Tx, live: &LiveId) -> Result<Vec<Pin>, StoreError> {
     }))
 }
 
+/// Whether a product is shown in a live, or was.
+pub(super) async fn was_shown(tx: &mut Tx, live: &LiveId, product: &ProductId) -> Result<bool, StoreError> {
+    let row = on!(tx, |conn| {
+        sqlx::query_as::<_, (i64,)>("SELECT CAST(1 AS BIGINT) FROM pins WHERE live_id = $1 AND product_id = $2 LIMIT 1")
+            .bind(live)
+            .bind(product)
+            .fetch_optional(conn)
+            .await?
+    });
+    Ok(row.is_some())
+}
+
 /// Shows a product, or raises the version of the pin that shows it already.
 ///
 /// # Errors

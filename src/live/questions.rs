@@ -1,10 +1,15 @@
 //! Pure: asking, voting and answering.
 //!
-//! open → answering → answered, and hidden from anywhere. A question may be answered without being put on air first.
-//! Invariant: at most one question of a live is being answered; hidden is final; nobody votes for their own.
+//! open → answering → answered, and hidden from anywhere. A question may be answered without being put on air first. An
+//! open one may be merged into another of its live, which carries its votes from then on.
+//! Invariant: at most one question of a live is being answered; hidden and merged are final, but a merged one follows
+//! where its votes go; nobody votes for their own.
 
 use super::words::{LineRefusal, line};
-use crate::{clock::Millis, ids::CustomerId};
+use crate::{
+    clock::Millis,
+    ids::{CustomerId, QuestionId},
+};
 
 /// Longest question, in characters.
 pub const MAX_CHARS: usize = 200;
@@ -14,7 +19,7 @@ pub const MIN_GAP_MS: i64 = 10_000;
 pub const MAX_OPEN_PER_CUSTOMER: i64 = 5;
 
 /// Where a question is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// Waits.
     Open,
@@ -30,24 +35,30 @@ pub enum State {
         /// When it was finished.
         answered_at: Millis,
     },
-    /// Taken away by the liver.
+    /// Taken away by liver or moderators.
     Hidden,
+    /// Another question carries its votes.
+    Merged {
+        /// Which.
+        into: QuestionId,
+    },
 }
 
 impl State {
     /// The word of the contract.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn word(&self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Answering { .. } => "answering",
             Self::Answered { .. } => "answered",
             Self::Hidden => "hidden",
+            Self::Merged { .. } => "merged",
         }
     }
 }
 
-/// What the liver does.
+/// What liver or moderators do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Move {
     /// Puts it on air.
@@ -82,6 +93,12 @@ pub enum QuestionRefusal {
     /// It was answered before.
     #[error("the question has been answered")]
     Answered,
+    /// Another carries its votes.
+    #[error("the question was merged into another")]
+    Merged,
+    /// Not two open questions of one live.
+    #[error("an open question can be merged into another one of its live")]
+    NotMergeable,
 }
 
 /// What is known of a customer's earlier questions in this live.
@@ -115,7 +132,7 @@ pub fn ask(text: &str, asked: Asked, now: Millis) -> Result<String, QuestionRefu
 ///
 /// # Errors
 /// When it is their own, or no longer waits.
-pub fn vote(state: State, author: &CustomerId, voter: &CustomerId) -> Result<(), QuestionRefusal> {
+pub fn vote(state: &State, author: &CustomerId, voter: &CustomerId) -> Result<(), QuestionRefusal> {
     if author == voter {
         return Err(QuestionRefusal::Own);
     }
@@ -123,7 +140,31 @@ pub fn vote(state: State, author: &CustomerId, voter: &CustomerId) -> Result<(),
         State::Open | State::Answering { .. } => Ok(()),
         State::Answered { .. } => Err(QuestionRefusal::Answered),
         State::Hidden => Err(QuestionRefusal::Hidden),
+        State::Merged { .. } => Err(QuestionRefusal::Merged),
     }
+}
+
+/// Whether an open question may give its votes to another of its live.
+///
+/// # Errors
+/// When one of them is past that, or they are the same.
+pub fn merge(from: (&QuestionId, &State), into: (&QuestionId, &State)) -> Result<(), QuestionRefusal> {
+    if from.0 == into.0 {
+        return Err(QuestionRefusal::NotMergeable);
+    }
+    match (from.1, into.1) {
+        (State::Open, State::Open | State::Answering { .. } | State::Answered { .. }) => Ok(()),
+        (State::Hidden, _) | (_, State::Hidden) => Err(QuestionRefusal::Hidden),
+        (State::Merged { .. }, _) | (_, State::Merged { .. }) => Err(QuestionRefusal::Merged),
+        (State::Answering { .. }, _) => Err(QuestionRefusal::NotMergeable),
+        (State::Answered { .. }, _) => Err(QuestionRefusal::Answered),
+    }
+}
+
+/// Where an answer begins in the replay: milliseconds since the live went on air, never 0, which means that there is none.
+#[must_use]
+pub fn chapter(started_at: Option<Millis>, answering_at: Millis) -> Option<i64> {
+    started_at.map(|started_at| answering_at.since(started_at).max(1))
 }
 
 impl State {
@@ -131,14 +172,15 @@ impl State {
     ///
     /// # Errors
     /// When the question is past that.
-    pub fn after(self, step: Move, now: Millis) -> Result<Option<Self>, QuestionRefusal> {
-        match (step, self) {
+    pub fn after(&self, step: Move, now: Millis) -> Result<Option<Self>, QuestionRefusal> {
+        match (step, self.clone()) {
             (Move::Answer, Self::Open) => Ok(Some(Self::Answering { answering_at: now })),
             (Move::Answer, Self::Answering { .. })
             | (Move::Finish, Self::Answered { .. })
             | (Move::Hide, Self::Hidden) => Ok(None),
             (Move::Answer, Self::Answered { .. }) => Err(QuestionRefusal::Answered),
             (Move::Answer | Move::Finish, Self::Hidden) => Err(QuestionRefusal::Hidden),
+            (_, Self::Merged { .. }) => Err(QuestionRefusal::Merged),
             (Move::Finish, Self::Open) => Ok(Some(Self::Answered { answering_at: None, answered_at: now })),
             (Move::Finish, Self::Answering { answering_at }) => {
                 Ok(Some(Self::Answered { answering_at: Some(answering_at), answered_at: now.max(answering_at) }))
@@ -171,9 +213,9 @@ mod tests {
         fn one_at_a_time_is_on_air_and_hidden_is_final(
             steps in prop::collection::vec((0usize..4, prop_oneof![Just(Move::Answer), Just(Move::Finish), Just(Move::Hide)]), 0..40),
         ) {
-            let mut states = [State::Open; 4];
+            let mut states = [const { State::Open }; 4];
             for (n, (at, step)) in steps.into_iter().enumerate() {
-                let before = states;
+                let before = states.clone();
                 play(&mut states, at, step, Millis(i64::try_from(n).expect("few")));
                 let on_air = states.iter().filter(|s| matches!(s, State::Answering { .. })).count();
                 prop_assert!(on_air <= 1);
@@ -199,8 +241,38 @@ mod tests {
     #[test]
     fn nobody_votes_for_their_own() {
         let (a, b) = (CustomerId::fresh(), CustomerId::fresh());
-        assert_eq!(vote(State::Open, &a, &a), Err(QuestionRefusal::Own));
-        assert_eq!(vote(State::Open, &a, &b), Ok(()));
-        assert_eq!(vote(State::Hidden, &a, &b), Err(QuestionRefusal::Hidden));
+        assert_eq!(vote(&State::Open, &a, &a), Err(QuestionRefusal::Own));
+        assert_eq!(vote(&State::Open, &a, &b), Ok(()));
+        assert_eq!(vote(&State::Hidden, &a, &b), Err(QuestionRefusal::Hidden));
+        let merged = State::Merged { into: QuestionId::fresh() };
+        assert_eq!(vote(&merged, &a, &b), Err(QuestionRefusal::Merged));
+    }
+
+    #[test]
+    fn only_an_open_question_gives_its_votes_away() {
+        let (a, b) = (QuestionId::fresh(), QuestionId::fresh());
+        let on_air = State::Answering { answering_at: Millis(1) };
+        let answered = State::Answered { answering_at: None, answered_at: Millis(1) };
+        let merged = State::Merged { into: a.clone() };
+        for into in [&State::Open, &on_air, &answered] {
+            assert_eq!(merge((&a, &State::Open), (&b, into)), Ok(()));
+        }
+        assert_eq!(merge((&a, &State::Open), (&a, &State::Open)), Err(QuestionRefusal::NotMergeable));
+        for from in [&on_air, &answered, &State::Hidden, &merged] {
+            assert!(merge((&a, from), (&b, &State::Open)).is_err());
+        }
+        for into in [&State::Hidden, &merged] {
+            assert!(merge((&a, &State::Open), (&b, into)).is_err());
+        }
+        for step in [Move::Answer, Move::Finish, Move::Hide] {
+            assert_eq!(merged.after(step, Millis(1)), Err(QuestionRefusal::Merged));
+        }
+    }
+
+    #[test]
+    fn a_chapter_begins_where_its_answer_does() {
+        assert_eq!(chapter(Some(Millis(1_000)), Millis(61_000)), Some(60_000));
+        assert_eq!(chapter(Some(Millis(1_000)), Millis(1_000)), Some(1), "0 is no chapter");
+        assert_eq!(chapter(None, Millis(1_000)), None);
     }
 }

@@ -29,8 +29,24 @@ impl<K: Eq + Hash + Clone> Window<K> {
         Self { allowed, per_ms: i64::try_from(per.as_millis()).unwrap_or(i64::MAX), acts: HashMap::new() }
     }
 
-    /// Admits an act, or says in how many milliseconds the next one will be admitted.
-    pub(crate) fn admit(&mut self, author: &K, now: Millis) -> Result<(), i64> {
+    /// How long an author has to wait until `gap` has passed since the last act that was noted.
+    pub(crate) fn wait(&self, author: &K, gap: Duration, now: Millis) -> Option<i64> {
+        let last = self.acts.get(author)?.back()?;
+        let left = i64::try_from(gap.as_millis()).unwrap_or(i64::MAX).saturating_sub(now.since(*last));
+        (left > 0).then_some(left)
+    }
+
+    /// Remembers an act that was admitted elsewhere, in place of the oldest.
+    pub(crate) fn note(&mut self, author: &K, now: Millis) {
+        self.make_room(author, now);
+        let acts = self.acts.entry(author.clone()).or_default();
+        if acts.len() >= self.allowed {
+            acts.pop_front();
+        }
+        acts.push_back(now);
+    }
+
+    fn make_room(&mut self, author: &K, now: Millis) {
         if self.acts.len() >= MAX_AUTHORS && !self.acts.contains_key(author) {
             let per_ms = self.per_ms;
             self.acts.retain(|_, acts| acts.back().is_some_and(|last| now.since(*last) < per_ms));
@@ -38,6 +54,11 @@ impl<K: Eq + Hash + Clone> Window<K> {
                 self.acts.clear();
             }
         }
+    }
+
+    /// Admits an act, or says in how many milliseconds the next one will be admitted.
+    pub(crate) fn admit(&mut self, author: &K, now: Millis) -> Result<(), i64> {
+        self.make_room(author, now);
         let acts = self.acts.entry(author.clone()).or_default();
         while acts.front().is_some_and(|first| now.since(*first) >= self.per_ms) {
             acts.pop_front();

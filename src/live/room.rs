@@ -1,13 +1,14 @@
 //! Pure: the state of a room, folded from facts.
 //!
-//! Owns what a snapshot shows: live, pins, questions, stock, chat ring, reactions, viewers. A fact goes in by
-//! [`State::apply`]; what viewers must be told comes out as [`Change`]s.
+//! Owns what a snapshot shows: live, pins, questions, stock, chat ring, reactions, viewers. News goes in by
+//! [`State::apply`], ordered facts by [`State::apply_ordered`]; what viewers must be told comes out.
 //! Invariant: per object the newest version wins, so facts may come in any order and more than once; a snapshot
-//! followed by the changes since equals the next snapshot. No seq, no clock, no sockets here: see `hub`.
+//! followed by the changes since equals the next snapshot. An ordered fact has a place, so it is always told: one that
+//! is older than what is known here tells what is known, and no viewer goes backwards. No seq, no clock, no sockets.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use crate::bus::StockEdge;
+use crate::bus::{Fact, StockEdge};
 use crate::wire::{self, ordered::Event, state::Value};
 
 /// Questions a snapshot shows: newest first choice, the one on air always.
@@ -24,16 +25,12 @@ const STOCK_KEPT: usize = 2_048;
 /// What can happen to a room.
 #[derive(Debug, Clone, PartialEq)]
 pub enum News {
-    /// An ordered event that was stored.
-    Ordered(Event),
     /// A question was asked or voted for.
     Question(wire::Question),
     /// A stock number, of a SKU that may be shown here.
     Stock(wire::Stock, StockEdge),
     /// What an offer with a quota may still sell.
     Left(wire::OfferLeft),
-    /// The picture came or went: `up` or `away`.
-    Media(String),
     /// Somebody said something.
     Chat(wire::ChatMessage),
     /// So many more reactions of a kind.
@@ -45,8 +42,8 @@ pub enum News {
 /// What viewers must be told.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// In order, without loss.
-    Ordered(Event),
+    /// A stock number crossed an edge: to be ordered by the bus, and told from there.
+    Edge(Event),
     /// The newest value.
     State(Value),
     /// May be thinned.
@@ -71,7 +68,7 @@ pub struct Loaded {
     pub stock: Vec<wire::Stock>,
     /// Of the offers with a quota.
     pub left: Vec<wire::OfferLeft>,
-    /// Newest questions that are not hidden.
+    /// Newest questions that are shown.
     pub questions: Vec<wire::Question>,
     /// Newest messages, oldest first.
     pub chat: Vec<wire::ChatMessage>,
@@ -98,6 +95,11 @@ pub struct State {
     viewers: wire::ViewerCount,
     chat_rules: wire::ChatRules,
     chat_pinned: wire::ChatPinned,
+}
+
+/// Whether viewers see a question: not when it was hidden, or another carries its votes.
+fn is_shown(question: &wire::Question) -> bool {
+    question.state != "hidden" && question.state != "merged"
 }
 
 impl State {
@@ -145,10 +147,23 @@ impl State {
         self.chat.iter()
     }
 
-    /// Whether any question is shown.
+    /// What holds for the chat.
     #[must_use]
-    pub fn has_questions(&self) -> bool {
-        !self.questions.is_empty()
+    pub fn chat_rules(&self) -> wire::ChatRules {
+        self.chat_rules
+    }
+
+    /// Whether a question is shown.
+    #[must_use]
+    pub fn shows_question(&self, question: &str) -> bool {
+        self.questions.get(question).is_some_and(is_shown)
+    }
+
+    /// Whether a product is pinned.
+    #[must_use]
+    pub fn shows_product(&self, product: &str) -> bool {
+        let mut pinned = self.pins.values().filter_map(|slot| slot.pin.as_ref()?.product.as_ref());
+        pinned.any(|pinned| pinned.id == product)
     }
 
     /// A pin that is shown.
@@ -157,24 +172,30 @@ impl State {
         self.pins.get(pin_id)?.pin.as_ref()
     }
 
+    /// Whether there is a picture, as the bus knows it.
+    pub fn put_media(&mut self, media: &str) {
+        media.clone_into(&mut self.live.media);
+    }
+
+    /// What another state of this room learns from this one, which was just loaded.
+    #[must_use]
+    pub fn as_news(&self) -> Vec<News> {
+        let stock = self.stock.values().map(|stock| News::Stock(stock.clone(), StockEdge::None));
+        let left = self.left.values().map(|left| News::Left(left.clone()));
+        let questions = self.questions.values().map(|question| News::Question(question.clone()));
+        stock.chain(left).chain(questions).collect()
+    }
+
     /// Folds one piece of news; what is not newer than what is known changes nothing.
     pub fn apply(&mut self, news: News) -> Vec<Change> {
         match news {
-            News::Ordered(event) => self.apply_event(event),
             News::Question(question) => match self.put_question(&question) {
-                true if question.state == "hidden" => Vec::new(),
+                true if !is_shown(&question) => Vec::new(),
                 true => vec![Change::State(Value::Question(question))],
                 false => Vec::new(),
             },
             News::Stock(stock, edge) => self.put_stock(stock, edge),
             News::Left(left) => self.put_left(left),
-            News::Media(media) => {
-                if self.live.media == media {
-                    return Vec::new();
-                }
-                self.live.media = media;
-                vec![Change::Ordered(Event::LiveChanged(self.live.clone()))]
-            }
             News::Chat(message) => self.put_chat(message),
             News::Reactions(kind, more) => {
                 let total = self.reactions.entry(kind.clone()).or_default();
@@ -192,65 +213,93 @@ impl State {
         }
     }
 
-    fn apply_event(&mut self, event: Event) -> Vec<Change> {
-        match event {
-            Event::LiveChanged(live) => {
-                if live.version <= self.live.version {
-                    return Vec::new();
-                }
-                // Whether there is a picture is not stored: the room knows it better than the row.
-                let media = std::mem::take(&mut self.live.media);
-                self.live = wire::Live { media, ..live };
-                vec![Change::Ordered(Event::LiveChanged(self.live.clone()))]
+    /// Folds a fact of the ordered class: what is told at its place, and what follows from it. Nothing is told only of
+    /// what this version does not know.
+    pub fn apply_ordered(&mut self, fact: &Fact) -> (Option<Event>, Vec<Change>) {
+        let event = match fact {
+            Fact::Ordered { event, .. } => event.clone(),
+            Fact::Media { media, .. } => {
+                self.live.media.clone_from(media);
+                return (Some(Event::LiveChanged(self.live.clone())), Vec::new());
             }
-            Event::Pinned(pin) => self.put_pin(pin),
-            Event::Unpinned(unpinned) => {
-                let slot = self.pins.entry(unpinned.pin_id.clone()).or_insert(PinSlot { version: 0, pin: None });
-                if unpinned.version <= slot.version {
-                    return Vec::new();
-                }
-                *slot = PinSlot { version: unpinned.version, pin: None };
-                self.note_shown();
-                vec![Change::Ordered(Event::Unpinned(unpinned))]
-            }
-            Event::QuestionChanged(question) => {
-                if self.put_question(&question) {
-                    vec![Change::Ordered(Event::QuestionChanged(question))]
-                } else {
-                    Vec::new()
-                }
-            }
-            Event::SoldOut(stock) => self.put_stock(stock, StockEdge::SoldOut),
-            Event::Restocked(stock) => self.put_stock(stock, StockEdge::Restocked),
-            Event::ChatDeleted(deleted) => {
-                if self.deleted.contains(&deleted.chat_id) {
-                    return Vec::new();
-                }
-                self.chat.retain(|message| message.id != deleted.chat_id);
-                if self.deleted.len() == DELETED_KEPT {
-                    self.deleted.pop_front();
-                }
-                self.deleted.push_back(deleted.chat_id.clone());
-                vec![Change::Ordered(Event::ChatDeleted(deleted))]
-            }
-            Event::ChatRulesChanged(rules) => {
-                if rules.version <= self.chat_rules.version {
-                    return Vec::new();
-                }
-                self.chat_rules = rules;
-                vec![Change::Ordered(Event::ChatRulesChanged(rules))]
-            }
-            Event::ChatPinned(pinned) => {
-                if pinned.version <= self.chat_pinned.version {
-                    return Vec::new();
-                }
-                self.chat_pinned = pinned.clone();
-                vec![Change::Ordered(Event::ChatPinned(pinned))]
-            }
+            _ => return (None, Vec::new()),
+        };
+        let changes = self.apply_event(&event);
+        (Some(self.newest(event)), changes)
+    }
+
+    /// What is told of an ordered fact that is folded in already.
+    #[must_use]
+    pub fn as_told(&self, fact: &Fact) -> Option<Event> {
+        match fact {
+            Fact::Ordered { event, .. } => Some(self.newest(event.clone())),
+            Fact::Media { .. } => Some(Event::LiveChanged(self.live.clone())),
+            _ => None,
         }
     }
 
-    fn put_pin(&mut self, pin: wire::Pin) -> Vec<Change> {
+    fn apply_event(&mut self, event: &Event) -> Vec<Change> {
+        match event {
+            Event::LiveChanged(live) if live.version > self.live.version => {
+                // Whether there is a picture is not stored: the room knows it better than the row.
+                let media = std::mem::take(&mut self.live.media);
+                self.live = wire::Live { media, ..live.clone() };
+            }
+            Event::Pinned(pin) => return self.put_pin(pin),
+            Event::Unpinned(unpinned) => {
+                let slot = self.pins.entry(unpinned.pin_id.clone()).or_insert(PinSlot { version: 0, pin: None });
+                if unpinned.version > slot.version {
+                    *slot = PinSlot { version: unpinned.version, pin: None };
+                    self.note_shown();
+                }
+            }
+            Event::QuestionChanged(question) => {
+                self.put_question(question);
+            }
+            Event::SoldOut(stock) | Event::Restocked(stock) => self.note_stock(stock),
+            Event::ChatDeleted(deleted) => self.delete_chat(&deleted.chat_id),
+            Event::ChatRulesChanged(rules) if rules.version > self.chat_rules.version => self.chat_rules = *rules,
+            Event::ChatPinned(pinned) if pinned.version > self.chat_pinned.version => {
+                self.chat_pinned = pinned.clone();
+            }
+            Event::LiveChanged(_) | Event::ChatRulesChanged(_) | Event::ChatPinned(_) => {}
+        }
+        Vec::new()
+    }
+
+    /// The event with what is known now of its object.
+    fn newest(&self, event: Event) -> Event {
+        match &event {
+            Event::LiveChanged(_) => Event::LiveChanged(self.live.clone()),
+            Event::Pinned(wire::Pin { id, .. }) | Event::Unpinned(wire::Unpinned { pin_id: id, .. }) => {
+                match self.pins.get(id) {
+                    Some(PinSlot { pin: Some(pin), .. }) => Event::Pinned(pin.clone()),
+                    Some(PinSlot { version, pin: None }) => {
+                        Event::Unpinned(wire::Unpinned { pin_id: id.clone(), version: *version })
+                    }
+                    None => event,
+                }
+            }
+            Event::QuestionChanged(question) => {
+                self.questions.get(&question.id).map_or(event.clone(), |known| Event::QuestionChanged(known.clone()))
+            }
+            Event::ChatRulesChanged(_) => Event::ChatRulesChanged(self.chat_rules),
+            Event::ChatPinned(_) => Event::ChatPinned(self.chat_pinned.clone()),
+            Event::SoldOut(_) | Event::Restocked(_) | Event::ChatDeleted(_) => event,
+        }
+    }
+
+    fn delete_chat(&mut self, chat_id: &str) {
+        self.chat.retain(|message| message.id != chat_id);
+        if !self.deleted.iter().any(|known| known == chat_id) {
+            if self.deleted.len() == DELETED_KEPT {
+                self.deleted.pop_front();
+            }
+            self.deleted.push_back(chat_id.to_owned());
+        }
+    }
+
+    fn put_pin(&mut self, pin: &wire::Pin) -> Vec<Change> {
         let known = self.pins.get(&pin.id).map_or(0, |slot| slot.version);
         if pin.version <= known {
             return Vec::new();
@@ -261,15 +310,19 @@ impl State {
         // What was learned of these SKUs before they were shown has not been told to anybody.
         let stock = pin.offers.iter().filter(|offer| !before.contains(&offer.sku_id));
         let stock = stock.filter_map(|offer| self.stock.get(&offer.sku_id));
-        let stock: Vec<_> = stock.map(|stock| Change::State(Value::Stock(stock.clone()))).collect();
-        let mut changes = vec![Change::Ordered(Event::Pinned(pin))];
-        changes.extend(stock);
-        changes
+        stock.map(|stock| Change::State(Value::Stock(stock.clone()))).collect()
     }
 
     fn note_shown(&mut self) {
         let pins = self.pins.values().filter_map(|slot| slot.pin.as_ref());
         self.shown_skus = pins.flat_map(|pin| pin.offers.iter().map(|offer| offer.sku_id.clone())).collect();
+    }
+
+    /// A number that was told with its edge.
+    fn note_stock(&mut self, stock: &wire::Stock) {
+        if self.stock.get(&stock.sku_id).is_none_or(|known| stock.version > known.version) {
+            self.stock.insert(stock.sku_id.clone(), stock.clone());
+        }
     }
 
     fn put_stock(&mut self, stock: wire::Stock, edge: StockEdge) -> Vec<Change> {
@@ -296,7 +349,7 @@ impl State {
             StockEdge::SoldOut => Some(Event::SoldOut(stock.clone())),
             StockEdge::Restocked => Some(Event::Restocked(stock.clone())),
         };
-        event.map(Change::Ordered).into_iter().chain([Change::State(Value::Stock(stock))]).collect()
+        event.map(Change::Edge).into_iter().chain([Change::State(Value::Stock(stock))]).collect()
     }
 
     fn put_left(&mut self, left: wire::OfferLeft) -> Vec<Change> {
@@ -339,12 +392,50 @@ impl State {
         vec![Change::Chat(message)]
     }
 
+    /// Every value of the state class, and the newest chat.
+    #[must_use]
+    pub fn states(&self) -> wire::Batch {
+        let snapshot = self.snapshot();
+        let stock = snapshot.stock.into_iter().map(Value::Stock);
+        let left = snapshot.offers_left.into_iter().map(Value::OfferLeft);
+        let questions = snapshot.questions.into_iter().map(Value::Question);
+        let reactions = snapshot.reactions.into_iter().map(Value::Reactions);
+        let values = stock.chain(left).chain(questions).chain(reactions).chain([Value::Viewers(self.viewers)]);
+        let state = values.map(|value| wire::State { value: Some(value) }).collect();
+        wire::Batch { state, chat: snapshot.chat, ..wire::Batch::default() }
+    }
+
+    /// This state, just loaded, with what only the old one knows: who watches, and talk that is not stored yet.
+    #[must_use]
+    pub fn with_talk_of(mut self, old: &Self) -> Self {
+        self.viewers = old.viewers;
+        if self.live.media == "none" {
+            self.live.media.clone_from(&old.live.media);
+        }
+        self.deleted.clone_from(&old.deleted);
+        for message in &old.chat {
+            if !self.chat.iter().any(|known| known.id == message.id) {
+                self.chat.push_back(message.clone());
+            }
+        }
+        self.chat.make_contiguous().sort_by(|a, b| a.id.cmp(&b.id));
+        self.chat.retain(|message| !old.deleted.contains(&message.id));
+        while self.chat.len() > CHAT_SHOWN {
+            self.chat.pop_front();
+        }
+        for (kind, total) in &old.reactions {
+            let known = self.reactions.entry(kind.clone()).or_default();
+            *known = (*known).max(*total);
+        }
+        self
+    }
+
     /// The state as a client gets it; epoch, seq and time are the room's to fill in.
     #[must_use]
     pub fn snapshot(&self) -> wire::Snapshot {
         let mut pins: Vec<_> = self.pins.values().filter_map(|slot| slot.pin.clone()).collect();
         pins.sort_by(|a, b| (a.pinned_at_ms, &a.id).cmp(&(b.pinned_at_ms, &b.id)));
-        let shown = self.questions.values().rev().filter(|q| q.state != "hidden");
+        let shown = self.questions.values().rev().filter(|q| is_shown(q));
         let mut questions: Vec<_> = shown
             .enumerate()
             .filter(|(n, q)| *n < QUESTIONS_SHOWN || q.state == "answering")

@@ -13,18 +13,34 @@ fn live(version: i64) -> wire::Live {
     }
 }
 
+/// What comes: news, or an event at its place.
+#[derive(Debug, Clone)]
+enum Told {
+    News(News),
+    Event(Event),
+}
+
+impl Told {
+    fn apply(self, to: &mut State) -> (Option<Event>, Vec<Change>) {
+        match self {
+            Self::News(news) => (None, to.apply(news)),
+            Self::Event(event) => to.apply_ordered(&Fact::Ordered { live: crate::ids::LiveId::fresh(), event }),
+        }
+    }
+}
+
 /// Any object at any version, its content a function of both: so "newest" is one thing.
-fn news() -> impl Strategy<Value = News> {
+fn news() -> impl Strategy<Value = Told> {
     let version = 1i64..8;
     prop_oneof![
-        version.clone().prop_map(|v| News::Ordered(Event::LiveChanged(live(v)))),
-        (0u8..3, version.clone()).prop_map(|(n, v)| News::Ordered(pin_event(n, v))),
+        version.clone().prop_map(|v| Told::Event(Event::LiveChanged(live(v)))),
+        (0u8..3, version.clone()).prop_map(|(n, v)| Told::Event(pin_event(n, v))),
         (0u8..4, version.clone()).prop_map(|(n, v)| question_news(n, v)),
         (0u8..4, version).prop_map(|(n, v)| {
             let available = (v * i64::from(n + 1)) % 3;
-            News::Stock(wire::Stock { sku_id: format!("sku{n}"), available, version: v }, StockEdge::None)
+            Told::News(News::Stock(wire::Stock { sku_id: format!("sku{n}"), available, version: v }, StockEdge::None))
         }),
-        (0u8..6).prop_map(|n| News::Ordered(Event::ChatDeleted(wire::ChatDeleted { chat_id: format!("msg{n}") }))),
+        (0u8..6).prop_map(|n| Told::Event(Event::ChatDeleted(wire::ChatDeleted { chat_id: format!("msg{n}") }))),
     ]
 }
 
@@ -44,7 +60,7 @@ fn pin_event(n: u8, version: i64) -> Event {
 }
 
 /// Even versions are votes (state), odd ones transitions (ordered); the fifth and later hide it.
-fn question_news(n: u8, version: i64) -> News {
+fn question_news(n: u8, version: i64) -> Told {
     let state = match version {
         1..=2 => "open",
         3..=4 => "answering",
@@ -58,9 +74,9 @@ fn question_news(n: u8, version: i64) -> News {
         ..wire::Question::default()
     };
     if version % 2 == 0 && state != "hidden" {
-        News::Question(question)
+        Told::News(News::Question(question))
     } else {
-        News::Ordered(Event::QuestionChanged(question))
+        Told::Event(Event::QuestionChanged(question))
     }
 }
 
@@ -68,14 +84,19 @@ fn visible(state: &State) -> wire::Snapshot {
     state.snapshot()
 }
 
-fn changes_as_batch(changes: Vec<Change>, seq: &mut u64) -> wire::Batch {
+fn as_batch((event, changes): (Option<Event>, Vec<Change>), seq: &mut u64) -> wire::Batch {
     let mut batch = wire::Batch { epoch: "e".into(), ..wire::Batch::default() };
+    let mut order = |batch: &mut wire::Batch, event| {
+        *seq += 1;
+        batch.ordered.push(wire::Ordered { seq: *seq, at_ms: 0, event: Some(event) });
+    };
+    if let Some(event) = event {
+        order(&mut batch, event);
+    }
     for change in changes {
         match change {
-            Change::Ordered(event) => {
-                *seq += 1;
-                batch.ordered.push(wire::Ordered { seq: *seq, at_ms: 0, event: Some(event) });
-            }
+            // The bus orders it, and the room hears of it at its place.
+            Change::Edge(event) => order(&mut batch, event),
             Change::State(value) => batch.state.push(wire::State { value: Some(value) }),
             Change::Chat(message) => batch.chat.push(message),
         }
@@ -91,17 +112,17 @@ proptest! {
     ) {
         let mut straight = State::new(Loaded { live: live(0), ..Loaded::default() });
         for fact in &facts {
-            straight.apply(fact.clone());
+            fact.clone().apply(&mut straight);
         }
         let mut shuffled = State::new(Loaded { live: live(0), ..Loaded::default() });
         // An arbitrary order with repetitions, then every fact once more, backwards.
         if !facts.is_empty() {
             for index in &order {
-                shuffled.apply(facts[index.index(facts.len())].clone());
+                facts[index.index(facts.len())].clone().apply(&mut shuffled);
             }
         }
         for fact in facts.iter().rev() {
-            shuffled.apply(fact.clone());
+            fact.clone().apply(&mut shuffled);
         }
         prop_assert_eq!(visible(&straight), visible(&shuffled));
     }
@@ -114,15 +135,15 @@ proptest! {
     ) {
         let mut state = State::new(Loaded { live: live(0), ..Loaded::default() });
         for fact in before {
-            state.apply(fact);
+            fact.apply(&mut state);
         }
         let mut mirror = Mirror::default();
         let snapshot = wire::Snapshot { epoch: "e".into(), ..state.snapshot() };
         mirror.fold(wire::server_frame::Body::Snapshot(snapshot).into());
         let mut seq = 0;
-        let said = said.into_iter().map(|n| News::Chat(wire::ChatMessage { id: format!("msg{n}"), ..wire::ChatMessage::default() }));
+        let said = said.into_iter().map(|n| Told::News(News::Chat(wire::ChatMessage { id: format!("msg{n}"), ..wire::ChatMessage::default() })));
         for fact in after.into_iter().chain(said) {
-            let batch = changes_as_batch(state.apply(fact), &mut seq);
+            let batch = as_batch(fact.apply(&mut state), &mut seq);
             mirror.fold(wire::server_frame::Body::Batch(batch).into());
         }
         let truth = state.snapshot();
@@ -142,7 +163,7 @@ fn pinned(sku: &str) -> State {
     let mut state = State::new(Loaded { live: live(1), ..Loaded::default() });
     let offer = wire::Offer { sku_id: sku.into(), ..wire::Offer::default() };
     let pin = wire::Pin { id: "pin".into(), offers: vec![offer], version: 1, ..wire::Pin::default() };
-    state.apply(News::Ordered(Event::Pinned(pin)));
+    Told::Event(Event::Pinned(pin)).apply(&mut state);
     state
 }
 
@@ -160,12 +181,12 @@ fn an_edge_is_told_in_order_and_a_number_as_state() {
     let sold_out = state.apply(News::Stock(stock("a", 0, 5), StockEdge::None));
     assert_eq!(
         sold_out[0],
-        Change::Ordered(Event::SoldOut(stock("a", 0, 5))),
+        Change::Edge(Event::SoldOut(stock("a", 0, 5))),
         "even when the versions between are missing"
     );
     assert!(state.apply(News::Stock(stock("a", 1, 4), StockEdge::None)).is_empty(), "an older number is no news");
     let restocked = state.apply(News::Stock(stock("a", 2, 6), StockEdge::Restocked));
-    assert_eq!(restocked[0], Change::Ordered(Event::Restocked(stock("a", 2, 6))));
+    assert_eq!(restocked[0], Change::Edge(Event::Restocked(stock("a", 2, 6))));
     assert!(state.apply(News::Stock(stock("b", 2, 6), StockEdge::SoldOut)).is_empty(), "not shown here");
 }
 
@@ -175,16 +196,18 @@ fn stock_that_came_before_its_pin_is_told_with_it() {
     assert!(state.apply(News::Stock(stock("a", 3, 9), StockEdge::None)).is_empty());
     let offer = wire::Offer { sku_id: "a".into(), ..wire::Offer::default() };
     let pin = wire::Pin { id: "pin".into(), offers: vec![offer], version: 1, ..wire::Pin::default() };
-    let changes = state.apply(News::Ordered(Event::Pinned(pin)));
-    assert_eq!(changes[1], Change::State(Value::Stock(stock("a", 3, 9))));
+    let (event, changes) = Told::Event(Event::Pinned(pin)).apply(&mut state);
+    assert!(matches!(event, Some(Event::Pinned(_))));
+    assert_eq!(changes[0], Change::State(Value::Stock(stock("a", 3, 9))));
 }
 
 #[test]
 fn the_picture_survives_a_change_of_the_row() {
     let mut state = State::new(Loaded { live: live(1), ..Loaded::default() });
-    assert_eq!(state.apply(News::Media("up".into())).len(), 1);
-    assert!(state.apply(News::Media("up".into())).is_empty());
-    state.apply(News::Ordered(Event::LiveChanged(live(2))));
+    let up = Fact::Media { live: crate::ids::LiveId::fresh(), media: "up".into() };
+    let (event, _) = state.apply_ordered(&up);
+    assert!(matches!(event, Some(Event::LiveChanged(live)) if live.media == "up"));
+    Told::Event(Event::LiveChanged(live(2))).apply(&mut state);
     assert_eq!((state.live().media.as_str(), state.live().version), ("up", 2));
 }
 
@@ -197,7 +220,7 @@ fn the_question_on_air_is_always_shown() {
         version: 1,
         ..wire::Question::default()
     };
-    state.apply(News::Ordered(Event::QuestionChanged(question(0, "answering"))));
+    Told::Event(Event::QuestionChanged(question(0, "answering"))).apply(&mut state);
     for n in 1..1_000 {
         state.apply(News::Question(question(n, "open")));
     }
@@ -205,4 +228,16 @@ fn the_question_on_air_is_always_shown() {
     assert_eq!(shown.len(), QUESTIONS_SHOWN + 1);
     assert_eq!(shown[0].id, "qst00000");
     assert!(state.questions.len() <= QUESTIONS_KEPT);
+}
+
+#[test]
+fn a_fact_that_comes_late_tells_what_is_known() {
+    let mut state = pinned("a");
+    let old = wire::Pin { id: "pin".into(), version: 0, ..wire::Pin::default() };
+    let (event, _) = Told::Event(Event::Pinned(old.clone())).apply(&mut state);
+    assert!(matches!(&event, Some(Event::Pinned(pin)) if pin.version == 1), "{event:?}");
+    let gone = wire::Unpinned { pin_id: "pin".into(), version: 3 };
+    Told::Event(Event::Unpinned(gone.clone())).apply(&mut state);
+    let (event, _) = Told::Event(Event::Pinned(wire::Pin { version: 2, ..old })).apply(&mut state);
+    assert_eq!(event, Some(Event::Unpinned(gone)), "nobody sees it come back");
 }

@@ -1,197 +1,180 @@
-//! Shell: one connection's place in a room: a cursor into the log and a small personal lane.
+//! Shell: one connection's place in a room.
 //!
-//! A seat holds no frames: it reads them from the room's log when its connection can take them. Who falls behind the
-//! log gets a snapshot and goes on, with back-off; nobody is cut for being slow.
-//! Invariant: the personal lane is bounded by coalescing: the newest state per purchase, the newest sales figures.
+//! A [`Seat`] is a [`Reader`] at the room's log and a personal lane. Connections over WebSocket are seated in a shard,
+//! which writes to many of them in one go; a task that reads by itself (server-sent events, tests) calls [`Seat::next`].
+//! Dropping a seat leaves the room.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
-use tokio::{
-    sync::{Notify, watch},
-    time::Instant,
-};
+use parking_lot::RwLock;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     Visitor,
     codec::Codec,
+    frames,
     hub::Hub,
-    log::{Cursor, Read},
+    lane::{Dismissal, Lane},
+    reader::{Pull, Reader},
     stage::Stage,
 };
-use crate::{
-    ids::CustomerId,
-    wire::{self, personal, server_frame::Body},
-};
+use crate::wire::{self, reply, server_frame::Body};
 
-/// Purchases of one customer whose news wait at once; the oldest is dropped beyond, and can be asked for over HTTP.
-const MAX_PURCHASES: usize = 64;
-/// Pause after the first snapshot that was sent instead of a hole; doubles up to [`MAX_BACK_OFF`].
-const BACK_OFF: Duration = Duration::from_secs(2);
-/// Longest pause between such snapshots.
-const MAX_BACK_OFF: Duration = Duration::from_secs(8);
-/// Without falling behind for this long, all is forgiven.
-const FORGIVEN_AFTER: Duration = Duration::from_secs(30);
-/// A goodbye asks connections to come back after something between these, so that they do not come at once.
-const RECONNECT_MIN_MS: i64 = 500;
-const RECONNECT_SPREAD_MS: u64 = 4_500;
+/// Commands of one connection that may be under way; more are refused.
+const MAX_UNDER_WAY: u32 = 16;
 
-/// What is only for this connection's person.
+/// Who sits where: what a command's handler is given. Whoever holds it keeps the seat.
 #[derive(Debug)]
-pub(super) struct Lane {
-    customer: Option<CustomerId>,
-    liver: bool,
-    news: Mutex<LaneNews>,
-    bell: Notify,
-}
-
-#[derive(Debug, Default)]
-struct LaneNews {
-    purchases: BTreeMap<String, wire::PurchaseStatus>,
-    waits: BTreeMap<String, wire::Wait>,
-    sales: Option<wire::Sales>,
-}
-
-impl Lane {
-    pub(super) fn new(customer: Option<CustomerId>, liver: bool) -> Self {
-        Self { customer, liver, news: Mutex::default(), bell: Notify::new() }
-    }
-
-    pub(super) fn is_liver(&self) -> bool {
-        self.liver
-    }
-
-    pub(super) fn customer(&self) -> Option<&CustomerId> {
-        self.customer.as_ref()
-    }
-
-    pub(super) fn put_purchase(&self, status: wire::PurchaseStatus) {
-        let mut news = self.news.lock();
-        let known = news.purchases.get(&status.id).map_or(0, |known| known.version);
-        if status.version < known {
-            return;
-        }
-        news.purchases.insert(status.id.clone(), status);
-        if news.purchases.len() > MAX_PURCHASES {
-            news.purchases.pop_first();
-        }
-        drop(news);
-        self.bell.notify_one();
-    }
-
-    pub(super) fn put_wait(&self, wait: wire::Wait) {
-        let mut news = self.news.lock();
-        if news.waits.get(&wait.id).is_some_and(|known| wait.version < known.version) {
-            return;
-        }
-        news.waits.insert(wait.id.clone(), wait);
-        if news.waits.len() > MAX_PURCHASES {
-            news.waits.pop_first();
-        }
-        drop(news);
-        self.bell.notify_one();
-    }
-
-    pub(super) fn put_sales(&self, sales: wire::Sales) {
-        self.news.lock().sales = Some(sales);
-        self.bell.notify_one();
-    }
-
-    fn take(&self, codec: Codec) -> Vec<Bytes> {
-        let news = std::mem::take(&mut *self.news.lock());
-        let purchases = news.purchases.into_values().map(personal::Body::Purchase);
-        let waits = news.waits.into_values().map(personal::Body::Wait);
-        let bodies = purchases.chain(waits).chain(news.sales.map(personal::Body::Sales));
-        bodies.map(|body| codec.encode(&body.into())).collect()
-    }
-}
-
-/// One connection's place. Dropping it leaves the room.
-#[derive(Debug)]
-pub struct Seat {
+pub struct Member {
     pub(super) hub: Hub,
     pub(super) stage: Arc<Stage>,
     pub(super) id: u64,
-    pub(super) codec: Codec,
-    pub(super) visitor: Option<Visitor>,
     pub(super) lane: Arc<Lane>,
-    pub(super) head: watch::Receiver<()>,
-    cursor: Option<Cursor>,
-    behind_times: u32,
-    snapshot_at: Instant,
+    visitor: RwLock<Option<Arc<Visitor>>>,
+    under_way: AtomicU32,
+}
+
+impl Member {
+    pub(super) fn new(hub: Hub, stage: Arc<Stage>, id: u64, visitor: Option<Visitor>, lane: Arc<Lane>) -> Self {
+        let visitor = RwLock::new(visitor.map(Arc::new));
+        Self { hub, stage, id, lane, visitor, under_way: AtomicU32::new(0) }
+    }
+
+    /// Who sits here; nobody that is known, for guests.
+    #[must_use]
+    pub fn visitor(&self) -> Option<Arc<Visitor>> {
+        self.visitor.read().clone()
+    }
+
+    /// In which live.
+    #[must_use]
+    pub fn live(&self) -> &crate::ids::LiveId {
+        &self.stage.live
+    }
+
+    /// Answers a command; one without an id wants no answer.
+    pub fn reply(&self, id: u64, result: reply::Result) {
+        if id != 0 {
+            self.lane.put_reply(wire::Reply { id, result: Some(result) });
+        }
+    }
+
+    /// Answers what had no number that could be read.
+    pub fn reply_unasked(&self, result: reply::Result) {
+        self.lane.put_reply(wire::Reply { id: 0, result: Some(result) });
+    }
+
+    /// Tells the person the pass to come back with.
+    pub fn put_pass(&self, pass: wire::Pass) {
+        self.lane.put_pass(pass);
+    }
+
+    /// Ends the connection, after what waits in its lane.
+    pub fn dismiss(&self, why: Dismissal) {
+        self.lane.dismiss(why);
+    }
+
+    /// Counts a command that takes its time; `false` when too many are under way. Each that was counted must be
+    /// [`Member::done`].
+    #[must_use]
+    pub fn begin(&self) -> bool {
+        let free = |count: u32| (count < MAX_UNDER_WAY).then_some(count + 1);
+        self.under_way.fetch_update(Ordering::AcqRel, Ordering::Acquire, free).is_ok()
+    }
+
+    /// A command that took its time is answered.
+    pub fn done(&self) {
+        self.under_way.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Where the connection comes from; who is banned by address has to leave again.
+    pub fn came_from(&self, address: IpAddr) {
+        let visitor = self.visitor();
+        if let Some(network) = self.hub.note_place(visitor.as_deref(), address) {
+            self.lane.put_network(network);
+            self.stage.settle(&self.lane);
+        }
+    }
+
+    /// The questions this person has voted for.
+    pub(super) fn upvoted(&self) -> Vec<String> {
+        self.visitor.read().as_ref().map_or_else(Vec::new, |visitor| self.stage.upvoted(&visitor.customer_id))
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.stage.leave(self.id);
+        self.hub.forget(self.id, &self.lane);
+    }
+}
+
+/// One connection's place, for a task of its own.
+#[derive(Debug)]
+pub struct Seat {
+    pub(super) member: Arc<Member>,
+    reader: Reader,
+    head: watch::Receiver<()>,
 }
 
 impl Seat {
-    pub(super) fn new(
-        hub: Hub,
-        stage: Arc<Stage>,
-        id: u64,
-        codec: Codec,
-        visitor: Option<Visitor>,
-        lane: Arc<Lane>,
-        head: watch::Receiver<()>,
-    ) -> Self {
-        let snapshot_at = Instant::now();
-        Self { hub, stage, id, codec, visitor, lane, head, cursor: None, behind_times: 0, snapshot_at }
+    pub(super) fn new(member: Arc<Member>, codec: Codec, head: watch::Receiver<()>) -> Self {
+        Self { member, reader: Reader::new(codec), head }
     }
 
-    /// Whether [`Seat::begin`] has been answered.
+    /// Who sits here.
     #[must_use]
-    pub fn has_begun(&self) -> bool {
-        self.cursor.is_some()
+    pub fn member(&self) -> &Arc<Member> {
+        &self.member
     }
 
-    /// The first frame: the rest of what the client has, or a snapshot.
-    pub async fn begin(&mut self, from: Option<&wire::Resume>) -> Bytes {
-        if let Some((resumed, cursor)) = from.and_then(|from| self.stage.resume(from)) {
-            self.cursor = Some(cursor);
-            return self.codec.encode(&resumed.into());
-        }
-        self.snapshot().await
+    /// How messages are written here.
+    #[must_use]
+    pub fn codec(&self) -> Codec {
+        self.reader.codec
     }
 
-    async fn snapshot(&mut self) -> Bytes {
-        let upvoted = match &self.visitor {
-            Some(visitor) if self.stage.look(super::room::State::has_questions) => {
-                self.hub.upvoted(&self.stage.live, &visitor.customer_id).await
-            }
-            _ => Vec::new(),
-        };
-        let (bytes, cursor, _) = self.stage.snapshot(self.codec);
-        self.cursor = Some(cursor);
-        self.snapshot_at = Instant::now();
-        bytes.frame(&upvoted)
+    /// The first messages: the rest of what the client has, or a snapshot.
+    pub fn begin(&mut self, from: Option<&wire::Resume>) -> Vec<Bytes> {
+        let upvoted = self.member.upvoted();
+        self.reader.begin(&self.member.stage, from, &upvoted).iter().map(frames::payload).collect()
     }
 
-    /// Finished frames to be written, as soon as there are any. May be dropped and called again without loss.
-    pub async fn next(&mut self) -> Vec<Bytes> {
+    /// Messages to be written, as soon as there are any; the last ones before the end bear a goodbye. May be dropped and
+    /// called again without loss.
+    pub async fn next(&mut self) -> (Vec<Bytes>, Option<Dismissal>) {
+        let codec = self.codec();
         loop {
-            let mut wait_until = None;
-            let mut from_log = Vec::new();
-            if let Some(cursor) = self.cursor {
-                match self.stage.read(cursor, self.codec) {
-                    Read::UpToDate => {}
-                    Read::Frames(frames, next) => {
-                        self.cursor = Some(next);
-                        from_log = frames;
-                    }
-                    Read::Behind => {
-                        let due = self.next_snapshot_due();
-                        if Instant::now() >= due {
-                            from_log.push(self.snapshot().await);
-                            self.behind_times += 1;
-                        } else {
-                            wait_until = Some(due);
-                        }
-                    }
-                }
-            }
+            self.head.mark_unchanged();
             // Personal news goes ahead of the room's.
-            let mut frames = self.lane.take(self.codec);
-            frames.append(&mut from_log);
-            if !frames.is_empty() {
-                return frames;
+            let (mut messages, dismissal) = self.member.lane.take(codec);
+            let member = &self.member;
+            let wait_until = match self.reader.pull(&member.stage, || member.upvoted(), Instant::now()) {
+                Pull::Frames(frames) => {
+                    if let Some((_, cursor)) = frames.last() {
+                        self.reader.go_to(*cursor);
+                    }
+                    messages.extend(frames.into_iter().map(|(frame, _)| frame));
+                    None
+                }
+                Pull::Own(frame) => {
+                    messages.push(frame);
+                    None
+                }
+                Pull::Wait(until) => until,
+            };
+            if let Some(why) = dismissal {
+                messages.push(codec.finish(&Body::Goodbye(why.words().2).into()));
+            }
+            if !messages.is_empty() {
+                return (messages.iter().map(frames::payload).collect(), dismissal);
             }
             tokio::select! {
                 changed = self.head.changed() => {
@@ -200,52 +183,9 @@ impl Seat {
                         std::future::pending::<()>().await;
                     }
                 }
-                () = self.lane.bell.notified() => {}
+                () = self.member.lane.rung() => {}
                 () = tokio::time::sleep_until(wait_until.unwrap_or_else(Instant::now)), if wait_until.is_some() => {}
             }
         }
-    }
-
-    fn next_snapshot_due(&mut self) -> Instant {
-        if self.snapshot_at.elapsed() >= FORGIVEN_AFTER {
-            self.behind_times = 0;
-        }
-        let factor = 1u32 << self.behind_times.min(2);
-        self.snapshot_at + (BACK_OFF * factor).min(MAX_BACK_OFF)
-    }
-
-    /// The frame before the server closes the connection.
-    #[must_use]
-    pub fn goodbye(&self, reason: &str) -> Bytes {
-        // Consecutive seats are spread evenly (Knuth's multiplicative hash).
-        let spread = self.id.wrapping_mul(2_654_435_761) % RECONNECT_SPREAD_MS;
-        let reconnect_after_ms = RECONNECT_MIN_MS + i64::try_from(spread).unwrap_or(0);
-        let goodbye = wire::Goodbye { reason: reason.to_owned(), reconnect_after_ms };
-        self.codec.encode(&Body::Goodbye(goodbye).into())
-    }
-
-    /// Who sits here.
-    #[must_use]
-    pub fn visitor(&self) -> Option<&Visitor> {
-        self.visitor.as_ref()
-    }
-
-    /// How frames are written here.
-    #[must_use]
-    pub fn codec(&self) -> Codec {
-        self.codec
-    }
-
-    /// In which live.
-    #[must_use]
-    pub fn live(&self) -> &crate::ids::LiveId {
-        &self.stage.live
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.stage.leave(self.id);
-        self.hub.forget(self.id, &self.lane);
     }
 }

@@ -1,22 +1,15 @@
-//! Shell: random text of the live room: epochs and stream keys.
+//! Shell: random text of the live room: stream keys.
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use sha2::{Digest, Sha256};
 
 /// Bytes of a stream key: 32 characters of base32.
 const STREAM_KEY_BYTES: usize = 20;
-/// Bytes of an epoch: never the same twice in a room's life.
-const EPOCH_BYTES: usize = 10;
 
 fn random<const N: usize>() -> String {
     let mut bytes = [0u8; N];
     getrandom::fill(&mut bytes).expect("the system has randomness, or nothing here is safe to run");
     BASE32_NOPAD.encode(&bytes).to_lowercase()
-}
-
-/// A fresh name for a room's history.
-pub(super) fn epoch() -> String {
-    random::<EPOCH_BYTES>()
 }
 
 /// A fresh stream key; it is shown once.

@@ -1,16 +1,22 @@
 //! Shell: one live's room in memory: its state, its log, and who is seated.
 //!
-//! News goes in by [`Stage::tell`]; the ticker turns what is pending into one batch, at once when the room is quiet and
-//! every [`TICK`] when it is busy, encodes it once per codec and appends it to the log; connections read the log.
-//! Invariant: seq numbers have no holes and lie in the log in order; a snapshot at seq S holds everything up to S.
-//! Rule of the locks: `inner` before `log`, neither across an await.
+//! News goes in by [`Stage::tell`], ordered facts with the place that the bus gave them by [`Stage::take`]; the ticker
+//! turns what is pending into batches, at once when the room is quiet and every 10 to 50 ms when it is busy, and appends
+//! them to the log, finished; connections read the log.
+//! Invariant: seqs come from the bus without holes and lie in the log in order; a snapshot at seq S holds everything up
+//! to S. A new history (epoch) begins with an empty log and a snapshot for everybody.
+//! Rule of the locks: `inner` before `household` before `shelf` before `bells`, none across an await.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
+use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use tokio::{
     sync::{Notify, watch},
@@ -20,38 +26,48 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Figures, LiveError, Visitor,
-    chat::{ChatRefusal, Floor, Role, Thinner},
+    chat::{ChatRefusal, Floor, Thinner},
     codec::{Codec, SnapshotBytes},
-    log::{CODECS, Cursor, Log, Read},
+    frames,
+    household::Household,
+    lane::Lane,
+    log::{self, CODECS, Class, Cursor, Frames, Log, Read, Wish},
+    presence::Presence,
     room::{Change, News, State},
-    seat::Lane,
+    shard::RoomBell,
     talk::{Entry, Scribe},
 };
 use crate::{
-    bus::{Bus, Fact},
+    bus::{Bus, Fact, Place, Position},
     clock::{Clock, Millis},
     ids::{ChatId, CustomerId, LiveId, LiverId},
     wire::{self, ordered::Event, server_frame::Body, state::Value},
 };
 
-/// Shortest time between two batches of a busy room.
-const TICK: Duration = Duration::from_millis(50);
+/// Shortest time between two batches of a busy room …
+const MIN_TICK: Duration = Duration::from_millis(10);
+/// … and of one with many viewers: a batch costs a write per viewer.
+const MAX_TICK: Duration = Duration::from_millis(50);
+/// Viewers for whom the pause grows by a millisecond.
+const VIEWERS_PER_TICK_MS: usize = 40;
 /// Reactions are added up this long.
 const REACTIONS_EVERY: Duration = Duration::from_millis(250);
-/// The viewer count is told this often.
+/// The viewer count is told this often, to viewers and to other nodes.
 const VIEWERS_EVERY: Duration = Duration::from_secs(1);
-/// A snapshot is used again while at most this many batches came after it, which the log bridges …
-const SNAPSHOT_REUSE: u64 = 64;
-/// … and while it is younger than this: a storm of joiners shares one, and nobody gets an old clock.
+/// Audience figures are stored this often.
+const AUDIENCE_EVERY: Duration = Duration::from_secs(10);
+/// A snapshot is used again while it is younger than this: a storm of joiners shares one, and nobody gets an old clock.
 const SNAPSHOT_FRESH_MS: i64 = 250;
 /// Bytes that one read of the log hands to a connection.
 const READ_BYTES: usize = 16 * 1024;
 /// Customers remembered as having come; when full they are forgotten, and a second view may be recorded.
 const MAX_SEEN: usize = 100_000;
+/// Ordered facts that wait for one that is missing; beyond, the room begins anew.
+const MAX_WAITING: usize = 10_000;
 /// The reactions there are.
 pub(super) const REACTIONS: [&str; 5] = ["heart", "clap", "laugh", "wow", "flower"];
 
-/// What the next batch will hold.
+/// What the next batches will hold.
 #[derive(Debug, Default)]
 struct Pending {
     ordered: Vec<wire::Ordered>,
@@ -76,34 +92,59 @@ fn key(value: &Value) -> String {
     }
 }
 
-#[derive(Debug)]
-struct Cached {
-    built_at: Millis,
-    bytes: SnapshotBytes,
-    seq: u64,
+/// Something that was finished for everybody, and where the log goes on after it.
+#[derive(Debug, Clone)]
+struct Made<T> {
+    at: Millis,
+    what: T,
     cursor: Cursor,
+}
+
+/// What many ask for at about the same time, by codec; emptied when the history begins anew.
+#[derive(Debug, Default)]
+struct Made2 {
+    /// With and without chat.
+    snapshots: [[Option<Made<(SnapshotBytes, Bytes)>>; CODECS]; 2],
+    /// Every value of the state class, with and without chat.
+    states: [[Option<Made<Bytes>>; CODECS]; 2],
+}
+
+/// Whether the chat goes with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chat {
+    With,
+    Without,
 }
 
 #[derive(Debug)]
 struct Inner {
     state: State,
     seq: u64,
+    /// After a hole, by seq.
+    waiting: BTreeMap<u64, (Arc<Fact>, Millis)>,
     pending: Pending,
     floor: Floor,
     thinner: Thinner,
     seats: HashMap<u64, Arc<Lane>>,
-    /// Seats of others than the liver.
-    watching: u32,
-    peak: i64,
-    peak_noted: i64,
+    presence: Presence,
+    peak_noted: u32,
     viewers_version: i64,
     reacted: BTreeMap<&'static str, i64>,
     seen: HashSet<CustomerId>,
     figures: Option<Figures>,
-    snapshots: [Option<Cached>; CODECS],
+    made: Made2,
     /// Set when the room is taken out of memory: whoever still holds it must open it again.
     closed: bool,
     idle_since: Instant,
+}
+
+/// The log, and which history it is of.
+#[derive(Debug)]
+struct Shelf {
+    log: Log,
+    epoch: Arc<str>,
+    /// Grows with every new history: a cursor is worth nothing in another.
+    generation: u32,
 }
 
 /// One live's room.
@@ -111,14 +152,18 @@ struct Inner {
 pub(super) struct Stage {
     pub(super) live: LiveId,
     pub(super) liver: LiverId,
-    epoch: String,
     clock: Clock,
     inner: Mutex<Inner>,
-    log: RwLock<Log>,
+    pub(super) household: Mutex<Household>,
+    shelf: RwLock<Shelf>,
     /// Something is pending: the ticker looks.
     bell: Notify,
-    /// The log has grown: connections look.
+    /// The log has grown: tasks look …
     head: watch::Sender<()>,
+    /// … and shards.
+    bells: Mutex<Vec<Arc<RoomBell>>>,
+    /// Somebody is repairing a hole, or beginning anew.
+    pub(super) mending: AtomicBool,
     pub(super) gone: CancellationToken,
 }
 
@@ -126,81 +171,159 @@ pub(super) struct Stage {
 #[derive(Debug)]
 pub(super) struct Closed;
 
+/// What became of an ordered fact.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It is told, or was before.
+    Told,
+    /// Facts before it are missing: it waits, and what follows the place must be fetched.
+    Hole(Place),
+    /// It is of another history.
+    Elsewhere,
+}
+
+/// What a room begins with.
+pub(super) struct Opening {
+    pub(super) live: LiveId,
+    pub(super) liver: LiverId,
+    pub(super) state: State,
+    pub(super) position: Position,
+    pub(super) presence: Presence,
+    pub(super) household: Household,
+}
+
 impl Stage {
-    pub(super) fn new(
-        live: LiveId,
-        liver: LiverId,
-        state: State,
-        peak: i64,
-        clock: Clock,
-        gone: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(opening: Opening, clock: Clock, gone: CancellationToken) -> Self {
         let now = clock.now();
+        let peak_noted = opening.presence.peak();
         let inner = Inner {
-            state,
-            seq: 0,
+            state: opening.state,
+            seq: opening.position.seq,
+            waiting: BTreeMap::new(),
             pending: Pending::default(),
             floor: Floor::new(),
             thinner: Thinner::new(now),
             seats: HashMap::new(),
-            watching: 0,
-            peak,
-            peak_noted: peak,
+            presence: opening.presence,
+            peak_noted,
             viewers_version: 0,
             reacted: BTreeMap::new(),
             seen: HashSet::new(),
             figures: None,
-            snapshots: [None, None],
+            made: Made2::default(),
             closed: false,
             idle_since: Instant::now(),
         };
+        let Position { epoch, seq, .. } = opening.position;
         Self {
-            live,
-            liver,
-            epoch: super::secret::epoch(),
+            live: opening.live,
+            liver: opening.liver,
             clock,
             inner: Mutex::new(inner),
-            log: RwLock::new(Log::default()),
+            household: Mutex::new(opening.household),
+            shelf: RwLock::new(Shelf { log: Log::after(seq), epoch, generation: 0 }),
             bell: Notify::new(),
             head: watch::channel(()).0,
+            bells: Mutex::default(),
+            mending: AtomicBool::new(false),
             gone,
         }
     }
 
-    /// Folds one piece of news and lets viewers know.
-    pub(super) fn tell(&self, news: News) {
+    /// Folds one piece of news that has no place, and lets viewers know. An edge of a stock number comes back: it must
+    /// get its place from the bus before it is told.
+    pub(super) fn tell(&self, news: News) -> Option<Event> {
         let now = self.clock.now();
         let mut inner = self.inner.lock();
         if let News::Chat(message) = &news
             && !inner.thinner.passes(&message.author_role, now)
         {
-            return;
+            return None;
         }
         let changes = inner.state.apply(news);
-        if changes.is_empty() {
-            return;
-        }
-        for change in changes {
-            match change {
-                Change::Ordered(event) => {
-                    inner.seq += 1;
-                    let seq = inner.seq;
-                    inner.pending.ordered.push(wire::Ordered { seq, at_ms: now.0, event: Some(event) });
-                }
-                Change::State(value) => {
-                    inner.pending.state.insert(key(&value), value);
-                }
-                Change::Chat(message) => inner.pending.chat.push(message),
-            }
-        }
+        let edge = inner.put(changes);
         drop(inner);
         self.bell.notify_one();
+        edge
+    }
+
+    /// Folds an ordered fact at its place.
+    pub(super) fn take(&self, fact: &Arc<Fact>, place: &Place) -> Taken {
+        let mut inner = self.inner.lock();
+        if self.shelf.read().epoch != place.epoch {
+            return Taken::Elsewhere;
+        }
+        if place.seq <= inner.seq {
+            return Taken::Told;
+        }
+        if inner.waiting.len() >= MAX_WAITING {
+            inner.waiting.clear();
+            return Taken::Elsewhere;
+        }
+        inner.waiting.insert(place.seq, (Arc::clone(fact), place.at));
+        inner.take_waiting();
+        let hole = !inner.waiting.is_empty();
+        let after = Place { epoch: Arc::clone(&place.epoch), seq: inner.seq, at: place.at };
+        drop(inner);
+        self.bell.notify_one();
+        if hole { Taken::Hole(after) } else { Taken::Told }
+    }
+
+    /// Ordered facts from before the room was opened, for who comes back from there: `seq` is where they begin after.
+    pub(super) fn put_history(&self, history: &[(Arc<Fact>, Place)]) {
+        let inner = self.inner.lock();
+        let mut shelf = self.shelf.write();
+        let Some((_, first)) = history.first() else { return };
+        let whole = history.iter().map(|(_, place)| place.seq).eq(first.seq..=inner.seq);
+        if shelf.log.bytes() > 0 || !whole || first.epoch != shelf.epoch {
+            return;
+        }
+        shelf.log = Log::after(first.seq - 1);
+        for (fact, place) in history {
+            let event = inner.state.as_told(fact);
+            let ordered = vec![wire::Ordered { seq: place.seq, at_ms: place.at.0, event }];
+            shelf.append(wire::Batch { ordered, ..wire::Batch::default() }, place.at);
+        }
+    }
+
+    /// Another history begins, with this state.
+    pub(super) fn begin_anew(&self, state: State, household: Household, position: &Position) {
+        *self.household.lock() = household;
+        let mut inner = self.inner.lock();
+        inner.state = state.with_talk_of(&inner.state);
+        inner.seq = position.seq;
+        inner.pending = Pending::default();
+        inner.made = Made2::default();
+        inner.waiting.clear();
+        let mut shelf = self.shelf.write();
+        let generation = shelf.generation.wrapping_add(1);
+        *shelf = Shelf { log: Log::after(position.seq), epoch: Arc::clone(&position.epoch), generation };
+        drop((shelf, inner));
+        self.each_seat(|lane| self.settle(lane));
+        self.ring();
+    }
+
+    /// The history that this room tells.
+    pub(super) fn place(&self) -> Place {
+        let inner = self.inner.lock();
+        Place { epoch: Arc::clone(&self.shelf.read().epoch), seq: inner.seq, at: self.clock.now() }
+    }
+
+    /// Lets the log fall to so many bytes, and says how many it has.
+    pub(super) fn trim(&self, max_bytes: usize) -> usize {
+        let since = Millis(self.clock.now().0 - log::RETENTION_MS);
+        let mut shelf = self.shelf.write();
+        shelf.log.trim(max_bytes, since);
+        shelf.log.bytes()
     }
 
     /// Takes a message of the chat, and makes what will be told.
     pub(super) fn say(&self, author: &Visitor, text: &str) -> Result<Result<wire::ChatMessage, LiveError>, Closed> {
         let now = self.clock.now();
-        let role = if author.liver_id.as_ref() == Some(&self.liver) { Role::Liver } else { Role::Viewer };
+        let role = match self.may_say(author, text) {
+            Ok(role) => role,
+            Err(refusal) => return Ok(Err(refusal.into())),
+        };
         let mut inner = self.inner.lock();
         if inner.closed {
             return Err(Closed);
@@ -208,7 +331,8 @@ impl Stage {
         if inner.state.live().state == "ended" {
             return Ok(Err(LiveError::Ended));
         }
-        let admitted = inner.floor.admit(&author.account_id, role, text, now);
+        let slow_mode = Duration::from_secs(inner.state.chat_rules().slow_mode_s.unsigned_abs().into());
+        let admitted = inner.floor.admit(&author.account_id, role, slow_mode, text, now);
         Ok(admitted.map_err(|refusal: ChatRefusal| refusal.into()).map(|text| wire::ChatMessage {
             id: ChatId::fresh().to_string(),
             author_name: author.display_name.clone(),
@@ -232,15 +356,15 @@ impl Stage {
         Ok(())
     }
 
-    /// Takes a seat.
-    pub(super) fn seat(&self, id: u64, lane: Arc<Lane>) -> Result<watch::Receiver<()>, Closed> {
+    /// Takes a seat. `who` tells people apart, for the count of different ones.
+    pub(super) fn seat(&self, id: u64, who: u64, lane: Arc<Lane>) -> Result<watch::Receiver<()>, Closed> {
+        let now = self.clock.now();
         let mut inner = self.inner.lock();
         if inner.closed {
             return Err(Closed);
         }
         if !lane.is_liver() {
-            inner.watching += 1;
-            inner.peak = inner.peak.max(i64::from(inner.watching));
+            inner.presence.enter(who, now);
         }
         inner.seats.insert(id, lane);
         drop(inner);
@@ -250,14 +374,21 @@ impl Stage {
 
     /// Leaves a seat.
     pub(super) fn leave(&self, id: u64) {
+        let now = self.clock.now();
         let mut inner = self.inner.lock();
         if let Some(lane) = inner.seats.remove(&id)
             && !lane.is_liver()
         {
-            inner.watching -= 1;
+            inner.presence.leave(now);
         }
         inner.idle_since = Instant::now();
         drop(inner);
+        self.bell.notify_one();
+    }
+
+    /// Another node says how many watch there.
+    pub(super) fn hear_presence(&self, node: &str, viewers: u32) {
+        self.inner.lock().presence.hear(node, viewers, self.clock.now());
         self.bell.notify_one();
     }
 
@@ -270,6 +401,21 @@ impl Stage {
         inner.seen.insert(customer.clone())
     }
 
+    /// Everybody who is seated.
+    pub(super) fn each_seat(&self, look: impl FnMut(&Lane)) {
+        self.inner.lock().seats.values().map(AsRef::as_ref).for_each(look);
+    }
+
+    /// Whether somebody sits there.
+    pub(super) fn has_seat(&self, id: u64) -> bool {
+        self.inner.lock().seats.contains_key(&id)
+    }
+
+    /// The room's time.
+    pub(super) fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
     /// A look at the folded state.
     pub(super) fn look<T>(&self, at: impl FnOnce(&State) -> T) -> T {
         at(&self.inner.lock().state)
@@ -278,7 +424,7 @@ impl Stage {
     /// How many watch at this moment, and the most there were.
     pub(super) fn audience(&self) -> (u32, u32) {
         let inner = self.inner.lock();
-        (inner.watching, u32::try_from(inner.peak).unwrap_or(u32::MAX))
+        (inner.presence.viewers(self.clock.now()), inner.presence.peak())
     }
 
     /// Takes the room out of use when nobody has needed it for `idle`.
@@ -295,72 +441,139 @@ impl Stage {
         self.inner.lock().idle_since = Instant::now();
     }
 
-    pub(super) fn read(&self, cursor: Cursor, codec: Codec) -> Read {
-        self.log.read().read(cursor, codec.index(), READ_BYTES)
+    /// Rings this bell whenever the log has grown.
+    pub(super) fn hang(&self, bell: Arc<RoomBell>) {
+        self.bells.lock().push(bell);
     }
 
-    /// The place to go on from, when everything since is in the log.
-    pub(super) fn resume(&self, from: &wire::Resume) -> Option<(Body, Cursor)> {
-        if from.epoch != self.epoch {
+    /// Rings it no longer.
+    pub(super) fn unhang(&self, bell: &Arc<RoomBell>) {
+        self.bells.lock().retain(|other| !Arc::ptr_eq(other, bell));
+    }
+
+    fn ring(&self) {
+        self.head.send_replace(());
+        for bell in self.bells.lock().iter() {
+            bell.ring();
+        }
+    }
+
+    /// What follows a cursor; [`Read::Behind`] also when it is of an earlier history.
+    pub(super) fn read(&self, generation: u32, cursor: Cursor, codec: Codec, ordered_only: bool) -> Read {
+        let shelf = self.shelf.read();
+        if shelf.generation != generation {
+            return Read::Behind;
+        }
+        shelf.log.read(cursor, Wish { codec: codec.index(), max_bytes: READ_BYTES, ordered_only })
+    }
+
+    /// Which history the log is of, by its number here.
+    pub(super) fn generation(&self) -> u32 {
+        self.shelf.read().generation
+    }
+
+    /// Bytes that follow a cursor, all and ordered.
+    pub(super) fn lag(&self, cursor: Cursor, codec: Codec) -> Option<(u64, u64)> {
+        self.shelf.read().log.lag(cursor, codec.index())
+    }
+
+    /// The place to go on from and the frames before it, when everything since is in the log.
+    pub(super) fn resume(&self, from: &wire::Resume, codec: Codec) -> Option<(Frames, u32)> {
+        let shelf = self.shelf.read();
+        if *from.epoch != *shelf.epoch {
             return None;
         }
-        let cursor = self.log.read().resume(from.seq)?;
-        let (epoch, server_at_ms) = (self.epoch.clone(), self.clock.now().0);
-        Some((Body::Resumed(wire::Resumed { epoch, seq: from.seq, server_at_ms }), cursor))
+        let (rest, cursor) = match shelf.log.resume(from.seq)? {
+            log::Place::At(cursor) => (None, cursor),
+            log::Place::Within { entry, then } => (Some(rest_of(&entry, from.seq, codec)?), then),
+        };
+        let resumed = wire::Resumed { epoch: from.epoch.clone(), seq: from.seq, server_at_ms: self.clock.now().0 };
+        let resumed = codec.finish(&Body::Resumed(resumed).into());
+        let frames = [Some(resumed), rest].into_iter().flatten().map(|frame| (frame, cursor));
+        Some((frames.collect(), shelf.generation))
     }
 
     /// The whole state, and the place in the log right after it. Made once for all who need one at about this time.
-    pub(super) fn snapshot(&self, codec: Codec) -> (SnapshotBytes, Cursor, u64) {
+    pub(super) fn snapshot(&self, codec: Codec, chat: Chat, upvoted: &[String]) -> (Bytes, Cursor, u32) {
+        let now = self.clock.now();
         let mut inner = self.inner.lock();
-        if let Some(cached) = &inner.snapshots[codec.index()]
-            && self.clock.now().since(cached.built_at) <= SNAPSHOT_FRESH_MS
-            && self.log.read().distance(cached.cursor).is_some_and(|batches| batches <= SNAPSHOT_REUSE)
-        {
-            return (cached.bytes.clone(), cached.cursor, cached.seq);
+        let generation = self.shelf.read().generation;
+        let made = &inner.made.snapshots[chat as usize][codec.index()];
+        if made.as_ref().is_none_or(|made| now.since(made.at) > SNAPSHOT_FRESH_MS || self.is_behind(made.cursor)) {
+            // What is pending has its seq already, so it must lie before the snapshot.
+            self.flush_locked(&mut inner);
+            let mut snapshot = wire::Snapshot {
+                epoch: self.shelf.read().epoch.to_string(),
+                seq: inner.seq,
+                server_at_ms: now.0,
+                ..inner.state.snapshot()
+            };
+            if chat == Chat::Without {
+                snapshot.chat.clear();
+                snapshot.chat_omitted = true;
+            }
+            let bytes = codec.encode_snapshot(&snapshot);
+            let shared = bytes.frame(&[]);
+            let cursor = self.shelf.read().log.end();
+            inner.made.snapshots[chat as usize][codec.index()] = Some(Made { at: now, what: (bytes, shared), cursor });
         }
-        // What is pending has its seq already, so it must lie before the snapshot.
-        self.flush_locked(&mut inner);
-        let snapshot = wire::Snapshot {
-            epoch: self.epoch.clone(),
-            seq: inner.seq,
-            server_at_ms: self.clock.now().0,
-            ..inner.state.snapshot()
-        };
-        let built_at = Millis(snapshot.server_at_ms);
-        let bytes = codec.encode_snapshot(&snapshot);
-        let cached = Cached { bytes, seq: inner.seq, cursor: self.log.read().end(), built_at };
-        let answer = (cached.bytes.clone(), cached.cursor, cached.seq);
-        inner.snapshots[codec.index()] = Some(cached);
-        answer
+        let made = inner.made.snapshots[chat as usize][codec.index()].as_ref().expect("it was made just above");
+        let (bytes, shared) = &made.what;
+        let frame = if upvoted.is_empty() { shared.clone() } else { bytes.frame(upvoted) };
+        (frame, made.cursor, generation)
+    }
+
+    /// Every value of the state class in one batch, for who was too slow for the changes.
+    pub(super) fn states(&self, codec: Codec, chat: Chat) -> Bytes {
+        let now = self.clock.now();
+        let mut inner = self.inner.lock();
+        let made = &inner.made.states[chat as usize][codec.index()];
+        if made.as_ref().is_none_or(|made| now.since(made.at) > SNAPSHOT_FRESH_MS) {
+            let mut batch = inner.state.states();
+            self.shelf.read().epoch.as_ref().clone_into(&mut batch.epoch);
+            if chat == Chat::Without {
+                batch.chat.clear();
+            }
+            let what = codec.finish(&Body::Batch(batch).into());
+            let cursor = self.shelf.read().log.end();
+            inner.made.states[chat as usize][codec.index()] = Some(Made { at: now, what, cursor });
+        }
+        inner.made.states[chat as usize][codec.index()].as_ref().expect("it was made just above").what.clone()
+    }
+
+    fn is_behind(&self, cursor: Cursor) -> bool {
+        self.shelf.read().log.lag(cursor, 0).is_none_or(|(bytes, _)| bytes > READ_BYTES as u64)
     }
 
     fn flush(&self) {
         self.flush_locked(&mut self.inner.lock());
     }
 
+    /// What is ordered goes first and by itself, so that who is slow can pass over the rest.
     fn flush_locked(&self, inner: &mut Inner) {
         if inner.pending.is_empty() {
             return;
         }
+        let now = self.clock.now();
         let pending = std::mem::take(&mut inner.pending);
-        let seq = pending.ordered.last().map(|ordered| ordered.seq);
-        let batch = wire::Batch {
-            epoch: self.epoch.clone(),
-            ordered: pending.ordered,
-            state: pending.state.into_values().map(|value| wire::State { value: Some(value) }).collect(),
-            chat: pending.chat,
-        };
-        let frame = Body::Batch(batch).into();
-        self.log.write().append(Codec::ALL.map(|codec| codec.encode(&frame)), seq);
-        self.head.send_replace(());
+        let mut shelf = self.shelf.write();
+        if !pending.ordered.is_empty() {
+            shelf.append(wire::Batch { ordered: pending.ordered, ..wire::Batch::default() }, now);
+        }
+        if !pending.state.is_empty() || !pending.chat.is_empty() {
+            let state = pending.state.into_values().map(|value| wire::State { value: Some(value) }).collect();
+            shelf.append(wire::Batch { state, chat: pending.chat, ..wire::Batch::default() }, now);
+        }
+        drop(shelf);
+        self.ring();
     }
 
     /// Turns what is pending into batches until the room is gone.
-    pub(super) async fn tick(self: Arc<Self>, bus: Bus, scribe: Scribe) {
+    pub(super) async fn tick(self: Arc<Self>, bus: Bus, scribe: Scribe, node: Arc<str>) {
         let long_ago = Instant::now();
-        let (mut reactions_due, mut viewers_due) = (long_ago, long_ago);
+        let (mut reactions_due, mut viewers_due, mut audience_due) = (long_ago, long_ago, long_ago);
         loop {
-            let due = self.next_due(reactions_due, viewers_due);
+            let due = self.next_due(reactions_due, viewers_due, audience_due);
             tokio::select! {
                 () = self.bell.notified() => {}
                 () = sleep_until(due) => {}
@@ -370,25 +583,40 @@ impl Stage {
             if now >= reactions_due && self.tell_reactions(&bus, &scribe) {
                 reactions_due = now + REACTIONS_EVERY;
             }
-            if now >= viewers_due && self.tell_viewers() {
+            if now >= viewers_due {
                 viewers_due = now + VIEWERS_EVERY;
-                self.tell_sales();
-                self.note_peak(&scribe);
+                self.share_presence(&bus, &node);
+                if self.tell_viewers() {
+                    self.tell_sales();
+                    self.note_peak(&scribe);
+                }
+            }
+            if now >= audience_due {
+                audience_due = now + AUDIENCE_EVERY;
+                self.note_audience(&scribe);
             }
             self.flush();
-            tokio::time::sleep(TICK).await;
+            tokio::time::sleep(self.pause()).await;
         }
         self.tell_reactions(&bus, &scribe);
         self.flush();
         self.note_peak(&scribe);
+        self.note_audience(&scribe);
     }
 
-    fn next_due(&self, reactions_due: Instant, viewers_due: Instant) -> Option<Instant> {
+    fn pause(&self) -> Duration {
+        let seats = self.inner.lock().seats.len() / VIEWERS_PER_TICK_MS;
+        Duration::from_millis(seats as u64).clamp(MIN_TICK, MAX_TICK)
+    }
+
+    fn next_due(&self, reactions_due: Instant, viewers_due: Instant, audience_due: Instant) -> Option<Instant> {
         let inner = self.inner.lock();
         let reactions = (!inner.reacted.is_empty()).then_some(reactions_due);
-        let viewers = (inner.watching != inner.state.viewers()).then_some(viewers_due);
+        let changed = inner.presence.viewers(self.clock.now()) != inner.state.viewers();
+        let viewers = (changed || inner.presence.own() > 0).then_some(viewers_due);
+        let audience = (inner.presence.own() > 0).then_some(audience_due);
         let pending = (!inner.pending.is_empty()).then(Instant::now);
-        [reactions, viewers, pending].into_iter().flatten().min()
+        [reactions, viewers, audience, pending].into_iter().flatten().min()
     }
 
     fn tell_reactions(&self, bus: &Bus, scribe: &Scribe) -> bool {
@@ -405,13 +633,23 @@ impl Stage {
         true
     }
 
+    /// Other nodes add our count to theirs.
+    fn share_presence(&self, bus: &Bus, node: &Arc<str>) {
+        if bus.is_shared() {
+            let viewers = self.inner.lock().presence.own();
+            bus.offer(Fact::Presence { live: self.live.clone(), node: node.to_string(), viewers });
+        }
+    }
+
     fn tell_viewers(&self) -> bool {
+        let now = self.clock.now();
         let mut inner = self.inner.lock();
-        if inner.watching == inner.state.viewers() {
+        let viewers = inner.presence.viewers(now);
+        if viewers == inner.state.viewers() {
             return false;
         }
-        inner.viewers_version = self.clock.now().0.max(inner.viewers_version + 1);
-        let count = wire::ViewerCount { viewers: inner.watching, version: inner.viewers_version };
+        inner.viewers_version = now.0.max(inner.viewers_version + 1);
+        let count = wire::ViewerCount { viewers, version: inner.viewers_version };
         drop(inner);
         self.tell(News::Viewers(count));
         true
@@ -419,13 +657,24 @@ impl Stage {
 
     fn note_peak(&self, scribe: &Scribe) {
         let mut inner = self.inner.lock();
-        if inner.peak > inner.peak_noted {
-            inner.peak_noted = inner.peak;
-            scribe.note(Entry::Peak { live: self.live.clone(), viewers: inner.peak });
+        let peak = inner.presence.peak();
+        if peak > inner.peak_noted {
+            inner.peak_noted = peak;
+            scribe.note(Entry::Peak { live: self.live.clone(), viewers: peak.into() });
         }
     }
 
-    /// Whether the liver (or who moderates) is here to read sales figures.
+    fn note_audience(&self, scribe: &Scribe) {
+        let mut inner = self.inner.lock();
+        let watched_ms = inner.presence.take_watched(self.clock.now());
+        let changed = inner.presence.uniques.take_changed();
+        if watched_ms > 0 || changed {
+            let uniques = inner.presence.uniques.clone();
+            scribe.note(Entry::Audience { live: self.live.clone(), watched_ms, uniques });
+        }
+    }
+
+    /// Whether the liver is here to read sales figures.
     pub(super) fn has_liver(&self) -> bool {
         self.inner.lock().seats.values().any(|lane| lane.is_liver())
     }
@@ -443,9 +692,10 @@ impl Stage {
             units: figures.units,
             gross_minor: figures.gross_minor,
             currency: crate::money::Currency::Jpy.as_str().to_owned(),
-            viewers: inner.watching,
-            peak_viewers: u32::try_from(inner.peak).unwrap_or(u32::MAX),
-            ..wire::Sales::default()
+            viewers: inner.presence.viewers(self.clock.now()),
+            peak_viewers: inner.presence.peak(),
+            unique_viewers: inner.presence.uniques.count(),
+            watch_s: inner.presence.watched_ms() / 1_000,
         };
         for lane in inner.seats.values().filter(|lane| lane.is_liver()) {
             lane.put_sales(sales.clone());
@@ -456,6 +706,66 @@ impl Stage {
     pub(super) fn is_end(event: &Event) -> bool {
         matches!(event, Event::LiveChanged(live) if live.state == "ended")
     }
+
+    /// Claims the mending of this room; `false` when somebody is at it.
+    pub(super) fn begin_mending(&self) -> bool {
+        !self.mending.swap(true, Ordering::AcqRel)
+    }
+}
+
+impl Inner {
+    /// Queues what viewers must be told; gives back an edge, which has no place yet.
+    fn put(&mut self, changes: Vec<Change>) -> Option<Event> {
+        let mut edge = None;
+        for change in changes {
+            match change {
+                Change::State(value) => {
+                    self.pending.state.insert(key(&value), value);
+                }
+                Change::Chat(message) => self.pending.chat.push(message),
+                Change::Edge(event) => edge = Some(event),
+            }
+        }
+        edge
+    }
+
+    /// Folds what waits and has no hole before it.
+    fn take_waiting(&mut self) {
+        while let Some(next) = self.waiting.first_entry().filter(|next| *next.key() <= self.seq + 1) {
+            let (seq, (fact, at)) = next.remove_entry();
+            if seq <= self.seq {
+                continue;
+            }
+            self.seq = seq;
+            let (event, changes) = self.state.apply_ordered(&fact);
+            if let Some(Event::ChatDeleted(deleted)) = &event {
+                self.pending.chat.retain(|message| message.id != deleted.chat_id);
+            }
+            self.pending.ordered.push(wire::Ordered { seq, at_ms: at.0, event });
+            self.put(changes);
+        }
+    }
+}
+
+impl Shelf {
+    fn append(&mut self, batch: wire::Batch, now: Millis) {
+        let batch = wire::Batch { epoch: self.epoch.to_string(), ..batch };
+        let class = match (batch.ordered.first(), batch.ordered.last()) {
+            (Some(first), Some(last)) => Class::Ordered { first: first.seq, last: last.seq },
+            _ => Class::Loose,
+        };
+        let frame = Body::Batch(batch).into();
+        let [json, proto] = Codec::ALL.map(|codec| codec.encode(&frame));
+        self.log.append([(Codec::Json.opcode(), &json), (Codec::Proto.opcode(), &proto)], class, now);
+    }
+}
+
+/// The events of a batch after `seq`.
+fn rest_of(entry: &[Bytes; CODECS], seq: u64, codec: Codec) -> Option<Bytes> {
+    let frame = Codec::Proto.decode_server(&frames::payload(&entry[Codec::Proto.index()])).ok()?;
+    let Some(Body::Batch(mut batch)) = frame.body else { return None };
+    batch.ordered.retain(|ordered| ordered.seq > seq);
+    Some(codec.finish(&Body::Batch(batch).into()))
 }
 
 async fn sleep_until(due: Option<Instant>) {

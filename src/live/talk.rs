@@ -1,4 +1,4 @@
-//! Table: `chat` and `reactions`, and the peak of viewers: what is told first and stored in batches.
+//! Table: `chat`, `reactions` and `audiences`, and the peak of viewers: what is told first and stored in batches.
 //!
 //! A room never waits for these rows. The writer takes what has queued up, at most [`LINGER`] old, and writes it in one
 //! transaction; at stop it writes what is left.
@@ -10,9 +10,10 @@ use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::uniques::Uniques;
 use crate::{
     clock::Millis,
-    ids::{AccountId, LiveId},
+    ids::{AccountId, ChatId, CustomerId, LiveId},
     on,
     store::{Db, StoreError, Tx},
     tasks::Tasks,
@@ -27,6 +28,8 @@ const BATCH: usize = 1_000;
 const LINGER: Duration = Duration::from_millis(250);
 /// Pause after a failure; the batch is kept.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// Longest wait for what was said a moment ago.
+const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 /// Tries at stop, so that a database that is away does not hold the stop for ever.
 const TRIES_AT_STOP: u32 = 3;
 
@@ -39,6 +42,13 @@ pub(super) enum Entry {
     Reactions { live: LiveId, kind: String, more: i64 },
     /// So many watched at once.
     Peak { live: LiveId, viewers: i64 },
+    /// So much more was watched, and by these at least.
+    Audience { live: LiveId, watched_ms: i64, uniques: Uniques },
+    /// Whoever waits at the other end hears when everything before this is stored: the sender is dropped with the batch.
+    Flush {
+        #[expect(dead_code, reason = "its drop is the answer")]
+        waiting: mpsc::Sender<()>,
+    },
 }
 
 /// Where entries go in. Cheap to clone.
@@ -58,6 +68,14 @@ impl Scribe {
     pub(super) fn note(&self, entry: Entry) {
         if self.queue.try_send(entry).is_err() {
             tracing::error!("chat archive is full or stopped; an entry is not stored");
+        }
+    }
+
+    /// Waits, not for long, until what was said on this node before is stored.
+    pub(super) async fn flush(&self) {
+        let (waiting, mut done) = mpsc::channel(1);
+        if self.queue.try_send(Entry::Flush { waiting }).is_ok() {
+            let _ = tokio::time::timeout(FLUSH_WITHIN, done.recv()).await;
         }
     }
 }
@@ -118,6 +136,7 @@ async fn write(db: &Db, batch: &[Entry]) -> Result<(), StoreError> {
     let mut lines = Vec::new();
     let mut reactions: BTreeMap<(&LiveId, &str), i64> = BTreeMap::new();
     let mut peaks: BTreeMap<&LiveId, i64> = BTreeMap::new();
+    let mut audiences: BTreeMap<&LiveId, (i64, Uniques)> = BTreeMap::new();
     for entry in batch {
         match entry {
             Entry::Chat { live, author, message } => lines.push(serde_json::json!({
@@ -129,6 +148,12 @@ async fn write(db: &Db, batch: &[Entry]) -> Result<(), StoreError> {
                 let peak = peaks.entry(live).or_default();
                 *peak = (*peak).max(*viewers);
             }
+            Entry::Audience { live, watched_ms, uniques } => {
+                let audience = audiences.entry(live).or_default();
+                audience.0 += watched_ms;
+                audience.1.merge(uniques);
+            }
+            Entry::Flush { .. } => {}
         }
     }
     let mut tx = db.write("chat archive").await?;
@@ -141,7 +166,47 @@ async fn write(db: &Db, batch: &[Entry]) -> Result<(), StoreError> {
     for (live, viewers) in peaks {
         super::archive::raise_peak(&mut tx, live, viewers).await?;
     }
+    for (live, (watched_ms, uniques)) in audiences {
+        add_audience(&mut tx, live, watched_ms, uniques).await?;
+    }
     tx.commit().await
+}
+
+/// Nodes merge what each has counted: the row is locked by the first statement.
+async fn add_audience(tx: &mut Tx, live: &LiveId, watched_ms: i64, mut uniques: Uniques) -> Result<(), StoreError> {
+    let (stored,) = on!(&mut *tx, |conn| {
+        sqlx::query_as::<_, (String,)>(
+            "INSERT INTO audiences (live_id, watched_ms, unique_viewers, uniques)
+             VALUES ($1, $2, 0, '')
+             ON CONFLICT (live_id) DO UPDATE SET watched_ms = audiences.watched_ms + excluded.watched_ms
+             RETURNING uniques",
+        )
+        .bind(live)
+        .bind(watched_ms)
+        .fetch_one(conn)
+        .await?
+    });
+    uniques.merge(&Uniques::from_text(&stored));
+    on!(tx, |conn| {
+        sqlx::query("UPDATE audiences SET uniques = $2, unique_viewers = $3 WHERE live_id = $1")
+            .bind(live)
+            .bind(uniques.to_text())
+            .bind(i64::from(uniques.count()))
+            .execute(conn)
+            .await?;
+    });
+    Ok(())
+}
+
+/// Viewer milliseconds of a live, and who came, as it is stored.
+pub(super) async fn audience(tx: &mut Tx, live: &LiveId) -> Result<(i64, String), StoreError> {
+    let found = on!(tx, |conn| {
+        sqlx::query_as::<_, (i64, String)>("SELECT watched_ms, uniques FROM audiences WHERE live_id = $1")
+            .bind(live)
+            .fetch_optional(conn)
+            .await?
+    });
+    Ok(found.unwrap_or_default())
 }
 
 async fn insert_chat(tx: &mut Tx, lines: &str) -> Result<(), StoreError> {
@@ -216,6 +281,74 @@ pub(super) async fn newest(tx: &mut Tx, live: &LiveId, limit: i64) -> Result<Vec
         demo: row.demo,
     };
     Ok(rows.into_iter().rev().map(message).collect())
+}
+
+/// A line as it is stored.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    pub(super) live: LiveId,
+    pub(super) account: AccountId,
+    pub(super) deleted: bool,
+    pub(super) message: wire::ChatMessage,
+}
+
+/// A line, deleted or not.
+pub(super) async fn find_line(tx: &mut Tx, chat: &ChatId) -> Result<Option<Line>, StoreError> {
+    type Row = (LiveId, AccountId, Option<Millis>, String, String, String, Millis, bool);
+    let row = on!(tx, |conn| {
+        sqlx::query_as::<_, Row>(
+            "SELECT live_id, account_id, deleted_at_ms, author_name, author_role, text, at_ms, demo
+             FROM chat
+             WHERE id = $1",
+        )
+        .bind(chat)
+        .fetch_optional(conn)
+        .await?
+    });
+    let line = |(live, account, deleted_at, author_name, author_role, text, at, demo): Row| {
+        let message = wire::ChatMessage { id: chat.to_string(), author_name, author_role, text, at_ms: at.0, demo };
+        Line { live, account, deleted: deleted_at.is_some(), message }
+    };
+    Ok(row.map(line))
+}
+
+/// Takes a line away; whether it was there.
+pub(super) async fn delete(tx: &mut Tx, chat: &ChatId, now: Millis) -> Result<bool, StoreError> {
+    let rows = on!(tx, |conn| {
+        sqlx::query("UPDATE chat SET deleted_at_ms = $2 WHERE id = $1 AND deleted_at_ms IS NULL")
+            .bind(chat)
+            .bind(now)
+            .execute(conn)
+            .await?
+            .rows_affected()
+    });
+    Ok(rows > 0)
+}
+
+/// Takes away what a person said in a live since a line; which lines those were.
+pub(super) async fn delete_since(
+    tx: &mut Tx,
+    live: &LiveId,
+    customer: &CustomerId,
+    since: &str,
+    now: Millis,
+) -> Result<Vec<ChatId>, StoreError> {
+    let rows = on!(tx, |conn| {
+        sqlx::query_as::<_, (ChatId,)>(
+            "UPDATE chat
+             SET deleted_at_ms = $4
+             WHERE live_id = $1 AND id >= $3 AND deleted_at_ms IS NULL
+               AND account_id IN (SELECT value FROM identities WHERE kind = 'account' AND customer_id = $2)
+             RETURNING id",
+        )
+        .bind(live)
+        .bind(customer)
+        .bind(since)
+        .bind(now)
+        .fetch_all(conn)
+        .await?
+    });
+    Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
 /// The totals of a live.

@@ -54,6 +54,14 @@ async fn add_person(db: &Db, name: &str, liver: Option<&LiverId>) -> Visitor {
             .await
             .expect("a customer");
     });
+    on!(&mut tx, |conn| {
+        sqlx::query("INSERT INTO identities VALUES ('account', $1, $2, 0)")
+            .bind(&account_id)
+            .bind(&customer_id)
+            .execute(conn)
+            .await
+            .expect("an identity");
+    });
     if let Some(liver) = liver {
         on!(&mut tx, |conn| {
             sqlx::query("INSERT INTO livers VALUES ($1, $2, $3, 0)")
@@ -95,7 +103,7 @@ impl House {
 
     pub(crate) async fn over(db: Db) -> Self {
         db.migrate().await.expect("a schema");
-        let (bus, clock, tasks) = (Bus::local(), Clock::system(), Tasks::new());
+        let (bus, clock, tasks) = (Bus::local(Clock::system()), Clock::system(), Tasks::new());
         let liver = LiverId::fresh();
         let host = add_person(&db, "花子", Some(&liver)).await;
         let mut viewers = Vec::new();
@@ -115,12 +123,15 @@ impl House {
             tasks: tasks.clone(),
             shown: Arc::new(showcase::load_shown),
             end: Arc::new(showcase::close_offers),
+            registry: crate::app::registry(),
             sales: Arc::new(move |_| {
                 let figures = sold.lock().clone();
                 Box::pin(async move { Ok(figures) })
             }),
             touches: Arc::new(move |touch| noted.lock().push(touch)),
-        });
+            limits: HubLimits { shards: 1, ..HubLimits::default() },
+        })
+        .expect("threads for the hub");
         relay.start(&tasks);
         let showcase = Showcase::new(db.clone(), clock.clone(), relay);
         let plan = Announcement { title: "夏のスキンケア".to_owned(), ..Announcement::default() };
@@ -164,33 +175,48 @@ impl House {
 pub(crate) struct Watcher {
     pub(crate) seat: Seat,
     pub(crate) mirror: Mirror,
+    /// But standings, of which the last counts.
     pub(crate) personal: Vec<wire::personal::Body>,
+    pub(crate) standing: wire::Standing,
     pub(crate) upvoted: Vec<String>,
 }
 
 impl Watcher {
     async fn join(house: &House, visitor: Option<&Visitor>, codec: Codec) -> Self {
-        let seat = house.lives.join(&house.live, visitor.cloned(), codec).await.expect("a seat");
-        let mut watcher = Self { seat, mirror: Mirror::default(), personal: Vec::new(), upvoted: Vec::new() };
-        let first = watcher.seat.begin(None).await;
-        watcher.take(&first);
+        let seat = house.lives.join(&house.live, visitor.cloned(), codec, 1).await.expect("a seat");
+        let mut watcher = Self {
+            seat,
+            mirror: Mirror::default(),
+            personal: Vec::new(),
+            standing: wire::Standing::default(),
+            upvoted: Vec::new(),
+        };
+        for first in watcher.seat.begin(None) {
+            watcher.take(&first);
+        }
         watcher
     }
 
     /// Loses its connection and comes back with its position.
     async fn reconnect(&mut self, house: &House) {
         let codec = self.seat.codec();
-        let mut seat = house.lives.join(&house.live, self.seat.visitor().cloned(), codec).await.expect("a seat");
+        let visitor = self.seat.member().visitor().map(|visitor| (*visitor).clone());
+        let mut seat = house.lives.join(&house.live, visitor, codec, 1).await.expect("a seat");
         let from = wire::Resume { epoch: self.mirror.epoch.clone(), seq: self.mirror.seq };
-        let first = seat.begin(Some(&from)).await;
+        let first = seat.begin(Some(&from));
         self.seat = seat;
-        self.take(&first);
+        for first in first {
+            self.take(&first);
+        }
     }
 
     fn take(&mut self, frame: &[u8]) {
         let frame = self.seat.codec().decode_server(frame).expect("our own frame");
         match &frame.body {
-            Some(Body::Personal(personal)) => self.personal.extend(personal.body.clone()),
+            Some(Body::Personal(personal)) => match &personal.body {
+                Some(wire::personal::Body::Standing(standing)) => self.standing = standing.clone(),
+                body => self.personal.extend(body.clone()),
+            },
             Some(Body::Snapshot(snapshot)) => self.upvoted.clone_from(&snapshot.upvoted_question_ids),
             _ => {}
         }
@@ -198,7 +224,7 @@ impl Watcher {
     }
 
     async fn step(&mut self) {
-        for frame in self.seat.next().await {
+        for frame in self.seat.next().await.0 {
             self.take(&frame);
         }
     }
@@ -238,33 +264,33 @@ async fn a_live_from_its_schedule_to_its_end(house: House) {
         .await;
     assert_eq!(viewer_sees.mirror.stock[house.sku.as_str()].available, 10);
     assert_eq!(viewer_sees.mirror.pins[&pin].offers[0].price_minor, 2_400);
-    lives.click(&viewer_sees.seat, &pin).expect("it is pinned");
+    lives.click(viewer_sees.seat.member(), &pin).expect("it is pinned");
     let kinds: Vec<_> = house.touches.lock().iter().map(|touch| touch.kind).collect();
     assert_eq!(kinds, [TouchKind::View, TouchKind::Click], "the liver's own visit is none");
     let again = house.showcase.pin(liver, live, &house.product, &PinTerms::default()).await.expect("again");
     assert_eq!((again.1, again.0.pin.version), (Pinned::Again, 2));
 
-    let first = lives.ask(live, &house.viewers[0], "香りはありますか？").await.expect("asked");
-    let second = lives.ask(live, &house.viewers[1], "敏感肌でも？").await.expect("asked");
-    let soon = lives.ask(live, &house.viewers[0], "まだ？").await;
+    let first = lives.ask(live, &house.viewers[0], "香りはありますか？", None).await.expect("asked");
+    let second = lives.ask(live, &house.viewers[1], "敏感肌でも？", None).await.expect("asked");
+    let soon = lives.ask(live, &house.viewers[0], "まだ？", None).await;
     assert!(matches!(soon, Err(LiveError::Question(QuestionRefusal::TooFast { .. }))));
     assert!(matches!(lives.upvote(&first.id, &house.viewers[0]).await, Err(LiveError::Question(QuestionRefusal::Own))));
     for _ in 0..2 {
         assert_eq!(lives.upvote(&first.id, &house.viewers[1]).await.expect("voted").votes, 1, "once");
     }
-    lives.move_question(liver, &first.id, Move::Answer).await.expect("on air");
-    lives.move_question(liver, &second.id, Move::Answer).await.expect("on air");
+    lives.move_question(&house.host, &first.id, Move::Answer).await.expect("on air");
+    lives.move_question(&house.host, &second.id, Move::Answer).await.expect("on air");
     let states = |w: &Watcher| w.mirror.questions.values().map(|q| q.state.clone()).collect::<Vec<_>>();
     liver_sees.until("one answered, one on air", |w| states(w) == ["answered", "answering"]).await;
     assert_eq!(liver_sees.mirror.questions[first.id.as_str()].votes, 1);
-    lives.move_question(liver, &second.id, Move::Hide).await.expect("hidden");
+    lives.move_question(&house.host, &second.id, Move::Hide).await.expect("hidden");
     liver_sees.until("one question", |w| w.mirror.questions.len() == 1).await;
     assert_eq!(lives.questions(live, Some("answered"), None, 10).await.expect("a list").len(), 1);
 
     lives.chat(live, &house.viewers[0], "こんにちは").await.expect("said");
     lives.chat(live, &house.host, "ようこそ").await.expect("said");
     for _ in 0..3 {
-        lives.react(&viewer_sees.seat, "heart").expect("a reaction");
+        lives.react(viewer_sees.seat.member(), "heart").expect("a reaction");
     }
     viewer_sees
         .until("chat and hearts", |w| w.mirror.chat.len() == 2 && w.mirror.reactions.get("heart") == Some(&3))
@@ -308,7 +334,7 @@ async fn a_live_from_its_schedule_to_its_end(house: House) {
 impl House {
     /// The same database under a new process's rooms.
     fn reopened(self) -> Self {
-        let (bus, tasks) = (Bus::local(), Tasks::new());
+        let (bus, tasks) = (Bus::local(self.clock.clone()), Tasks::new());
         let relay = Relay::new(self.db.clone(), bus.clone(), self.clock.clone());
         let lives = Lives::start(Wiring {
             db: self.db.clone(),
@@ -318,9 +344,12 @@ impl House {
             tasks: tasks.clone(),
             shown: Arc::new(showcase::load_shown),
             end: Arc::new(showcase::close_offers),
+            registry: crate::app::registry(),
             sales: Arc::new(|_| Box::pin(async { Ok(Figures::default()) })),
             touches: Arc::new(drop),
-        });
+            limits: HubLimits { shards: 1, ..HubLimits::default() },
+        })
+        .expect("threads for the hub");
         relay.start(&tasks);
         Self { bus, tasks, lives, ..self }
     }
@@ -418,34 +447,41 @@ async fn another_history_begins_with_a_snapshot() {
     let epoch = watcher.mirror.epoch.clone();
     watcher.reconnect(&house).await;
     assert_eq!(watcher.mirror.snapshots, 1, "resumed");
-    // Nobody is seated, so the room may go; who comes back finds another epoch.
+    // Nobody is seated, so the room may go; its history goes on where it stood.
     let position = watcher.mirror.clone();
     let Watcher { seat, .. } = watcher;
     drop(seat);
     house.lives.0.hub.drop_idle(Duration::ZERO);
-    let mut seat = house.lives.join(&house.live, None, Codec::Json).await.expect("a seat");
-    let first = seat.begin(Some(&wire::Resume { epoch: epoch.clone(), seq: position.seq })).await;
-    let first = Codec::Json.decode_server(&first).expect("our own frame");
-    let Some(Body::Snapshot(snapshot)) = first.body else { panic!("a snapshot, not {first:?}") };
-    assert_ne!(snapshot.epoch, epoch);
+    let from = wire::Resume { epoch: epoch.clone(), seq: position.seq };
+    let first_of = |messages: Vec<bytes::Bytes>| Codec::Json.decode_server(&messages[0]).expect("ours").body;
+    let mut seat = house.lives.join(&house.live, None, Codec::Json, 1).await.expect("a seat");
+    assert!(matches!(first_of(seat.begin(Some(&from))), Some(Body::Resumed(_))), "nothing was missed");
     // A position ahead of the log belongs to another history, whatever its epoch says.
-    let mut seat = house.lives.join(&house.live, None, Codec::Json).await.expect("a seat");
-    let ahead = seat.begin(Some(&wire::Resume { epoch: snapshot.epoch, seq: 999 })).await;
-    assert!(matches!(Codec::Json.decode_server(&ahead).expect("ours").body, Some(Body::Snapshot(_))));
+    let mut seat = house.lives.join(&house.live, None, Codec::Json, 1).await.expect("a seat");
+    let ahead = first_of(seat.begin(Some(&wire::Resume { seq: 999, ..from.clone() })));
+    assert!(matches!(ahead, Some(Body::Snapshot(_))));
+    // Another process begins another history.
+    let next = house.reopened();
+    let mut seat = next.lives.join(&next.live, None, Codec::Json, 1).await.expect("a seat");
+    let first = first_of(seat.begin(Some(&from)));
+    let Some(Body::Snapshot(snapshot)) = first else { panic!("a snapshot, not {first:?}") };
+    assert_ne!(snapshot.epoch, epoch);
 }
 
 #[tokio::test]
 async fn a_thousand_who_come_at_once_open_the_room_once() {
     let house = House::new().await;
     house.start().await;
-    let joins = (0..1_000).map(|_| house.lives.join(&house.live, None, Codec::Proto));
+    let joins = (0..1_000).map(|_| house.lives.join(&house.live, None, Codec::Proto, 1));
     let seats = futures_util::future::join_all(joins).await;
     let first = seats[0].as_ref().expect("a seat");
-    assert!(seats.iter().all(|seat| Arc::ptr_eq(&seat.as_ref().expect("a seat").stage, &first.stage)));
+    assert!(
+        seats.iter().all(|seat| Arc::ptr_eq(&seat.as_ref().expect("a seat").member().stage, &first.member().stage))
+    );
     assert_eq!(house.lives.audience(&house.live), (1_000, 1_000));
     drop(seats);
     assert_eq!(house.lives.audience(&house.live), (0, 1_000));
-    let unknown = house.lives.join(&LiveId::fresh(), None, Codec::Json).await;
+    let unknown = house.lives.join(&LiveId::fresh(), None, Codec::Json, 1).await;
     assert!(matches!(unknown, Err(LiveError::NotFound("live"))));
 }
 
@@ -456,7 +492,7 @@ async fn purchases_go_to_their_buyer_and_sales_to_the_liver() {
     let mut buyer = Watcher::join(&house, Some(&house.viewers[0]), Codec::Proto).await;
     let mut other = Watcher::join(&house, Some(&house.viewers[1]), Codec::Proto).await;
     let mut liver = Watcher::join(&house, Some(&house.host), Codec::Json).await;
-    liver.until("first figures", |w| !w.personal.is_empty()).await;
+    liver.until("first figures and who they are", |w| !w.personal.is_empty() && w.standing.role == "liver").await;
     let status = |state: &str, version| wire::PurchaseStatus {
         id: PurchaseId::fresh().to_string(),
         state: state.to_owned(),
@@ -515,7 +551,7 @@ async fn a_tie_up_needs_its_label_and_shows_its_brand_only() {
     assert!(matches!(pinned, Err(LiveError::ForeignProduct)));
     let stranger = LiverId::fresh();
     assert!(matches!(lives.end(&stranger, &live).await, Err(LiveError::NotYours)));
-    let unknown = lives.move_question(liver, &QuestionId::fresh(), Move::Hide).await;
+    let unknown = lives.move_question(&house.host, &QuestionId::fresh(), Move::Hide).await;
     assert!(matches!(unknown, Err(LiveError::NotFound("question"))));
     let none = Announcement { title: "x".into(), tie_up: Some(BrandId::fresh()), ..Announcement::default() };
     assert!(matches!(lives.schedule(liver, none, false).await, Err(LiveError::NotFound("brand"))));

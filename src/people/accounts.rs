@@ -207,6 +207,24 @@ pub(super) async fn grant(
     Ok(())
 }
 
+/// Lets an account keep order in a liver's lives.
+///
+/// # Errors
+/// The database's.
+pub async fn add_moderator(tx: &mut Tx, liver: &LiverId, account: &AccountId, now: Millis) -> Result<(), StoreError> {
+    grant(tx, account, "moderator", liver.as_str(), now).await
+}
+
+/// Takes that back.
+///
+/// # Errors
+/// The database's.
+pub async fn remove_moderator(tx: &mut Tx, liver: &LiverId, account: &AccountId) -> Result<(), StoreError> {
+    const REVOKE: &str = "DELETE FROM grants WHERE account_id = $1 AND role = 'moderator' AND subject_id = $2";
+    on!(tx, |conn| sqlx::query(REVOKE).bind(account).bind(liver).execute(conn).await.map(drop))?;
+    Ok(())
+}
+
 pub(super) async fn insert_brand(tx: &mut Tx, brand: &Brand, now: Millis) -> Result<(), StoreError> {
     const INSERT: &str = "
         INSERT INTO brands (id, name, invoice_number, commission_bp, created_at_ms)

@@ -9,8 +9,10 @@ mod passwords;
 mod sessions;
 
 pub use accounts::{
-    Account, Brand, Liver, NewBrand, NewPerson, Person, find_brand, find_customer_name, find_liver, load_person,
+    Account, Brand, Liver, NewBrand, NewPerson, Person, add_moderator, find_brand, find_customer_name, find_liver,
+    load_person, remove_moderator,
 };
+pub use audit::{AuditLine, AuditNote, insert_note};
 pub use passwords::PasswordTooShort;
 pub(crate) use passwords::digest;
 pub use sessions::{ApiKey, SESSION_TTL};
@@ -19,7 +21,7 @@ use familiar::Familiar;
 
 use crate::{
     clock::Clock,
-    ids::{AccountId, ApiKeyId, BrandId, CustomerId, LiverId, LocationId},
+    ids::{AccountId, ApiKeyId, AuditId, BrandId, CustomerId, LiveId, LiverId, LocationId},
     store::{Db, StoreError},
 };
 
@@ -332,9 +334,24 @@ impl People {
         detail: &str,
     ) -> Result<(), PeopleError> {
         let mut tx = self.db.write("audit").await?;
-        audit::insert(&mut tx, by, action, subject, detail, self.clock.now()).await?;
+        let note = AuditNote { by, action, subject, liver: None, live: None, detail, at: self.clock.now() };
+        insert_note(&mut tx, &note).await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// What was done by those who keep order in a live, and in all of its liver's; newest first, before `before`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn moderation_log(
+        &self,
+        of: (&LiverId, &LiveId),
+        before: Option<&AuditId>,
+        limit: i64,
+    ) -> Result<Vec<AuditLine>, PeopleError> {
+        let mut tx = self.db.read("moderation log").await?;
+        Ok(audit::of_live(&mut tx, of, before, limit).await?)
     }
 
     /// Removes sessions that are over.

@@ -13,6 +13,7 @@ mod hub;
 mod import;
 mod lives;
 mod media;
+mod moderation;
 mod nodes;
 mod peer;
 mod race;

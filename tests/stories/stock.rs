@@ -403,7 +403,7 @@ async fn who_finds_the_queue_full_is_told_the_place_and_nothing_is_lost() {
     server.stop().await;
     let db = Db::connect(&database.url).await.expect("the file opens");
     let tasks = Tasks::new();
-    let relay = Relay::new(db.clone(), Bus::local(), Clock::system());
+    let relay = Relay::new(db.clone(), Bus::local(Clock::system()), Clock::system());
     let config = SequencerConfig { queue: 3, ..SequencerConfig::default() };
     let sequencer = Sequencer::start(db.clone(), Clock::system(), relay, config, &tasks);
     let order = |n: usize| PlaceOrder {

@@ -114,7 +114,7 @@ impl House {
         db.migrate().await?;
         let (clock, tasks) = (Clock::system(), Tasks::new());
         let shelf = shelf::stock_up(&db, clock.now(), units, CUSTOMERS).await?;
-        let relay = Relay::new(db.clone(), Bus::local(), clock.clone());
+        let relay = Relay::new(db.clone(), Bus::local(clock.clone()), clock.clone());
         relay.start(&tasks);
         let config = SequencerConfig { hold_ttl: HOLD_TTL, ..SequencerConfig::default() };
         let sequencer = Sequencer::start(db.clone(), clock, relay, config, &tasks);

@@ -1,0 +1,10 @@
+-- Who watched a live, merged from all nodes: the report's viewers.
+CREATE TABLE audiences (
+    live_id TEXT PRIMARY KEY REFERENCES lives (id),
+    -- Over all viewers.
+    watched_ms BIGINT NOT NULL CHECK (watched_ms >= 0),
+    -- By HyperLogLog, about 2 % off.
+    unique_viewers BIGINT NOT NULL,
+    -- Its registers, Base64: what lets nodes and restarts merge.
+    uniques TEXT NOT NULL
+);

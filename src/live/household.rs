@@ -1,0 +1,18 @@
+//! Pure: what a room remembers of people: its liver's order, followers, and who voted for what.
+//!
+//! Loaded once when the room opens, then kept by facts, so that no line and no connection costs a query.
+
+use std::sync::Arc;
+
+use super::{followers::Followers, moderation::Moderation, votes::Votes};
+
+/// A room's people.
+#[derive(Debug, Default)]
+pub(super) struct Household {
+    /// Replaced as a whole when its version grows.
+    pub(super) order: Arc<Moderation>,
+    /// Who follows the liver.
+    pub(super) followers: Followers,
+    /// For the questions that are shown.
+    pub(super) votes: Votes,
+}

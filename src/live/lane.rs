@@ -1,0 +1,237 @@
+//! Value: what is only for one connection's person.
+//!
+//! Invariant: bounded by coalescing (the newest state per purchase and place, the newest figures, one standing, one
+//! pass) and by the number of commands a connection may have under way (replies). An idle lane costs its few words.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::{codec::Codec, moderation::Network, shard::Door};
+use crate::{
+    ids::CustomerId,
+    wire::{self, personal, server_frame::Body},
+};
+
+/// Purchases of one customer whose news wait at once; the oldest is dropped beyond, and can be asked for over HTTP.
+const MAX_PURCHASES: usize = 64;
+/// Replies that wait at once; a client that takes none of them gets no more.
+const MAX_REPLIES: usize = 64;
+
+/// Why the server ends a connection that has done nothing wrong on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dismissal {
+    /// The server stops; come back after so many milliseconds.
+    Stopping(i64),
+    /// The pass ran out and was not renewed.
+    PassExpired,
+    /// Its person, or where it comes from, was banned.
+    Banned,
+}
+
+impl Dismissal {
+    /// What the connection is closed with, and the frame that goes before it.
+    pub(super) fn words(self) -> (u16, &'static str, wire::Goodbye) {
+        let (code, reason, reconnect_after_ms) = match self {
+            Self::Stopping(after_ms) => (1001, "the server stops", after_ms),
+            Self::PassExpired => (4401, "pass-expired", 0),
+            Self::Banned => (4403, "banned", -1),
+        };
+        (code, reason, wire::Goodbye { reason: reason.to_owned(), reconnect_after_ms })
+    }
+}
+
+/// Whom a lane rings when there is something in it.
+#[derive(Debug)]
+pub(super) enum Bell {
+    /// A task that waits.
+    Task(Notify),
+    /// The shard that has the connection, under the number it has there.
+    Shard(Arc<Door>, AtomicU32),
+}
+
+/// The personal lane of one connection.
+#[derive(Debug)]
+pub(super) struct Lane {
+    customer: Option<CustomerId>,
+    liver: bool,
+    news: Mutex<Option<Box<News>>>,
+    /// What its person was told last of themselves.
+    standing: Mutex<Option<Box<wire::Standing>>>,
+    network: OnceLock<Network>,
+    bell: Bell,
+    rung: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct News {
+    replies: Vec<wire::Reply>,
+    standing: Option<wire::Standing>,
+    pass: Option<wire::Pass>,
+    purchases: BTreeMap<String, wire::PurchaseStatus>,
+    waits: BTreeMap<String, wire::Wait>,
+    sales: Option<wire::Sales>,
+    dismissal: Option<Dismissal>,
+}
+
+impl Lane {
+    pub(super) fn new(customer: Option<CustomerId>, liver: bool, bell: Bell) -> Self {
+        Self {
+            customer,
+            liver,
+            news: Mutex::default(),
+            standing: Mutex::default(),
+            network: OnceLock::new(),
+            bell,
+            rung: AtomicBool::new(false),
+        }
+    }
+
+    /// Where it comes from, when that is known.
+    pub(super) fn network(&self) -> Option<Network> {
+        self.network.get().copied()
+    }
+
+    /// Where it comes from; the first word counts.
+    pub(super) fn put_network(&self, network: Network) {
+        let _ = self.network.set(network);
+    }
+
+    /// Tells its person how they stand, unless they know.
+    pub(super) fn put_standing(&self, standing: wire::Standing) {
+        let mut known = self.standing.lock();
+        if known.as_deref() == Some(&standing) {
+            return;
+        }
+        *known = Some(Box::new(standing.clone()));
+        drop(known);
+        self.put(|news| {
+            news.standing = Some(standing);
+            true
+        });
+    }
+
+    pub(super) fn is_liver(&self) -> bool {
+        self.liver
+    }
+
+    pub(super) fn customer(&self) -> Option<&CustomerId> {
+        self.customer.as_ref()
+    }
+
+    fn put(&self, change: impl FnOnce(&mut News) -> bool) {
+        let mut news = self.news.lock();
+        if !change(news.get_or_insert_default()) {
+            return;
+        }
+        drop(news);
+        if self.rung.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        match &self.bell {
+            Bell::Task(bell) => bell.notify_one(),
+            Bell::Shard(door, token) => door.ring_lane(token.load(Ordering::Acquire)),
+        }
+    }
+
+    pub(super) fn put_purchase(&self, status: wire::PurchaseStatus) {
+        self.put(|news| {
+            if news.purchases.get(&status.id).is_some_and(|known| status.version < known.version) {
+                return false;
+            }
+            news.purchases.insert(status.id.clone(), status);
+            if news.purchases.len() > MAX_PURCHASES {
+                news.purchases.pop_first();
+            }
+            true
+        });
+    }
+
+    pub(super) fn put_wait(&self, wait: wire::Wait) {
+        self.put(|news| {
+            if news.waits.get(&wait.id).is_some_and(|known| wait.version < known.version) {
+                return false;
+            }
+            news.waits.insert(wait.id.clone(), wait);
+            if news.waits.len() > MAX_PURCHASES {
+                news.waits.pop_first();
+            }
+            true
+        });
+    }
+
+    pub(super) fn put_sales(&self, sales: wire::Sales) {
+        self.put(|news| {
+            news.sales = Some(sales);
+            true
+        });
+    }
+
+    pub(super) fn put_pass(&self, pass: wire::Pass) {
+        self.put(|news| {
+            news.pass = Some(pass);
+            true
+        });
+    }
+
+    pub(super) fn put_reply(&self, reply: wire::Reply) {
+        self.put(|news| {
+            let has_room = news.replies.len() < MAX_REPLIES;
+            if has_room {
+                news.replies.push(reply);
+            }
+            has_room
+        });
+    }
+
+    /// Ends the connection after what is in the lane.
+    pub(super) fn dismiss(&self, why: Dismissal) {
+        self.put(|news| {
+            news.dismissal.get_or_insert(why);
+            true
+        });
+    }
+
+    /// Whether there is anything; from here on the bell rings again.
+    pub(super) fn look(&self) -> bool {
+        self.rung.store(false, Ordering::Release);
+        self.news.lock().is_some()
+    }
+
+    /// Finished frames of all that waits, and whether the connection ends after them.
+    pub(super) fn take(&self, codec: Codec) -> (Vec<Bytes>, Option<Dismissal>) {
+        self.rung.store(false, Ordering::Release);
+        let Some(news) = self.news.lock().take() else { return (Vec::new(), None) };
+        let replies = news.replies.into_iter().map(|reply| wire::ServerFrame::from(Body::Reply(reply)));
+        let standing = news.standing.map(personal::Body::Standing);
+        let purchases = news.purchases.into_values().map(personal::Body::Purchase);
+        let waits = news.waits.into_values().map(personal::Body::Wait);
+        let bodies = standing.into_iter().chain(news.pass.map(personal::Body::Pass)).chain(purchases).chain(waits);
+        let bodies = bodies.chain(news.sales.map(personal::Body::Sales));
+        let frames = replies.chain(bodies.map(wire::ServerFrame::from)).map(|frame| codec.finish(&frame));
+        (frames.collect(), news.dismissal)
+    }
+
+    /// Waits until the bell rings; only of a lane that rings a task.
+    pub(super) async fn rung(&self) {
+        match &self.bell {
+            Bell::Task(bell) => bell.notified().await,
+            Bell::Shard(..) => std::future::pending().await,
+        }
+    }
+
+    /// The number under which the shard has the connection.
+    pub(super) fn settle(&self, at: u32) {
+        if let Bell::Shard(_, token) = &self.bell {
+            token.store(at, Ordering::Release);
+        }
+    }
+}
