@@ -738,8 +738,16 @@ impl Inner {
             }
             self.seq = seq;
             let (event, changes) = self.state.apply_ordered(&fact);
-            if let Some(Event::ChatDeleted(deleted)) = &event {
-                self.pending.chat.retain(|message| message.id != deleted.chat_id);
+            match &event {
+                Some(Event::ChatDeleted(deleted)) => {
+                    self.pending.chat.retain(|message| message.id != deleted.chat_id);
+                }
+                // A vote that still waits is older, but would be told after it: a client that has taken the question
+                // away keeps no version to drop it by, and would bring it back.
+                Some(Event::QuestionChanged(question)) => {
+                    self.pending.state.remove(&question.id);
+                }
+                _ => {}
             }
             self.pending.ordered.push(wire::Ordered { seq, at_ms: at.0, event });
             self.put(changes);
