@@ -136,6 +136,7 @@ impl Scene {
                 live: shop.live.clone(),
                 codec: Codec::ALL[n % Codec::ALL.len()],
                 node: (n / Codec::ALL.len()) % size.nodes,
+                killed: Arc::clone(&nodes.killed),
             };
             let memory = Memory::default();
             viewers.spawn(viewer::watch(person, Arc::clone(&memory), told, dice.split()));
@@ -165,6 +166,7 @@ impl Scene {
                 seen.repeated += witness.repeated;
                 seen.back += witness.back;
                 seen.jumps += witness.jumps;
+                seen.excused += witness.excused;
                 seen.behind += witness.behind;
                 seen.resumed += witness.resumed;
                 seen.snapshots += witness.mirror.snapshots;

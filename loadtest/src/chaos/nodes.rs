@@ -8,7 +8,10 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -35,6 +38,8 @@ pub struct Ground {
 /// The nodes.
 pub struct Nodes {
     processes: Vec<Process>,
+    /// Which of them were ever killed.
+    pub killed: Arc<[AtomicBool]>,
     http: reqwest::Client,
     binary: PathBuf,
     /// Dropped after the nodes: they speak to them.
@@ -49,6 +54,7 @@ impl Nodes {
         let folder = Folder::fresh()?;
         let mut nodes = Self {
             processes: Vec::new(),
+            killed: (0..ground.nodes).map(|_| AtomicBool::new(false)).collect(),
             http: http.clone(),
             binary: ground.binary.clone(),
             _redis: None,
@@ -104,6 +110,7 @@ impl Nodes {
     /// Kills one, and starts it again on the same database after a while.
     pub async fn kill(&mut self, node: usize, down: Duration) -> anyhow::Result<()> {
         let process = self.processes.get_mut(node).context("a node")?;
+        self.killed[node].store(true, Relaxed);
         process.kill()?;
         tokio::time::sleep(down).await;
         process.restart(&self.http).await

@@ -17,6 +17,7 @@ pub struct Seen {
     pub repeated: u64,
     pub back: u64,
     pub jumps: u64,
+    pub excused: u64,
     pub behind: u64,
     pub resumed: u64,
     pub snapshots: u64,
@@ -31,6 +32,7 @@ impl Seen {
             repeated: self.repeated - earlier.repeated,
             back: self.back - earlier.back,
             jumps: self.jumps - earlier.jumps,
+            excused: self.excused - earlier.excused,
             behind: self.behind - earlier.behind,
             resumed: self.resumed - earlier.resumed,
             snapshots: self.snapshots.saturating_sub(earlier.snapshots),
@@ -43,6 +45,7 @@ impl Seen {
         self.repeated += other.repeated;
         self.back += other.back;
         self.jumps += other.jumps;
+        self.excused += other.excused;
         self.behind += other.behind;
         self.resumed += other.resumed;
         self.snapshots += other.snapshots;
@@ -96,7 +99,7 @@ impl Results {
 }
 
 fn row_json(name: &str, row: &Row) -> Value {
-    let Seen { ordered, lost, repeated, back, jumps, behind, resumed, snapshots } = row.seen;
+    let Seen { ordered, lost, repeated, back, jumps, excused, behind, resumed, snapshots } = row.seen;
     json!({
         "kind": name,
         "episodes": row.episodes,
@@ -106,6 +109,7 @@ fn row_json(name: &str, row: &Row) -> Value {
         "resumed": resumed,
         "snapshots": snapshots,
         "snapshots_for_the_slow": behind,
+        "snapshots_of_killed_nodes": excused,
         "ordered_lost": lost,
         "ordered_repeated": repeated,
         "versions_back": back,
@@ -137,7 +141,7 @@ pub fn as_json(results: &Results) -> Value {
 /// Everything as a table for people.
 pub fn as_table(results: &Results) -> String {
     let mut text = format!(
-        "{} viewers, {} nodes on {}, {} s, seed {}, {} epochs\n\n{:<11} {:>8} {:>6} {:>5} {:>9} {:>7} {:>9} {:>5} {:>5} {:>8} {:>5} {:>6} {:>9} {:>6}\n",
+        "{} viewers, {} nodes on {}, {} s, seed {}, {} epochs\n\n{:<11} {:>8} {:>6} {:>5} {:>9} {:>7} {:>9} {:>5} {:>6} {:>5} {:>8} {:>5} {:>6} {:>9} {:>6}\n",
         results.viewers,
         results.nodes,
         results.engine,
@@ -152,6 +156,7 @@ pub fn as_table(results: &Results) -> String {
         "resumed",
         "snapshots",
         "slow",
+        "killed",
         "lost",
         "repeated",
         "back",
@@ -162,11 +167,11 @@ pub fn as_table(results: &Results) -> String {
     let total = results.total();
     let rows = results.rows.iter().map(|(kind, row)| (kind.name(), row)).chain([("all", &total)]);
     for (name, row) in rows {
-        let Seen { ordered, lost, repeated, back, jumps, behind, resumed, snapshots } = row.seen;
+        let Seen { ordered, lost, repeated, back, jumps, excused, behind, resumed, snapshots } = row.seen;
         // Writing into a text cannot fail.
         let _ = writeln!(
             text,
-            "{name:<11} {:>8} {:>6} {:>5} {ordered:>9} {resumed:>7} {snapshots:>9} {behind:>5} {lost:>5} {repeated:>8} {back:>5} {jumps:>6} {:>9} {:>6}",
+            "{name:<11} {:>8} {:>6} {:>5} {ordered:>9} {resumed:>7} {snapshots:>9} {behind:>5} {excused:>6} {lost:>5} {repeated:>8} {back:>5} {jumps:>6} {:>9} {:>6}",
             row.episodes, row.acts, row.kills, row.calm_ms, row.faults,
         );
     }

@@ -5,7 +5,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -53,8 +56,10 @@ pub struct Person {
     pub nodes: Arc<[SocketAddr]>,
     pub live: String,
     pub codec: Codec,
-    /// The node it goes to; another one when that does not answer.
+    /// The node it goes to first; after that to any.
     pub node: usize,
+    /// Which of them were ever killed.
+    pub killed: Arc<[AtomicBool]>,
 }
 
 /// The viewer's memory, which the run may look into.
@@ -80,11 +85,9 @@ pub async fn watch(mut person: Person, memory: Memory, mut told: watch::Receiver
         graves.retain(|(until, _)| *until > Instant::now());
         let over = match tokio::time::timeout(UPGRADE_WITHIN, enter(&person, &memory)).await {
             Ok(Ok(line)) => line.stay(&memory, &mut told, &mut graves).await,
-            Ok(Err(_)) | Err(_) => {
-                person.node = (person.node + 1) % person.nodes.len();
-                Over::Broken
-            }
+            Ok(Err(_)) | Err(_) => Over::Broken,
         };
+        person.node = dice.below(person.nodes.len());
         let away = match over {
             Over::Left => return,
             Over::Cut { away } => away,
@@ -127,7 +130,8 @@ async fn enter(person: &Person, memory: &Memory) -> anyhow::Result<Line> {
         }
     };
     inbox.drain(..head);
-    let resume = remember(memory, Witness::connects);
+    let killed = person.killed[person.node].load(Relaxed);
+    let resume = remember(memory, |witness| witness.connects(killed));
     let mut line = Line { stream, codec: person.codec, inbox };
     let frame = wire::ClientFrame { id: 0, body: Some(client_frame::Body::Resume(resume)) };
     let opcode = if person.codec == Codec::Json { frame::TEXT } else { frame::BINARY };

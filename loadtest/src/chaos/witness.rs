@@ -25,6 +25,8 @@ enum Beginning {
     Fresh,
     /// It comes next, and must take up where the viewer was.
     Return,
+    /// It comes next, from a node whose log may begin later than where the viewer was.
+    Excused,
 }
 
 /// One viewer's memory.
@@ -40,6 +42,8 @@ pub struct Witness {
     pub back: u64,
     /// Snapshots for somebody who was away for a moment only.
     pub jumps: u64,
+    /// The same at a node that was killed meanwhile: not as good as it could be, but no lie.
+    pub excused: u64,
     /// Snapshots for somebody who was slow: allowed.
     pub behind: u64,
     pub resumed: u64,
@@ -57,6 +61,7 @@ impl Default for Witness {
             repeated: 0,
             back: 0,
             jumps: 0,
+            excused: 0,
             behind: 0,
             resumed: 0,
             faults: Vec::new(),
@@ -65,9 +70,13 @@ impl Default for Witness {
 }
 
 impl Witness {
-    /// A new connection; what to resume from.
-    pub fn connects(&mut self) -> wire::Resume {
-        self.beginning = if self.mirror.epoch.is_empty() { Beginning::Fresh } else { Beginning::Return };
+    /// A new connection; what to resume from. A node that was killed has a log that begins with its new life.
+    pub fn connects(&mut self, node_was_killed: bool) -> wire::Resume {
+        self.beginning = match (self.mirror.epoch.is_empty(), node_was_killed) {
+            (true, _) => Beginning::Fresh,
+            (false, false) => Beginning::Return,
+            (false, true) => Beginning::Excused,
+        };
         wire::Resume { epoch: self.mirror.epoch.clone(), seq: self.mirror.seq }
     }
 
@@ -116,6 +125,7 @@ impl Witness {
                     let at = (self.mirror.seq, snapshot.seq);
                     self.fault(format!("back at {} after a moment, and given a snapshot at {}", at.0, at.1));
                 }
+                Beginning::Excused => self.excused += 1,
                 Beginning::Over => self.behind += 1,
                 Beginning::Fresh => {}
             }
@@ -215,7 +225,7 @@ mod tests {
 
     fn at(seq: u64) -> Witness {
         let mut witness = Witness::default();
-        assert_eq!(witness.connects(), wire::Resume::default());
+        assert_eq!(witness.connects(false), wire::Resume::default());
         witness.hear(snapshot("e", seq, 3));
         witness
     }
@@ -224,10 +234,10 @@ mod tests {
     fn an_honest_server_makes_no_faults() {
         let mut witness = at(5);
         witness.hear(pinned("e", &[6, 7], 4));
-        assert_eq!(witness.connects(), wire::Resume { epoch: "e".to_owned(), seq: 7 });
+        assert_eq!(witness.connects(false), wire::Resume { epoch: "e".to_owned(), seq: 7 });
         witness.hear(resumed("e", 7));
         witness.hear(pinned("e", &[8], 5));
-        witness.connects();
+        witness.connects(false);
         witness.hear(snapshot("f", 0, 5));
         witness.hear(pinned("f", &[1], 6));
         assert_eq!((witness.fault_count(), witness.mirror.faults, witness.resumed), (0, 0, 1), "{:?}", witness.faults);
@@ -239,7 +249,7 @@ mod tests {
         let lie = |frames: Vec<wire::ServerFrame>, returns: bool| {
             let mut witness = at(5);
             if returns {
-                witness.connects();
+                witness.connects(false);
             }
             frames.into_iter().for_each(|frame| witness.hear(frame));
             assert!(witness.fault_count() > 0);
@@ -255,6 +265,14 @@ mod tests {
         lie(vec![resumed("e", 4)], true);
         lie(vec![pinned("e", &[6], 4)], true);
         lie(vec![pinned("f", &[6], 4)], false);
+    }
+
+    #[test]
+    fn a_node_that_was_killed_may_begin_with_a_snapshot() {
+        let mut witness = at(5);
+        witness.connects(true);
+        witness.hear(snapshot("e", 9, 3));
+        assert_eq!((witness.fault_count(), witness.excused, witness.is_inside()), (0, 1, true));
     }
 
     #[test]
