@@ -19,6 +19,11 @@ pub fn fresh_name() -> String {
     BatchId::fresh().as_str().to_owned()
 }
 
+/// A number that is hardly drawn twice.
+pub fn fresh_number() -> u64 {
+    fresh_name().bytes().fold(0, |number, byte| number.wrapping_mul(31).wrapping_add(byte.into()))
+}
+
 /// An address that nobody had before.
 pub fn fresh_email() -> String {
     format!("{}@load.example", fresh_name())
@@ -113,6 +118,17 @@ impl Actor {
     pub async fn post_with_key(&self, path: &str, key: &str, body: &Value) -> anyhow::Result<Answer> {
         let request = self.request(Method::POST, path).header("idempotency-key", key).json(body);
         Self::send(request).await.with_context(|| format!("POST {path}"))
+    }
+
+    /// Tries something that may be refused, or come to nothing when the server is gone.
+    pub async fn attempt(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Answer> {
+        let request = self.request(method, path);
+        Self::send(body.into_iter().fold(request, RequestBuilder::json)).await
+    }
+
+    /// The same person at another node.
+    pub fn at(&self, base: &str) -> Self {
+        Self { base: base.to_owned(), ..self.clone() }
     }
 
     /// Everything on a list, page by page.

@@ -1,8 +1,10 @@
 //! Root: command line of the load test, and its exit code.
 
 mod books;
+mod chaos;
 mod client;
 mod flash;
+mod hub;
 mod live;
 mod room;
 mod server;
@@ -49,8 +51,27 @@ enum Command {
     /// arrivals at half that rate, and in a sell-out; whole purchases through the server's HTTP and hub doors, paid in
     /// the sandbox. After each, the books are compared with what buyers were told. Speed never fails the run.
     Stock(StockArgs),
-    /// Not built in this version: the cost of one delivery against a bare socket.
-    Hub(LaterArgs),
+    /// The hub's cost of one delivery against a bare socket, and its truth under a storm.
+    ///
+    /// In each round the server, a bare epoll-and-write hub, the same with a 50 ms tick, and nginx with nchan (when it
+    /// is installed) get the same viewers, payloads and events: 10 a second, where each is a frame of its own, and 50 a
+    /// second, where batching pays. CPU is the scheduler's count of the server's processes, everything included; ratios
+    /// are taken within a round. Then a big room lives with 50 ordered events (pins over HTTP) and 200 lines of chat a
+    /// second (190 by the liver over several connections, 10 by customers: none may be thinned), and everybody is cut at
+    /// once and comes back. Every viewer's ordered events are checked by number and content, a sample's whole picture
+    /// against a newcomer's. Speed never fails the run. Best run with as many open files as viewers and 300 more.
+    Hub(HubArgs),
+    /// Hours of scripted chaos: is everybody told the truth, whatever breaks?
+    ///
+    /// Episode after episode viewers of both codecs are cut, stop reading, leave connections lying about, read two
+    /// kilobytes a second, or come back all at once, and the server is killed and started again on its database, while
+    /// the liver pins and answers and buyers buy. At no time may an ordered event be lost, repeated or out of order
+    /// within its epoch, or a version go back; after every episode everybody must have within five seconds what a
+    /// newcomer is shown and REST tells. One seed repeats the script. Fails on any fault.
+    Chaos(ChaosArgs),
+    /// The least that a hub can do: a peer of `hub`, which starts it.
+    #[command(hide = true)]
+    BareHub(hub::BareArgs),
     /// Not built in this version: the cost of one forwarded packet against a bare socket.
     Media(LaterArgs),
     /// Not built in this version: a brand's month against a plain SQL sum.
@@ -116,6 +137,87 @@ struct StockArgs {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct HubArgs {
+    /// Viewers of the room in which deliveries are measured.
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    viewers: u32,
+    /// How often everything is measured; medians count.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// How long each measurement lasts, after a second of warm-up.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    seconds: u64,
+    /// Viewers of the big room.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    big_viewers: u32,
+    /// What viewers speak; with `both` every second one speaks JSON.
+    #[arg(long, default_value = "both")]
+    codec: Codecs,
+    /// Threads that the viewers live on.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    client_threads: u32,
+    /// Leaves nginx with nchan out.
+    #[arg(long)]
+    no_nchan: bool,
+    /// Leaves the bare hubs out.
+    #[arg(long)]
+    no_bare: bool,
+    /// Leaves the storm out.
+    #[arg(long)]
+    no_storm: bool,
+    /// Leaves the big room out, and with it the storm.
+    #[arg(long)]
+    no_big: bool,
+    /// `sqlite` (a throw-away file) or a database's address, `postgres://…`; the run leaves its rows in the latter.
+    #[arg(long, default_value = "sqlite", value_parser = server::Database::parse)]
+    database: server::Database,
+    /// The server's binary; `hanamichi` beside this program when absent.
+    #[arg(long)]
+    server: Option<PathBuf>,
+    /// One JSON object as the last line of standard output, instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ChaosArgs {
+    /// How long it goes on; the episode under way is finished.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    seconds: u64,
+    /// Of the script; another one each time when absent.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Who watches.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    viewers: u32,
+    /// Who buys and asks.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=200))]
+    buyers: u32,
+    /// Several share a PostgreSQL database and a Redis.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
+    nodes: u32,
+    /// The Redis of several nodes, `redis://…`; one of our own when absent.
+    #[arg(long)]
+    redis: Option<String>,
+    /// `sqlite` (a throw-away file; of several nodes a PostgreSQL cluster) or a database's address.
+    #[arg(long, default_value = "sqlite", value_parser = server::Database::parse)]
+    database: server::Database,
+    /// The server's binary; `hanamichi` beside this program when absent.
+    #[arg(long)]
+    server: Option<PathBuf>,
+    /// One JSON object as the last line of standard output, instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Codecs {
+    Both,
+    Json,
+    Proto,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Engines {
     Both,
@@ -134,14 +236,22 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Live(args) => run_live(args),
         Command::Stock(args) => run_stock(args),
-        Command::Hub(_) => not_built("hub"),
+        Command::Hub(args) => run_hub(args),
+        Command::Chaos(args) => run_chaos(args),
+        Command::BareHub(args) => match hub::run_bare(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("loadtest: the bare hub: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
         Command::Media(_) => not_built("media"),
         Command::Reports(_) => not_built("reports"),
     }
 }
 
 fn not_built(name: &str) -> ExitCode {
-    eprintln!("loadtest: `{name}` is not built in this version; `live` and `stock` are");
+    eprintln!("loadtest: `{name}` is not built in this version; `live`, `stock`, `hub` and `chaos` are");
     ExitCode::from(NOT_BUILT)
 }
 
@@ -177,15 +287,57 @@ fn run_stock(args: StockArgs) -> ExitCode {
         server: args.server,
         postgres: args.postgres,
     };
-    let (result, table) = match finish(stock::run(&size)) {
-        Ok(results) => (stock::as_json(&results), stock::as_table(&results)),
-        Err(error) => {
-            let result = unfinished(&error);
-            let table = verdict::as_table(&result);
-            (result, table)
-        }
+    let results = finish(stock::run(&size)).map(|results| (stock::as_json(&results), stock::as_table(&results)));
+    conclude(results, args.json)
+}
+
+fn run_hub(args: HubArgs) -> ExitCode {
+    use hanamichi::live::Codec::{Json, Proto};
+    let size = hub::Size {
+        viewers: args.viewers as usize,
+        rounds: args.rounds as usize,
+        seconds: args.seconds,
+        codecs: match args.codec {
+            Codecs::Both => vec![Json, Proto],
+            Codecs::Json => vec![Json],
+            Codecs::Proto => vec![Proto],
+        },
+        threads: args.client_threads as usize,
+        bare: !args.no_bare,
+        nchan: !args.no_nchan,
+        big: (!args.no_big).then_some(args.big_viewers as usize),
+        storm: !args.no_storm,
+        database: args.database,
+        server: args.server,
     };
-    show(&if args.json { result.to_string() } else { table });
+    let results = finish(hub::run(&size)).map(|results| (hub::as_json(&results), hub::as_table(&results)));
+    conclude(results, args.json)
+}
+
+fn run_chaos(args: ChaosArgs) -> ExitCode {
+    let size = chaos::Size {
+        seconds: args.seconds,
+        // A script that was not asked for by its seed is told by it, so that it can be asked for.
+        seed: args.seed.unwrap_or_else(client::fresh_number),
+        viewers: args.viewers as usize,
+        buyers: args.buyers as usize,
+        nodes: args.nodes as usize,
+        redis: args.redis,
+        database: args.database,
+        server: args.server,
+    };
+    let results = finish(chaos::run(&size)).map(|results| (chaos::as_json(&results), chaos::as_table(&results)));
+    conclude(results, args.json)
+}
+
+/// Shows the result, as JSON or as a table, and makes the exit code of its verdict.
+fn conclude(results: anyhow::Result<(Value, String)>, json: bool) -> ExitCode {
+    let (result, table) = results.unwrap_or_else(|error| {
+        let result = unfinished(&error);
+        let table = verdict::as_table(&result);
+        (result, table)
+    });
+    show(&if json { result.to_string() } else { table });
     if result["verdict"] == "ok" { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -57,6 +57,8 @@ pub struct Process {
     pub base: String,
     /// The operator's sign-in name.
     pub operator: String,
+    binary: PathBuf,
+    environment: Vec<(String, String)>,
     // Dropped after the child is gone: it may still be writing there.
     _folder: Folder,
 }
@@ -110,28 +112,70 @@ pub fn find_binary(named: Option<&Path>) -> anyhow::Result<PathBuf> {
 impl Process {
     /// Starts the server and waits until it is ready.
     pub async fn start(binary: &Path, database: &Database, http: &reqwest::Client) -> anyhow::Result<Self> {
+        Self::start_with(binary, database, &[], http).await
+    }
+
+    /// The same, with some more variables.
+    pub async fn start_with(
+        binary: &Path,
+        database: &Database,
+        more: &[(String, String)],
+        http: &reqwest::Client,
+    ) -> anyhow::Result<Self> {
         let folder = Folder::fresh()?;
         let url = match database {
             Database::Throwaway => format!("sqlite:{}", folder.0.join("load.db").display()),
             Database::Url(url) => url.clone(),
         };
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).context("no free port")?.port();
         let operator = fresh_email();
-        let child = Command::new(binary)
-            .arg("serve")
-            .env("HANAMICHI_LISTEN", format!("127.0.0.1:{port}"))
-            .env("HANAMICHI_DATABASE", url)
-            .env("HANAMICHI_MEDIA__LISTEN", "127.0.0.1:0")
-            .env("HANAMICHI_OPERATOR__EMAIL", &operator)
-            .env("HANAMICHI_OPERATOR__PASSWORD", PASSWORD)
-            .env("HANAMICHI_LOG_FILTER", "warn")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .with_context(|| format!("cannot run {}", binary.display()))?;
-        let mut process = Self { child, base: format!("http://127.0.0.1:{port}"), operator, _folder: folder };
-        tokio::time::timeout(START_TIMEOUT, process.ready(http)).await.context("the server did not become ready")??;
+        let (port, mut environment) = (free_port()?, more.to_vec());
+        for (name, value) in [
+            ("LISTEN", format!("127.0.0.1:{port}")),
+            ("DATABASE", url),
+            ("MEDIA__LISTEN", "127.0.0.1:0".to_owned()),
+            ("OPERATOR__EMAIL", operator.clone()),
+            ("OPERATOR__PASSWORD", PASSWORD.to_owned()),
+            ("LOG_FILTER", "warn".to_owned()),
+        ] {
+            environment.push((format!("HANAMICHI_{name}"), value));
+        }
+        let child = spawn(binary, &environment)?;
+        let base = format!("http://127.0.0.1:{port}");
+        let mut process = Self { child, base, operator, binary: binary.to_owned(), environment, _folder: folder };
+        process.until_ready(http).await?;
         Ok(process)
+    }
+
+    async fn until_ready(&mut self, http: &reqwest::Client) -> anyhow::Result<()> {
+        tokio::time::timeout(START_TIMEOUT, self.ready(http)).await.context("the server did not become ready")?
+    }
+
+    /// Ends the process without a word, as a power cut does.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill().context("cannot kill the server")?;
+        self.child.wait().context("the server is not gone")?;
+        Ok(())
+    }
+
+    /// Starts it again after a kill: same address, same database.
+    pub async fn restart(&mut self, http: &reqwest::Client) -> anyhow::Result<()> {
+        self.child = spawn(&self.binary, &self.environment)?;
+        self.until_ready(http).await
+    }
+
+    /// Has it ended?
+    pub fn has_ended(&mut self) -> anyhow::Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
+    /// What it was started with under this name.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The process, as the system calls it.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     async fn ready(&mut self, http: &reqwest::Client) -> anyhow::Result<()> {
@@ -167,9 +211,25 @@ impl Process {
 
     /// Resident memory; 0 where the system does not tell.
     pub fn rss_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        rss_of(&status)
+        rss_kib(self.child.id())
     }
+}
+
+fn spawn(binary: &Path, environment: &[(String, String)]) -> anyhow::Result<Child> {
+    let mut command = Command::new(binary);
+    command.arg("serve").envs(environment.iter().map(|(name, value)| (name, value)));
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command.spawn().with_context(|| format!("cannot run {}", binary.display()))
+}
+
+/// A port that nobody listens on.
+pub fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).context("no free port")?.port())
+}
+
+/// Resident memory of a process; 0 where the system does not tell.
+pub fn rss_kib(pid: u32) -> u64 {
+    rss_of(&std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default())
 }
 
 fn rss_of(status: &str) -> u64 {

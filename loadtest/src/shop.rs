@@ -28,6 +28,8 @@ pub struct Shop {
     pub show_product: String,
     pub sku: String,
     pub offer: String,
+    /// Where the goods lie.
+    pub warehouse: String,
 }
 
 impl Shop {
@@ -49,7 +51,9 @@ impl Shop {
         let live = text(&liver.post("/v1/lives", &json!({ "title": "春の市" })).await?, "id")?;
         liver.post(&format!("/v1/lives/{live}/start"), &json!({})).await?;
         let (sale_product, show_product) = (text(&sale, "id")?, text(&show, "id")?);
-        let mut shop = Self { brand, brand_id, liver, live, sale_product, show_product, sku, offer: String::new() };
+        let warehouse = text(&warehouse, "id")?;
+        let offer = String::new();
+        let mut shop = Self { brand, brand_id, liver, live, sale_product, show_product, sku, offer, warehouse };
         let pin = shop.pin(&shop.sale_product, PRICE).await?;
         shop.offer = text(&pin["offers"][0], "id")?;
         Ok(shop)

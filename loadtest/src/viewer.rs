@@ -33,7 +33,8 @@ const CHAT_MARK: &str = "load ";
 /// Far enough away to never come.
 const NEVER: Duration = Duration::from_secs(86_400);
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// A connection to the hub.
+pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// What a viewer is like.
 #[derive(Debug, Clone)]
@@ -130,7 +131,7 @@ pub async fn watch(plan: Plan, mut word: watch::Receiver<Word>, joined: tokio::s
     }
 }
 
-async fn join(plan: &Plan, mirror: &Mirror) -> anyhow::Result<Socket> {
+pub async fn join(plan: &Plan, mirror: &Mirror) -> anyhow::Result<Socket> {
     let url = format!("{}/v1/lives/{}/hub", plan.base.replacen("http", "ws", 1), plan.live);
     let mut request = url.into_client_request()?;
     if !plan.cookie.is_empty() {
@@ -144,7 +145,8 @@ async fn join(plan: &Plan, mirror: &Mirror) -> anyhow::Result<Socket> {
     Ok(socket)
 }
 
-async fn send(socket: &mut Socket, codec: Codec, id: u64, body: client_frame::Body) -> anyhow::Result<()> {
+/// Says something.
+pub async fn send(socket: &mut Socket, codec: Codec, id: u64, body: client_frame::Body) -> anyhow::Result<()> {
     let frame = wire::ClientFrame { id, body: Some(body) };
     let message = match codec {
         Codec::Json => Message::text(serde_json::to_string(&frame)?),

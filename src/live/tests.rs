@@ -414,6 +414,33 @@ async fn a_cut_connection_misses_and_repeats_nothing_while_events_flow() {
 }
 
 #[tokio::test]
+async fn a_vote_told_with_its_questions_end_does_not_bring_it_back() {
+    let house = House::new().await;
+    house.start().await;
+    let mut watcher = Watcher::join(&house, None, Codec::Proto).await;
+    for n in 0..10 {
+        let question = |version: i64, state: &str| wire::Question {
+            id: format!("qst_{n}"),
+            state: state.to_owned(),
+            version,
+            ..wire::Question::default()
+        };
+        let live = house.live.clone();
+        let vote = Fact::Question { live: live.clone(), question: question(2, "open"), by: None };
+        let hidden = Fact::Ordered { live, event: Event::QuestionChanged(question(3, "hidden")) };
+        house.bus.publish_all(vec![vote, hidden]).await.expect("the bus is up");
+    }
+    house.tell_title(1_000, 30).await;
+    watcher.until("the end", |w| w.mirror.live.version == 1_000).await;
+    // News of the other class may come after it.
+    house.tell_stock(1_000, 1).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    house.tell_title(1_001, 30).await;
+    watcher.until("the last", |w| w.mirror.live.version == 1_001).await;
+    assert!(watcher.mirror.questions.is_empty(), "{:?}", watcher.mirror.questions);
+}
+
+#[tokio::test]
 async fn both_codecs_tell_the_same() {
     let house = House::new().await;
     house.start().await;

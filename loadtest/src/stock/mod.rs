@@ -4,11 +4,11 @@
 //! measurement has an empty database of its own, whose books are read afterwards. Does not judge speed.
 
 mod audit;
-mod cluster;
+pub mod cluster;
 mod disk;
 mod doors;
 mod ground;
-mod keepalive;
+pub mod keepalive;
 mod naive;
 mod report;
 mod sequenced;
