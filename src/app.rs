@@ -15,7 +15,7 @@ use crate::{
     live::{self, Lives, Picture},
     media::{Media, MediaConfig, MediaEvent},
     omo::Omo,
-    people::{self, NewPerson, People},
+    people::{self, NewPerson, Passes, People},
     showcase::{self, Showcase},
     store::Db,
     tasks::Tasks,
@@ -46,8 +46,12 @@ pub struct Rooms {
     pub db: Db,
     /// Every background task.
     pub tasks: Tasks,
+    /// Fires before the listener waits for its requests: whoever streams without end must end.
+    pub leaving: tokio_util::sync::CancellationToken,
     /// Accounts, brands, livers, customers.
     pub people: People,
+    /// Short-lived proofs of who somebody is.
+    pub passes: Passes,
     /// Stock.
     pub sequencer: Sequencer,
     /// Buying.
@@ -105,6 +109,8 @@ impl App {
         let days = config.commerce.delivery_days;
         let checkout =
             Checkout::start(db.clone(), clock.clone(), sequencer.clone(), payment, days, payments_per_s, &tasks);
+        let people = People::new(db.clone(), clock.clone());
+        let passes = people.passes().await.context("cannot load the key that passes are signed with")?;
         let touches = Touches::start(db.clone(), &tasks);
         let lives = Lives::start(live::Wiring {
             db: db.clone(),
@@ -117,6 +123,7 @@ impl App {
             registry: registry(),
             sales: sales_loader(db.clone()),
             touches: touch_sink(touches.clone()),
+            passes: pass_renewer(people.clone(), passes.clone()),
             limits: hub_limits(&config),
         })
         .context("cannot start the hub's threads")?;
@@ -128,17 +135,19 @@ impl App {
         .with_context(|| format!("cannot open the media port {}", config.media.listen))?;
         let app = Self(Arc::new(Rooms {
             media,
-            people: People::new(db.clone(), clock.clone()),
+            people,
+            passes,
             reports: Reports::new(db.clone(), clock.clone()),
             touches,
             lives,
             showcase: Showcase::new(db.clone(), clock.clone(), relay.clone()),
             omo: Omo::new(db.clone(), clock.clone()),
-            rates: Rates::default(),
+            rates: Rates::new(config.hub.joins_per_address_per_s),
             demo: RwLock::default(),
             lock,
             imports: Imports::new(db.clone(), clock.clone(), sequencer.clone()),
             config: Arc::new(config),
+            leaving: tokio_util::sync::CancellationToken::new(),
             clock,
             db,
             tasks,
@@ -250,6 +259,18 @@ impl App {
             }
         });
     }
+}
+
+/// A connection's sign-in is looked at again, and its person gets the next pass.
+fn pass_renewer(people: People, passes: Passes) -> live::PassRenewer {
+    Arc::new(move |sign_in| {
+        let (people, passes) = (people.clone(), passes.clone());
+        Box::pin(async move {
+            let person = people.find_by_digest(&sign_in).await?;
+            let pass = person.map(|person| passes.issue(&person, &sign_in));
+            Ok(pass.map(|(token, expires_at)| wire::Pass { token, expires_at_ms: expires_at.0 }))
+        })
+    })
 }
 
 fn hub_limits(config: &Config) -> live::HubLimits {
@@ -408,6 +429,7 @@ impl Server {
         let limit = Duration::from_secs(self.app.config.stop_timeout_s);
         let gently = async {
             self.handle.graceful_shutdown(Some(limit));
+            self.app.leaving.cancel();
             let _ = self.serving.await;
             self.app.stop().await;
         };

@@ -122,6 +122,11 @@ fn token(headers: &HeaderMap) -> Option<(String, Carrier)> {
     cookie(headers).map(|token| (token, Carrier::Cookie))
 }
 
+/// The digest of the session or API key of a call.
+pub(super) fn sign_in_digest(headers: &HeaderMap) -> Option<String> {
+    token(headers).map(|(token, _)| crate::people::digest(&token))
+}
+
 /// The session cookie's value.
 pub(super) fn cookie(headers: &HeaderMap) -> Option<String> {
     headers

@@ -23,11 +23,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    LiveError, NewTouch, SalesLoader, ShownLoader, TouchKind, TouchSink, Visitor,
+    LiveError, NewTouch, PassRenewer, SalesLoader, ShownLoader, TouchKind, TouchSink, Visitor,
     codec::Codec,
     followers::Follow,
     household::Household,
-    lane::{Bell, Lane},
+    lane::{Bell, Dismissal, Lane},
     opening,
     room::News,
     seat::{Member, Seat},
@@ -42,7 +42,7 @@ use crate::{
     ids::{CustomerId, LiveId, LiverId},
     store::Db,
     tasks::Tasks,
-    wire::ordered::Event,
+    wire::{self, ordered::Event},
 };
 
 /// Rooms in memory at once; when all are in use the next live is refused as busy.
@@ -57,6 +57,10 @@ const MAX_EARLY: usize = 20_000;
 const MAX_EDGES: usize = 4_096;
 /// Pause before a room that could not be mended is tried again.
 const MEND_AGAIN: Duration = Duration::from_millis(500);
+/// How often it is looked whose pass runs out soon …
+const PASSES_EVERY: Duration = Duration::from_secs(15);
+/// … and how soon: then it is renewed.
+const PASS_RENEWED_BEFORE: Duration = Duration::from_secs(4 * 60);
 /// Sales figures of all rooms together are loaded at most this often …
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
 /// … and may take this share of the time at most.
@@ -118,6 +122,7 @@ pub(super) struct HubInner {
     seated: AtomicU64,
     edges: mpsc::Sender<Fact>,
     shards: Shards,
+    passes: PassRenewer,
     limits: HubLimits,
     /// This process, among the nodes of a live.
     node: Arc<str>,
@@ -167,6 +172,7 @@ pub(super) struct HubParts {
     pub(super) shown: ShownLoader,
     pub(super) sales: SalesLoader,
     pub(super) touches: TouchSink,
+    pub(super) passes: PassRenewer,
     pub(super) limits: HubLimits,
 }
 
@@ -199,6 +205,7 @@ impl Hub {
             seated: AtomicU64::new(0),
             edges,
             shards,
+            passes: parts.passes,
             limits: parts.limits,
             node: crate::ids::BatchId::fresh().as_str().into(),
         }));
@@ -207,6 +214,7 @@ impl Hub {
         tasks.spawn("hub sales figures", hub.clone().load_figures(stopping.clone()));
         tasks.spawn("hub edges", hub.clone().order_edges(edges_told, stopping.clone()));
         tasks.spawn("hub orders", hub.clone().follow_orders(stopping.clone()));
+        tasks.spawn("hub passes", hub.clone().renew_passes(stopping.clone()));
         tasks.spawn("hub sweep", hub.clone().sweep(stopping));
         Ok(hub)
     }
@@ -671,6 +679,46 @@ impl Hub {
                 () = stopping.cancelled() => return,
             }
         }
+    }
+
+    /// Renews the passes that run out soon, a few at a time. Whose sign-in is over has to leave; while the database is away
+    /// nobody has to.
+    async fn renew_passes(self, stopping: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = self.0.clock.sleep(PASSES_EVERY) => {}
+                () = stopping.cancelled() => return,
+            }
+            let by = self.0.clock.now().plus(PASS_RENEWED_BEFORE);
+            let lanes: Vec<Arc<Lane>> =
+                self.0.people.lock().values().flatten().map(|(_, lane)| Arc::clone(lane)).collect();
+            let due = lanes.into_iter().filter(|lane| lane.sign_in().is_some_and(|(_, expires_at)| expires_at <= by));
+            let mut looked: HashMap<String, Option<wire::Pass>> = HashMap::new();
+            for lane in due {
+                let Some((sign_in, _)) = lane.sign_in() else { continue };
+                if !looked.contains_key(sign_in) {
+                    match (self.0.passes)(sign_in.to_owned()).await {
+                        Ok(pass) => drop(looked.insert(sign_in.to_owned(), pass)),
+                        Err(error) => {
+                            tracing::warn!(%error, "passes cannot be renewed; trying again");
+                            break;
+                        }
+                    }
+                }
+                match looked.get(sign_in) {
+                    Some(Some(pass)) => lane.put_pass(pass.clone()),
+                    _ => lane.dismiss(Dismissal::PassExpired),
+                }
+                if stopping.is_cancelled() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The next pass of a connection's person, now; none when the sign-in is over.
+    pub(super) async fn renew_pass(&self, sign_in: &str) -> Result<Option<wire::Pass>, LiveError> {
+        Ok((self.0.passes)(sign_in.to_owned()).await?)
     }
 
     async fn sweep(self, stopping: CancellationToken) {

@@ -220,6 +220,9 @@ pub type EndHook =
 /// Loads what was sold in a live; given by the house.
 pub type SalesLoader = Arc<dyn Fn(LiveId) -> BoxFuture<'static, Result<Figures, StoreError>> + Send + Sync>;
 
+/// Looks whether a sign-in still holds, by its digest, and gives its person's next pass; given by the house.
+pub type PassRenewer = Arc<dyn Fn(String) -> BoxFuture<'static, Result<Option<wire::Pass>, StoreError>> + Send + Sync>;
+
 /// What the room is given.
 pub struct Wiring {
     /// Where everything is stored.
@@ -242,6 +245,8 @@ pub struct Wiring {
     pub sales: SalesLoader,
     /// Where touches go; it takes them at once, or drops them.
     pub touches: TouchSink,
+    /// Where connections' passes are renewed.
+    pub passes: PassRenewer,
     /// How much the hub takes on.
     pub limits: HubLimits,
 }
@@ -285,6 +290,7 @@ impl Lives {
             shown: wiring.shown,
             sales: Arc::clone(&wiring.sales),
             touches: wiring.touches,
+            passes: wiring.passes,
             limits: wiring.limits,
         })?;
         Ok(Self(Arc::new(Inner {

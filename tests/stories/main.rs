@@ -15,6 +15,7 @@ mod lives;
 mod media;
 mod moderation;
 mod nodes;
+mod passes;
 mod peer;
 mod race;
 mod reports;
