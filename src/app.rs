@@ -24,6 +24,8 @@ use crate::{
 
 /// Sessions that are over are removed this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+/// Connections that wait to be accepted. Beyond it they are left to knock again, a second later.
+const MAX_UNACCEPTED: i32 = 4_096;
 
 /// Every room, as handlers see them. Cheap to clone: each request and connection has one.
 #[derive(Clone)]
@@ -379,6 +381,9 @@ impl Server {
         let listen = config.listen;
         let tls = config.tls.clone();
         let listener = std::net::TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+        // The standard library asks for 128, which a room that comes back at once overruns: each SYN beyond it is sent again
+        // after a second. Asked again, the system takes the new number, cut to its own limit.
+        socket2::SockRef::from(&listener).listen(MAX_UNACCEPTED)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let app = App::start(config, clock).await?;

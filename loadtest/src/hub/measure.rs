@@ -56,7 +56,9 @@ pub struct Case {
     pub frame_bytes: f64,
     pub seconds: f64,
     pub cpu_us: f64,
-    /// Of those, what the same events cost with one viewer: SQL, HTTP, encoding. Nothing for peers.
+    /// What the crowd cost, on the same processors.
+    pub crowd_cpu_us: f64,
+    /// Of the server's, what the same events cost with one viewer: SQL, HTTP, encoding. Nothing for peers.
     pub making_us: f64,
     pub p50_ms: Option<f64>,
     pub p99_ms: Option<f64>,
@@ -129,10 +131,10 @@ impl Ring<'_> {
     async fn case(&mut self, rate: u32, length: Duration) -> anyhow::Result<(Case, Report)> {
         let counts = &self.crowd.counts;
         let before = (counts.frames.load(Relaxed), counts.bytes.load(Relaxed));
-        let cost = Cost::of(&self.contender.pids())?;
+        let (cost, ours) = (Cost::of(&self.contender.pids())?, Cost::of(&[std::process::id()])?);
         let began = Instant::now();
         let published = self.publish(rate, length).await?;
-        let (cpu_us, seconds) = (cost.spent_us()?, began.elapsed().as_secs_f64());
+        let (cpu_us, crowd_cpu_us, seconds) = (cost.spent_us()?, ours.spent_us()?, began.elapsed().as_secs_f64());
         let frames = self.crowd.counts.frames.load(Relaxed) - before.0;
         let bytes = self.crowd.counts.bytes.load(Relaxed) - before.1;
         let seen = self.crowd.report().await?;
@@ -144,6 +146,7 @@ impl Ring<'_> {
             frame_bytes: float(bytes) / float(frames.max(1)),
             seconds,
             cpu_us,
+            crowd_cpu_us,
             making_us: 0.0,
             p50_ms: seen.ordered.percentile_ms(50.0),
             p99_ms: seen.ordered.percentile_ms(99.0),
@@ -174,7 +177,7 @@ struct Entered {
     per_s: f64,
     us_each: f64,
     kib_each: f64,
-    rss_before: u64,
+    rss_idle: u64,
 }
 
 fn rss(contender: &Contender) -> u64 {
@@ -201,7 +204,7 @@ async fn enter(contender: &Contender, crowd: &mut Crowd, load: &Load, sample: us
         per_s: float(crowd.size()) / took.as_secs_f64().max(1e-6),
         us_each: cpu_us / float(crowd.size()),
         kib_each: grown(rss_before, load.viewers).max(grown(rss_half, load.viewers - half)),
-        rss_before,
+        rss_idle: rss(contender),
     })
 }
 
@@ -219,7 +222,7 @@ pub async fn measure(who: Who, ground: &Ground, load: &Load, bytes: usize) -> an
         upgrades_per_s: entered.per_s,
         us_per_upgrade: entered.us_each,
         kib_idle: entered.kib_each,
-        kib_after: 0.0,
+        kib_after: entered.kib_each,
         cases: Vec::new(),
         lost: 0,
         repeated: 0,
@@ -236,7 +239,7 @@ pub async fn measure(who: Who, ground: &Ground, load: &Load, bytes: usize) -> an
         passed.cases.push(Case { making_us: making_us * float(case.published), ..case });
         seen = report;
     }
-    passed.kib_after = float(rss(&contender).saturating_sub(entered.rss_before)) / float(crowd.size());
+    passed.kib_after += float(rss(&contender).saturating_sub(entered.rss_idle)) / float(crowd.size());
     passed.check(&contender, &crowd, &ledger, &seen).await?;
     Ok(passed)
 }

@@ -136,6 +136,7 @@ fn case_json(case: &Case) -> Value {
         "frame_bytes": rounded(Some(case.frame_bytes)),
         "seconds": rounded(Some(case.seconds)),
         "cpu_cores": rounded(Some(case.cpu_us / 1e6 / case.seconds.max(0.001))),
+        "crowd_cpu_cores": rounded(Some(case.crowd_cpu_us / 1e6 / case.seconds.max(0.001))),
         "us_per_delivery": rounded(Some(case.us_per_delivery())),
         "us_per_event": rounded(Some(case.us_per_event())),
         "fan_out_us_per_delivery": rounded(Some(case.fan_out_us_per_delivery())),
