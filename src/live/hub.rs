@@ -26,7 +26,6 @@ use super::{
     LiveError, NewTouch, PassRenewer, SalesLoader, ShownLoader, TouchKind, TouchSink, Visitor,
     codec::Codec,
     followers::Follow,
-    household::Household,
     lane::{Bell, Dismissal, Lane},
     opening,
     room::News,
@@ -523,9 +522,9 @@ impl Hub {
                 None
             }
             Fact::Left { left, .. } => stage.tell(News::Left(left.clone())),
-            Fact::Presence { node, viewers, .. } => {
+            Fact::Presence { node, viewers, uniques, .. } => {
                 if **node != *self.0.node {
-                    stage.hear_presence(node, *viewers);
+                    stage.hear_presence(node, *viewers, uniques.as_deref());
                 }
                 None
             }
@@ -608,12 +607,6 @@ impl Hub {
         Ok(!history.is_empty() && told == Taken::Told)
     }
 
-    /// Who keeps order, follows and has voted may have changed while nobody told us.
-    fn renew_household(&self, stage: &Stage, household: Household) {
-        *stage.household.lock() = household;
-        stage.settle_all();
-    }
-
     /// Looks at the bus and the database again. A room whose history goes on only learns what it missed.
     async fn begin_anew(&self, stage: &Arc<Stage>) -> Result<bool, LiveError> {
         let here = stage.place();
@@ -622,7 +615,9 @@ impl Hub {
             && (position.seq == here.seq || position.seq > here.seq && self.fill(stage, &here).await?);
         let (_, mut state, _, household) = opening::load(&self.0, &stage.live).await?;
         if goes_on {
-            self.renew_household(stage, household);
+            // Who keeps order, follows and has voted may have changed while nobody told us.
+            *stage.household.lock() = household;
+            stage.settle_all();
             for edge in state.as_news().into_iter().filter_map(|news| stage.tell(news)) {
                 let _ = self.0.edges.try_send(Fact::Ordered { live: stage.live.clone(), event: edge });
             }
