@@ -15,7 +15,7 @@ use crate::{
     live::{self, Lives, Picture},
     media::{Media, MediaConfig, MediaEvent},
     omo::Omo,
-    people::{self, NewPerson, Passes, People},
+    people::{self, NewPerson, Passes, People, PeopleError},
     showcase::{self, Showcase},
     store::Db,
     tasks::Tasks,
@@ -194,7 +194,8 @@ impl App {
 
     async fn add_first_operator(&self) -> anyhow::Result<()> {
         let Some(operator) = &self.config.operator else { return Ok(()) };
-        let account = match self.people.find_by_email(&operator.email.to_lowercase()).await? {
+        let email = operator.email.to_lowercase();
+        let account = match self.people.find_by_email(&email).await? {
             Some(account) => account,
             None => {
                 let new = NewPerson {
@@ -203,7 +204,14 @@ impl App {
                     display_name: "Operator".to_owned(),
                     demo: false,
                 };
-                self.people.sign_up(new).await?.account.id
+                match self.people.sign_up(new).await {
+                    Ok(person) => person.account.id,
+                    // Another node that starts at this moment was first.
+                    Err(PeopleError::EmailTaken) => {
+                        self.people.find_by_email(&email).await?.context("the first operator is there and is not")?
+                    }
+                    Err(error) => return Err(error.into()),
+                }
             }
         };
         Ok(self.people.add_operator(&account).await?)

@@ -85,7 +85,8 @@ async fn run(app: &App, account: &AccountId, key: &str, request: Request, next: 
     let (parts, body) = response.into_parts();
     let bytes = to_bytes(body, MAX_BODY_BYTES * 4).await.unwrap_or_else(|_| Bytes::new());
     let mut tx = app.db.write("keep answer").await?;
-    if parts.status.is_server_error() {
+    // Who was told to wait may ask again under the same key.
+    if parts.status.is_server_error() || parts.status == StatusCode::TOO_MANY_REQUESTS {
         forget(&mut tx, account, key).await?;
     } else {
         finish(&mut tx, account, key, parts.status.as_u16(), &String::from_utf8_lossy(&bytes)).await?;

@@ -167,7 +167,13 @@ impl Drop for Process {
 
 impl Process {
     pub async fn start(database: &str, port: u16) -> Self {
+        Self::start_with(database, port, &[]).await
+    }
+
+    /// With more of the configuration, as variables.
+    pub async fn start_with(database: &str, port: u16, more: &[(&str, &str)]) -> Self {
         let child = Self::command(database)
+            .envs(more.iter().copied())
             .arg("serve")
             .env("HANAMICHI_LISTEN", format!("127.0.0.1:{port}"))
             .env("HANAMICHI_MEDIA__LISTEN", "127.0.0.1:0")
@@ -193,6 +199,18 @@ impl Process {
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// SIGTERM, and waits until it has left.
+    pub async fn stop(&mut self) {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(asked.is_ok_and(|status| status.success()), "it can be asked to stop");
+        let leaving = async {
+            while self.child.try_wait().expect("it can be asked").is_none() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, leaving).await.expect("it stops");
     }
 
     /// `hanamichi verify --json` beside whatever else uses the database.

@@ -1,0 +1,137 @@
+//! One live on several nodes: what is done on one is seen on all, under the same numbers; who changes nodes misses and
+//! repeats nothing; nodes and Redis may go and come back.
+
+use std::time::Duration;
+
+use hanamichi::{
+    app::Server,
+    clock::Clock,
+    config::{BusKind, Config},
+    live::Codec,
+};
+
+use crate::{
+    flow::Flow,
+    harness::{Actor, Database, Engine, PATIENCE, Plan, Process, Sale, config, free_port, verify},
+    redis::RedisServer,
+    viewer::{Viewer, all_agree, assert_one_history},
+};
+
+/// More than anybody buys.
+const UNITS: i64 = 10_000;
+/// Between two steps of a live in full swing.
+const PAUSE: Duration = Duration::from_millis(4);
+
+fn plenty() -> Plan {
+    Plan { units: UNITS, ..Plan::default() }
+}
+
+/// Two servers in this process, over one database and one Redis.
+struct Pair {
+    servers: Vec<Server>,
+    bases: Vec<String>,
+    database: Database,
+    redis: RedisServer,
+    sale: Sale,
+}
+
+fn node_config(database: &str, redis: &str) -> Config {
+    Config { bus: BusKind::Redis, redis_url: redis.to_owned(), ..config(database) }
+}
+
+impl Pair {
+    async fn open() -> Self {
+        let (redis, database) = (RedisServer::start().await, Database::fresh(Engine::Postgres).await);
+        let mut servers = Vec::new();
+        for _ in 0..2 {
+            let settings = node_config(&database.url, &redis.url());
+            servers.push(Server::start(settings, Clock::system()).await.expect("the node starts"));
+        }
+        let bases: Vec<_> = servers.iter().map(Server::loopback_url).collect();
+        let sale = Sale::open_at(&bases[0], plenty()).await;
+        let pair = Self { servers, bases, database, redis, sale };
+        // Until both are connected with Redis, they tell their own.
+        all_agree(PATIENCE, &pair.sale.live, &pair.bases, &[]).await;
+        pair
+    }
+
+    /// The other node first.
+    fn bases_from(&self, n: usize) -> Vec<String> {
+        vec![self.bases[n % 2].clone(), self.bases[(n + 1) % 2].clone()]
+    }
+
+    /// So many guests, every other one on the other node, in both codecs.
+    async fn viewers(&self, count: usize) -> Vec<Viewer> {
+        let mut viewers = Vec::new();
+        for n in 0..count {
+            let (guest, bases) = (Actor::guest(&self.bases[0]), self.bases_from(n));
+            let codec = Codec::ALL[n / 2 % 2];
+            viewers.push(Viewer::join(&guest, &self.sale.live, codec, &bases).await);
+        }
+        viewers
+    }
+
+    async fn close(self) {
+        verify(&self.database.url).await;
+        for server in self.servers {
+            server.stop().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_changes_nodes_again_and_again_misses_and_repeats_nothing() {
+    const MOVES: usize = 25;
+    let pair = Pair::open().await;
+    // Four who stay, and four who move.
+    let (staying, moving) = (pair.viewers(4).await, pair.viewers(4).await);
+    let flow = Flow::begin(&pair.sale, &pair.bases, PAUSE).await;
+    for _ in 0..MOVES {
+        flow.some_more(1).await;
+        for viewer in &moving {
+            viewer.move_on().await;
+        }
+    }
+    let done = flow.end().await;
+    let viewers: Vec<_> = staying.into_iter().chain(moving).collect();
+    let truth = all_agree(PATIENCE, &pair.sale.live, &pair.bases, &viewers).await;
+    done.assert_in(&truth, UNITS);
+    assert_one_history(&viewers);
+    for viewer in &viewers {
+        viewer.assert_whole(1);
+        done.assert_told(viewer);
+    }
+    drop(viewers);
+    pair.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_killed_leaves_its_viewers_to_the_other() {
+    let (redis, database) = (RedisServer::start().await, Database::fresh(Engine::Postgres).await);
+    let bus = [("HANAMICHI_BUS", "redis"), ("HANAMICHI_REDIS_URL", &redis.url())];
+    let (mut first, second) = tokio::join!(
+        Process::start_with(&database.url, free_port(), &bus),
+        Process::start_with(&database.url, free_port(), &bus)
+    );
+    let bases = [first.base.clone(), second.base.clone()];
+    let sale = Sale::open_at(&second.base, plenty()).await;
+    all_agree(PATIENCE, &sale.live, &bases, &[]).await;
+    let mut viewers = Vec::new();
+    for n in 0..12 {
+        let from = if n % 3 == 0 { [bases[1].clone(), bases[0].clone()] } else { bases.clone() };
+        viewers.push(Viewer::join(&Actor::guest(&bases[0]), &sale.live, Codec::ALL[n % 2], &from).await);
+    }
+    let flow = Flow::begin(&sale, &bases, PAUSE).await;
+    flow.some_more(20).await;
+    first.kill();
+    flow.some_more(40).await;
+    let done = flow.end().await;
+    let truth = all_agree(PATIENCE, &sale.live, &bases[1..], &viewers).await;
+    done.assert_in(&truth, UNITS);
+    assert_one_history(&viewers);
+    for viewer in &viewers {
+        viewer.assert_whole(1);
+        done.assert_told(viewer);
+    }
+    verify(&database.url).await;
+}
