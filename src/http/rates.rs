@@ -86,8 +86,9 @@ impl Rates {
         })
     }
 
-    fn check(&self, request: &Request) -> Result<(), Problem> {
-        let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+    fn check(&self, request: &Request, trusted_proxies: &[std::net::IpAddr]) -> Result<(), Problem> {
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+        let address = peer.map(|peer| auth::through_proxies(peer, request.headers(), trusted_proxies));
         if request.uri().path().starts_with("/v1/lives/") && request.uri().path().ends_with("/hub") {
             let Some(address) = address else { return Ok(()) };
             if self.joins.len() > MAX_BUCKETS {
@@ -113,7 +114,7 @@ impl Rates {
 
 /// Lets a request through, or says when to come back.
 pub(super) async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
-    match app.rates.check(&request) {
+    match app.rates.check(&request, &app.config.trusted_proxies) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
