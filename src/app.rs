@@ -1,6 +1,10 @@
 //! Root: builds every room, owns the task tracker, wires the bus, starts and stops the server.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::Context;
 use parking_lot::RwLock;
@@ -50,6 +54,8 @@ pub struct Rooms {
     pub tasks: Tasks,
     /// Fires before the listener waits for its requests: whoever streams without end must end.
     pub leaving: tokio_util::sync::CancellationToken,
+    /// What answers the hub's clients: one for all connections.
+    pub hub_handler: OnceLock<live::Handler>,
     /// Accounts, brands, livers, customers.
     pub people: People,
     /// Short-lived proofs of who somebody is.
@@ -113,6 +119,7 @@ impl App {
             Checkout::start(db.clone(), clock.clone(), sequencer.clone(), payment, days, payments_per_s, &tasks);
         let people = People::new(db.clone(), clock.clone());
         let passes = people.passes().await.context("cannot load the key that passes are signed with")?;
+        let leaving = tokio_util::sync::CancellationToken::new();
         let touches = Touches::start(db.clone(), &tasks);
         let lives = Lives::start(live::Wiring {
             db: db.clone(),
@@ -126,6 +133,7 @@ impl App {
             sales: sales_loader(db.clone()),
             touches: touch_sink(touches.clone()),
             passes: pass_renewer(people.clone(), passes.clone()),
+            leaving: leaving.clone(),
             limits: hub_limits(&config),
         })
         .context("cannot start the hub's threads")?;
@@ -149,7 +157,8 @@ impl App {
             lock,
             imports: Imports::new(db.clone(), clock.clone(), sequencer.clone()),
             config: Arc::new(config),
-            leaving: tokio_util::sync::CancellationToken::new(),
+            leaving,
+            hub_handler: OnceLock::new(),
             clock,
             db,
             tasks,
@@ -443,6 +452,8 @@ impl Server {
         let gently = async {
             self.handle.graceful_shutdown(Some(limit));
             self.app.leaving.cancel();
+            // Who leaves later is served until then: rooms and relay go on.
+            self.app.lives.led_out().await;
             let _ = self.serving.await;
             self.app.stop().await;
         };

@@ -59,7 +59,8 @@ async fn hub(
 ) -> Result<Response, Problem> {
     let desk =
         Desk { lives: app.lives.clone(), checkout: Some(app.checkout.clone()), passes: Some(app.passes.clone()) };
-    admit(desk, &live, caller.0, upgrade?).await
+    let handler = app.hub_handler.get_or_init(|| desk.handler());
+    admit(&desk, handler, &live, caller.0, upgrade?).await
 }
 
 /// Who comes to the hub: by a pass among the subprotocols, which costs no look-up, else by cookie or API key.
@@ -127,8 +128,14 @@ impl Caller {
 }
 
 /// Takes a seat, then upgrades.
-async fn admit(desk: Desk, live: &LiveId, caller: Caller, upgrade: Upgrade) -> Result<Response, Problem> {
-    let lives = desk.lives.clone();
+async fn admit(
+    desk: &Desk,
+    handler: &Handler,
+    live: &LiveId,
+    caller: Caller,
+    upgrade: Upgrade,
+) -> Result<Response, Problem> {
+    let (lives, handler) = (desk.lives.clone(), Arc::clone(handler));
     let (codec, protocol) = negotiate(&upgrade.protocols)?;
     lives.may_enter(live, caller.visitor.as_ref(), caller.address).await?;
     let member = lives.board(live, caller.visitor, caller.who).await?;
@@ -141,7 +148,6 @@ async fn admit(desk: Desk, live: &LiveId, caller: Caller, upgrade: Upgrade) -> R
             member.put_pass(pass);
         }
     }
-    let handler: Handler = Arc::new(move |member, asked| desk.take(member, asked));
     let served = lives.clone();
     Ok(upgrade.answer(protocol, lives.tasks(), move |wire, early| served.connect(member, wire, early, codec, handler)))
 }
@@ -172,6 +178,12 @@ struct Desk {
 }
 
 impl Desk {
+    /// One for every connection.
+    fn handler(&self) -> Handler {
+        let desk = self.clone();
+        Arc::new(move |member, asked| desk.take(member, asked))
+    }
+
     /// Of somebody whose sign-in was looked at a moment ago.
     fn first_pass(&self, member: &Member, sign_in: &str) -> Option<wire::Pass> {
         let visitor = member.visitor()?;

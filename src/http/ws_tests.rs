@@ -25,7 +25,7 @@ async fn serve(house: &Arc<House>) -> String {
         let address = std::net::Ipv4Addr::UNSPECIFIED.into();
         let caller = Caller { visitor: n.map(|n| served.viewers[n].clone()), address, who: 1, sign_in: None };
         let desk = Desk { lives: served.lives.clone(), checkout: None, passes: None };
-        admit(desk, &live, caller, upgrade?).await
+        admit(&desk, &desk.handler(), &live, caller, upgrade?).await
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");

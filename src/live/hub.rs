@@ -172,6 +172,7 @@ pub(super) struct HubParts {
     pub(super) sales: SalesLoader,
     pub(super) touches: TouchSink,
     pub(super) passes: PassRenewer,
+    pub(super) leaving: CancellationToken,
     pub(super) limits: HubLimits,
 }
 
@@ -181,7 +182,7 @@ impl Hub {
         let tasks = parts.tasks.clone();
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let count = if parts.limits.shards == 0 { cores } else { parts.limits.shards };
-        let shards = Shards::start(count, parts.limits.drain, &parts.clock, &tasks)?;
+        let shards = Shards::start(count, parts.limits.drain, &parts.clock, &tasks, &parts.leaving)?;
         let (edges, edges_told) = mpsc::channel(MAX_EDGES);
         let hub = Self(Arc::new(HubInner {
             db: parts.db,
@@ -239,6 +240,11 @@ impl Hub {
     ) -> Result<Arc<Member>, LiveError> {
         let bell = |id| Bell::Shard(Arc::clone(self.0.shards.door(id)), NOT_SEATED.into());
         Ok(self.enter(live, visitor, who, bell).await?.0)
+    }
+
+    /// Waits until every connection has been led out.
+    pub(super) async fn led_out(&self) {
+        self.0.shards.led_out().await;
     }
 
     /// Hands an upgraded connection to its shard.

@@ -82,6 +82,7 @@ use crate::{
     wire,
 };
 use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 
 /// What can be refused here.
 #[derive(Debug, thiserror::Error)]
@@ -247,6 +248,8 @@ pub struct Wiring {
     pub touches: TouchSink,
     /// Where connections' passes are renewed.
     pub passes: PassRenewer,
+    /// Fires when the hub is to lead its connections out; its rooms go on meanwhile.
+    pub leaving: CancellationToken,
     /// How much the hub takes on.
     pub limits: HubLimits,
 }
@@ -291,6 +294,7 @@ impl Lives {
             sales: Arc::clone(&wiring.sales),
             touches: wiring.touches,
             passes: wiring.passes,
+            leaving: wiring.leaving,
             limits: wiring.limits,
         })?;
         Ok(Self(Arc::new(Inner {
@@ -311,6 +315,11 @@ impl Lives {
     #[must_use]
     pub fn tasks(&self) -> &Tasks {
         &self.0.tasks
+    }
+
+    /// Waits until every connection has been led out, after the word to leave.
+    pub async fn led_out(&self) {
+        self.0.hub.led_out().await;
     }
 
     /// The one clock.

@@ -130,6 +130,7 @@ impl House {
             }),
             touches: Arc::new(move |touch| noted.lock().push(touch)),
             passes: Arc::new(|_| Box::pin(async { Ok(None) })),
+            leaving: tasks.stopping(),
             limits: HubLimits { shards: 1, ..HubLimits::default() },
         })
         .expect("threads for the hub");
@@ -366,6 +367,7 @@ fn open(db: &Db, clock: &Clock, bus: &Bus, tasks: &Tasks) -> Lives {
         sales: Arc::new(|_| Box::pin(async { Ok(Figures::default()) })),
         touches: Arc::new(drop),
         passes: Arc::new(|_| Box::pin(async { Ok(None) })),
+        leaving: tasks.stopping(),
         limits: HubLimits { shards: 1, ..HubLimits::default() },
     })
     .expect("threads for the hub");
