@@ -574,7 +574,8 @@ impl Hub {
                     Mending::Everything => hub.begin_anew(&stage).await,
                 };
                 match mended {
-                    Ok(true) => break,
+                    Ok(true) if stage.end_mending() => return,
+                    Ok(true) => what = Mending::Everything,
                     Ok(false) => what = Mending::Everything,
                     Err(error) => {
                         tracing::warn!(live.id = %stage.live, %error, "a room cannot be mended yet; trying again");
@@ -586,7 +587,6 @@ impl Hub {
                     }
                 }
             }
-            stage.mending.store(false, Ordering::Release);
         });
     }
 

@@ -355,10 +355,15 @@ impl Shard {
 
     fn lead_out_one(&mut self, at: u32) {
         if let Some(conn) = self.conns.get_mut(at as usize) {
-            conn.begin(None);
             // Consecutive connections are spread evenly (Knuth's multiplicative hash).
             let spread = i64::from(at.wrapping_mul(2_654_435_761)) % RECONNECT_SPREAD_MS;
-            conn.member.dismiss(Dismissal::Stopping(RECONNECT_MIN_MS + spread));
+            let why = Dismissal::Stopping(RECONNECT_MIN_MS + spread);
+            if conn.reader.has_begun() {
+                conn.member.dismiss(why);
+            } else {
+                // It is where it was, and goes on from there elsewhere.
+                conn.dismiss(why, self.now_s);
+            }
             self.write_out(at);
         }
     }
