@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     Asked, Codec, Dismissal, FIRST_WORD_WITHIN_S, GOODBYE_WITHIN_S, Handler, MAX_MESSAGE_BYTES, MAX_REST_BYTES, Member,
-    PING_EVERY_S, Pull, READS_AT_ONCE, SILENT_AFTER_S, STUCK_AFTER_S, Shard, Wire,
+    Patience, Pull, READS_AT_ONCE, Shard, Wire,
 };
 use crate::{
     clock::Millis,
@@ -123,15 +123,15 @@ impl Conn {
         }
     }
 
-    pub(super) fn look_after(&mut self, at: u32, now_s: u32, now: Instant) -> Care {
+    pub(super) fn look_after(&mut self, at: u32, now_s: u32, now: Instant, patience: Patience) -> Care {
         if let Some(by_s) = self.closing_by_s {
             return if now_s >= by_s { Care::Gone } else { Care::None };
         }
         if self.blocked {
             self.reader.is_stuck(now);
-            return if now_s.saturating_sub(self.took_s) >= STUCK_AFTER_S { Care::Gone } else { Care::None };
+            return if now_s.saturating_sub(self.took_s) >= patience.stuck_after_s { Care::Gone } else { Care::None };
         }
-        if now_s.saturating_sub(self.heard_s) >= SILENT_AFTER_S {
+        if now_s.saturating_sub(self.heard_s) >= patience.silent_after_s {
             self.close(LOST, "no sign of life", now_s);
             return Care::Write;
         }
@@ -141,7 +141,7 @@ impl Conn {
             self.begin(None);
             return Care::Write;
         }
-        if now_s.wrapping_add(at).is_multiple_of(PING_EVERY_S) && now_s > self.since_s {
+        if now_s.wrapping_add(at).is_multiple_of(patience.ping_every_s) && now_s > self.since_s {
             self.rest.push_back(Bytes::from_static(&PING));
             return Care::Write;
         }
