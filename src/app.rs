@@ -301,6 +301,11 @@ fn hub_limits(config: &Config) -> live::HubLimits {
             per_s: config.hub.drain_per_s,
             at_most: Duration::from_millis(config.stop_timeout_s.saturating_mul(500)),
         },
+        patience: live::Patience {
+            ping_every_s: config.hub.ping_every_s,
+            silent_after_s: config.hub.silent_after_s,
+            stuck_after_s: config.hub.stuck_after_s,
+        },
     }
 }
 

@@ -74,6 +74,12 @@ pub struct HubSection {
     pub log_mib: usize,
     /// At a stop, connections asked to leave per second; a stop is over in half of `stop_timeout_s` all the same.
     pub drain_per_s: u32,
+    /// Seconds between two pings to every connection.
+    pub ping_every_s: u32,
+    /// A connection that says nothing for so many seconds is over; clients answer pings, so more than `ping_every_s`.
+    pub silent_after_s: u32,
+    /// A connection that accepts no byte for so many seconds is over.
+    pub stuck_after_s: u32,
     /// New connections of one address a second, after a burst of ten times as many. A mobile network is one address.
     pub joins_per_address_per_s: u32,
 }
@@ -176,7 +182,16 @@ impl Default for MediaSection {
 
 impl Default for HubSection {
     fn default() -> Self {
-        Self { shards: 0, max_connections: 200_000, log_mib: 512, drain_per_s: 2_000, joins_per_address_per_s: 2_000 }
+        Self {
+            shards: 0,
+            max_connections: 200_000,
+            log_mib: 512,
+            drain_per_s: 2_000,
+            ping_every_s: 25,
+            silent_after_s: 60,
+            stuck_after_s: 30,
+            joins_per_address_per_s: 2_000,
+        }
     }
 }
 
@@ -242,6 +257,9 @@ impl Config {
         let contradiction = |text: &str| Err(ConfigError::Contradiction(text.to_owned()));
         if !(10..=3600).contains(&self.commerce.hold_ttl_s) {
             return contradiction("commerce.hold_ttl_s must be between 10 and 3600");
+        }
+        if self.hub.ping_every_s == 0 || self.hub.silent_after_s <= self.hub.ping_every_s {
+            return contradiction("hub.silent_after_s must be greater than hub.ping_every_s, which must not be 0");
         }
         if let Some(tls) = &self.tls {
             for file in [&tls.cert_file, &tls.key_file] {

@@ -245,8 +245,14 @@ fn fresh_epoch() -> String {
 
 /// The bus does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the bus is away")]
-pub struct BusAway;
+pub enum BusAway {
+    /// It does not answer at this moment, and some may have been told: try all again.
+    #[error("the bus does not answer")]
+    Silent,
+    /// It has been away for long: this node was told, and all are to be told when it is back.
+    #[error("the bus is away")]
+    OnlyHere,
+}
 
 /// The bus of this process. Cheap to clone.
 #[derive(Debug, Clone)]

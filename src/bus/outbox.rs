@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Bus, Fact};
+use super::{Bus, BusAway, Fact};
 use crate::{
     clock::{Clock, Millis},
     ids::OutboxId,
@@ -40,6 +40,8 @@ const MARK_EVERY: Duration = Duration::from_millis(250);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Longest pause while the database or the bus is away: a node that goes on alone tells its viewers at this pace.
 const MAX_BACK_OFF: Duration = Duration::from_secs(1);
+/// A row may be committed so long after it was written: while the bus is away, rows are read again for so long.
+const COMMITTED_WITHIN_MS: i64 = 30 * 1_000;
 /// Told rows are kept this long, to look into what was told.
 const KEEP_TOLD_MS: i64 = 10 * 60 * 1_000;
 /// Told rows are removed this often …
@@ -103,9 +105,15 @@ fn read(payload: &str) -> Result<Vec<Fact>, serde_json::Error> {
     if payload.starts_with('[') { serde_json::from_str(payload) } else { Ok(vec![serde_json::from_str(payload)?]) }
 }
 
-async fn untold(tx: &mut Tx) -> Result<Vec<(OutboxId, String)>, StoreError> {
-    const UNTOLD: &str = "SELECT id, payload FROM outbox WHERE told_at_ms IS NULL ORDER BY id LIMIT $1";
-    Ok(on!(tx, |conn| sqlx::query_as(UNTOLD).bind(PAGE).fetch_all(conn).await?))
+/// Written at this time or later, after this row.
+async fn untold(tx: &mut Tx, since: Millis, after: &str) -> Result<Vec<(OutboxId, String)>, StoreError> {
+    const UNTOLD: &str = "
+        SELECT id, payload
+        FROM outbox
+        WHERE told_at_ms IS NULL AND id > $1 AND created_at_ms >= $2
+        ORDER BY id
+        LIMIT $3";
+    Ok(on!(tx, |conn| sqlx::query_as(UNTOLD).bind(after).bind(since).bind(PAGE).fetch_all(conn).await?))
 }
 
 async fn mark_told(tx: &mut Tx, ids: &[OutboxId], now: Millis) -> Result<(), StoreError> {
@@ -147,6 +155,9 @@ pub struct Relay {
 
 /// The database or the bus is away.
 struct Away;
+
+/// While the bus is away: from when on rows may not have been told on this node.
+type Alone = Option<Millis>;
 
 impl Relay {
     /// A relay from this database to this bus; it begins with [`Relay::start`].
@@ -192,6 +203,7 @@ impl Relay {
         // Told, and not marked yet: one mark for many rows, since a mark is a commit of its own.
         let mut told: Vec<OutboxId> = Vec::new();
         let mut marked_at = Instant::now();
+        let mut alone: Alone = None;
         loop {
             let last_time = stopping.is_cancelled();
             let mut outcome = self.tell_handed(&mut told).await;
@@ -202,7 +214,7 @@ impl Relay {
                 marked_at = Instant::now();
             }
             if outcome.is_ok() && looks {
-                outcome = self.tell_pages().await;
+                outcome = self.tell_pages(&mut alone).await;
             }
             if outcome.is_err() {
                 self.look.store(true, Ordering::Release);
@@ -238,34 +250,47 @@ impl Relay {
 
     async fn tell_handed(&self, told: &mut Vec<OutboxId>) -> Result<(), Away> {
         let handed = std::mem::take(&mut *self.handed.lock());
+        let mut outcome = Ok(());
         for written in handed {
-            // What is not told now is read again later, with everything that was handed over after it.
-            self.bus.publish_all(written.facts).await.map_err(|_| Away)?;
-            told.push(written.id);
+            match self.bus.publish_all(written.facts).await {
+                Ok(()) => told.push(written.id),
+                Err(BusAway::OnlyHere) => outcome = Err(Away),
+                // What is not told now is read again later, with everything that was handed over after it.
+                Err(BusAway::Silent) => return Err(Away),
+            }
         }
-        Ok(())
+        outcome
     }
 
-    /// Tells what is stored and was not handed over.
-    async fn tell_pages(&self) -> Result<(), Away> {
+    /// Tells what is stored and was not handed over. While the bus is away this node is told of every row, those of
+    /// other nodes too, and no row is marked: all are told to everybody when it is back.
+    async fn tell_pages(&self, alone: &mut Alone) -> Result<(), Away> {
+        let (began, since) = (self.clock.now(), alone.unwrap_or(Millis(0)));
+        let mut after = String::new();
+        let mut only_here = false;
         loop {
-            let rows = self.read_untold().await.map_err(|error| {
+            let rows = self.read_untold(since, &after).await.map_err(|error| {
                 tracing::warn!(%error, "outbox cannot be read; trying again");
                 Away
             })?;
             // What is handed over at this moment is told by this page too: twice, which is harmless.
-            if rows.is_empty() {
-                return Ok(());
-            }
+            let Some((last, _)) = rows.last() else { break };
+            after = last.to_string();
             let mut told = Vec::with_capacity(rows.len());
             for (id, payload) in rows {
                 match read(&payload) {
-                    Ok(facts) => {
-                        if self.bus.publish_all(facts).await.is_err() {
+                    Ok(facts) => match self.bus.publish_all(facts).await {
+                        Ok(()) => {}
+                        Err(BusAway::OnlyHere) => {
+                            only_here = true;
+                            continue;
+                        }
+                        Err(BusAway::Silent) => {
+                            *alone = None;
                             self.mark(&mut told).await?;
                             return Err(Away);
                         }
-                    }
+                    },
                     // A row of a newer version: nobody here could understand it, and waiting would block the rest.
                     Err(error) => tracing::error!(outbox.id = %id, %error, "outbox row is not understood; passed over"),
                 }
@@ -273,11 +298,19 @@ impl Relay {
             }
             self.mark(&mut told).await?;
         }
+        if only_here {
+            *alone = Some(Millis(began.0 - COMMITTED_WITHIN_MS));
+            return Err(Away);
+        }
+        // With rows from before that time left out, or the bus back in between, everything is looked at once more.
+        let whole = since == Millis(0);
+        *alone = None;
+        if whole { Ok(()) } else { Err(Away) }
     }
 
-    async fn read_untold(&self) -> Result<Vec<(OutboxId, String)>, StoreError> {
+    async fn read_untold(&self, since: Millis, after: &str) -> Result<Vec<(OutboxId, String)>, StoreError> {
         let mut tx = self.db.read("outbox untold").await?;
-        untold(&mut tx).await
+        untold(&mut tx, since, after).await
     }
 
     async fn mark(&self, told: &mut Vec<OutboxId>) -> Result<(), Away> {

@@ -146,7 +146,7 @@ impl Redis {
             for fact in facts {
                 self.0.here.publish(Arc::new(fact.clone())).await;
             }
-            return Err(BusAway);
+            return Err(BusAway::OnlyHere);
         };
         for page in facts.chunks(PIPELINE) {
             let mut pipeline = redis::pipe();
@@ -156,7 +156,7 @@ impl Redis {
             let told: Result<(), RedisError> = pipeline.query_async(&mut link.commands.clone()).await;
             told.map_err(|error| {
                 self.lose(&error);
-                BusAway
+                BusAway::Silent
             })?;
         }
         Ok(())
@@ -245,7 +245,7 @@ impl Redis {
         let answer: Result<(String, u64, String), RedisError> = command.query_async(&mut link.commands.clone()).await;
         let (epoch, seq, media) = answer.map_err(|error| {
             self.lose(&error);
-            BusAway
+            BusAway::Silent
         })?;
         Ok(Position { epoch: epoch.into(), seq, media: (!media.is_empty()).then_some(media) })
     }
@@ -261,7 +261,7 @@ impl Redis {
             pipeline.query_async(&mut link.commands.clone()).await;
         let (epoch, entries) = answer.map_err(|error| {
             self.lose(&error);
-            BusAway
+            BusAway::Silent
         })?;
         if epoch.as_deref() != Some(&*after.epoch) {
             return Ok(Vec::new());

@@ -30,7 +30,7 @@ use super::{
     opening,
     room::News,
     seat::{Member, Seat},
-    shard::{Arrival, DrainPace, Handler, NOT_SEATED, Shards, Wire},
+    shard::{Arrival, DrainPace, Handler, NOT_SEATED, Patience, Shards, Wire},
     stage::{Opening, Stage, Taken},
     talk::Scribe,
     whereabouts::Whereabouts,
@@ -148,6 +148,8 @@ pub struct HubLimits {
     pub log_bytes: usize,
     /// How connections are led out at a stop.
     pub drain: DrainPace,
+    /// When a connection is given up.
+    pub patience: Patience,
 }
 
 impl Default for HubLimits {
@@ -157,6 +159,7 @@ impl Default for HubLimits {
             connections: 200_000,
             log_bytes: 512 * 1024 * 1024,
             drain: DrainPace { per_s: 2_000, at_most: Duration::from_secs(5) },
+            patience: Patience { ping_every_s: 25, silent_after_s: 60, stuck_after_s: 30 },
         }
     }
 }
@@ -182,7 +185,8 @@ impl Hub {
         let tasks = parts.tasks.clone();
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let count = if parts.limits.shards == 0 { cores } else { parts.limits.shards };
-        let shards = Shards::start(count, parts.limits.drain, &parts.clock, &tasks, &parts.leaving)?;
+        let limits = parts.limits;
+        let shards = Shards::start(count, (limits.drain, limits.patience), &parts.clock, &tasks, &parts.leaving)?;
         let (edges, edges_told) = mpsc::channel(MAX_EDGES);
         let hub = Self(Arc::new(HubInner {
             db: parts.db,
@@ -587,7 +591,8 @@ impl Hub {
                     Mending::Everything => hub.begin_anew(&stage).await,
                 };
                 match mended {
-                    Ok(true) => break,
+                    Ok(true) if stage.end_mending() => return,
+                    Ok(true) => what = Mending::Everything,
                     Ok(false) => what = Mending::Everything,
                     Err(error) => {
                         tracing::warn!(live.id = %stage.live, %error, "a room cannot be mended yet; trying again");
@@ -599,7 +604,6 @@ impl Hub {
                     }
                 }
             }
-            stage.mending.store(false, Ordering::Release);
         });
     }
 

@@ -67,7 +67,7 @@ pub use registry::{Appointment, Note, Registry, Step};
 pub use sanctions::{BanRow, MuteRow};
 pub use seat::{Member, Seat};
 pub use session::{Announcement, Edit, Phase, Session, SessionRefusal};
-pub use shard::{Asked, DrainPace, Handler, MAX_MESSAGE_BYTES, Wire};
+pub use shard::{Asked, DrainPace, Handler, MAX_MESSAGE_BYTES, Patience, Wire};
 pub use wordlist::{Word, WordRefusal};
 pub use words::LineRefusal;
 

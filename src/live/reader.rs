@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{
     codec::Codec,
     log::{Cursor, Frames, Read},
-    stage::{Chat, Stage},
+    stage::{Chat, Resumption, Stage},
 };
 use crate::wire;
 
@@ -89,14 +89,22 @@ impl Reader {
 
     /// The first frames: the rest of what the client has, or a snapshot.
     pub(super) fn begin(&mut self, stage: &Stage, from: Option<&wire::Resume>, upvoted: &[String]) -> Vec<Bytes> {
-        let resumed = from.and_then(|from| stage.resume(from, self.codec));
-        let Some((frames, generation)) = resumed else {
-            return vec![self.snapshot(stage, Chat::With, upvoted, Instant::now())];
-        };
-        let cursor = frames.last().expect("resumed is always said").1;
-        self.at = Some(At { cursor, generation });
-        self.catching_up = true;
-        frames.into_iter().map(|(frame, _)| frame).collect()
+        let resumed = from.and_then(|from| self.resume(stage, from, upvoted));
+        resumed.unwrap_or_else(|| vec![self.snapshot(stage, Chat::With, upvoted, Instant::now())])
+    }
+
+    /// As [`Reader::begin`], or nothing yet: the client has been told on another node what this one is about to hear.
+    pub(super) fn resume(&mut self, stage: &Stage, from: &wire::Resume, upvoted: &[String]) -> Option<Vec<Bytes>> {
+        match stage.resume(from, self.codec) {
+            Resumption::Rest(frames, generation) => {
+                let cursor = frames.last().expect("resumed is always said").1;
+                self.at = Some(At { cursor, generation });
+                self.catching_up = true;
+                Some(frames.into_iter().map(|(frame, _)| frame).collect())
+            }
+            Resumption::Ahead => None,
+            Resumption::Lost => Some(vec![self.snapshot(stage, Chat::With, upvoted, Instant::now())]),
+        }
     }
 
     fn snapshot(&mut self, stage: &Stage, chat: Chat, upvoted: &[String], now: Instant) -> Bytes {

@@ -6,8 +6,7 @@
 //! What a client asks is decoded here and answered by the [`Handler`], which must not wait: what takes time goes to a
 //! task and comes back through the lane.
 //! Invariant: one write for all that is pending; never more than [`MAX_REST_BYTES`] and one frame of a connection's own
-//! bytes are kept; a connection that does not accept a byte for [`STUCK_AFTER_S`] or says nothing for [`SILENT_AFTER_S`]
-//! is over.
+//! bytes are kept; a connection that does not accept a byte, or says nothing, for as long as [`Patience`] says is over.
 
 use std::{
     collections::HashMap,
@@ -50,12 +49,6 @@ const READS_AT_ONCE: usize = 4;
 const MAX_REST_BYTES: usize = 64 * 1024;
 /// Largest message a client may send.
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024;
-/// Seconds between two pings of the server.
-const PING_EVERY_S: u32 = 25;
-/// Seconds without any frame from the client.
-const SILENT_AFTER_S: u32 = 60;
-/// Seconds without a byte being accepted.
-const STUCK_AFTER_S: u32 = 30;
 /// A client that says nothing first gets its snapshot after so many seconds.
 const FIRST_WORD_WITHIN_S: u32 = 5;
 /// Seconds that a client has to take its goodbye.
@@ -177,6 +170,17 @@ pub struct DrainPace {
     pub at_most: Duration,
 }
 
+/// How long a client may give no sign of life.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Seconds between two pings of the server.
+    pub ping_every_s: u32,
+    /// Seconds without any frame from the client.
+    pub silent_after_s: u32,
+    /// Seconds without a byte being accepted, while there is something to send.
+    pub stuck_after_s: u32,
+}
+
 impl Shards {
     /// Starts so many threads. When `leaving` fires they lead their connections out, and end.
     ///
@@ -184,7 +188,7 @@ impl Shards {
     /// When the system gives no more threads or descriptors.
     pub(super) fn start(
         count: usize,
-        pace: DrainPace,
+        (pace, patience): (DrainPace, Patience),
         clock: &Clock,
         tasks: &Tasks,
         leaving: &CancellationToken,
@@ -196,7 +200,7 @@ impl Shards {
             let waker = Waker::new(poll.registry(), WAKE)?;
             let door = Arc::new(Door { waker, inbox: Mutex::default(), woken: AtomicBool::new(false) });
             let per_s = (pace.per_s / u32::try_from(count).unwrap_or(u32::MAX)).max(1);
-            let shard = Shard::new(poll, Arc::clone(&door), clock.clone(), DrainPace { per_s, ..pace });
+            let shard = Shard::new(poll, Arc::clone(&door), clock.clone(), DrainPace { per_s, ..pace }, patience);
             let (over, joined) = tokio::sync::oneshot::channel();
             let runtime = tokio::runtime::Handle::current();
             std::thread::Builder::new().name(format!("hub-{n}")).spawn(move || {
@@ -256,6 +260,7 @@ struct Shard {
     door: Arc<Door>,
     clock: Clock,
     pace: DrainPace,
+    patience: Patience,
     conns: Slab<Conn>,
     rooms: Slab<Room>,
     /// By the address of the stage, which lives as long as its entry.
@@ -270,13 +275,14 @@ struct Shard {
 }
 
 impl Shard {
-    fn new(poll: Poll, door: Arc<Door>, clock: Clock, pace: DrainPace) -> Self {
+    fn new(poll: Poll, door: Arc<Door>, clock: Clock, pace: DrainPace, patience: Patience) -> Self {
         let now = Instant::now();
         Self {
             poll,
             door,
             clock,
             pace,
+            patience,
             conns: Slab::new(),
             rooms: Slab::new(),
             by_stage: HashMap::new(),
@@ -293,7 +299,7 @@ impl Shard {
         let mut ready = Events::with_capacity(1_024);
         let mut looked_s = 0;
         loop {
-            if let Err(error) = self.poll.poll(&mut ready, Some(self.patience()))
+            if let Err(error) = self.poll.poll(&mut ready, Some(self.until_next_look()))
                 && error.kind() != std::io::ErrorKind::Interrupted
             {
                 tracing::error!(%error, "a hub shard cannot wait for its sockets; its connections are lost");
@@ -328,7 +334,7 @@ impl Shard {
         self.now_s = u32::try_from(self.now.duration_since(self.began).as_secs()).unwrap_or(u32::MAX);
     }
 
-    fn patience(&self) -> Duration {
+    fn until_next_look(&self) -> Duration {
         if !self.again.is_empty() {
             return Duration::ZERO;
         }
@@ -378,10 +384,15 @@ impl Shard {
 
     fn lead_out_one(&mut self, at: u32) {
         if let Some(conn) = self.conns.get_mut(at as usize) {
-            conn.begin(None);
             // Consecutive connections are spread evenly (Knuth's multiplicative hash).
             let spread = i64::from(at.wrapping_mul(2_654_435_761)) % RECONNECT_SPREAD_MS;
-            conn.member.dismiss(Dismissal::Stopping(RECONNECT_MIN_MS + spread));
+            let why = Dismissal::Stopping(RECONNECT_MIN_MS + spread);
+            if conn.reader.has_begun() {
+                conn.member.dismiss(why);
+            } else {
+                // It is where it was, and goes on from there elsewhere.
+                conn.dismiss(why, self.now_s);
+            }
             self.write_out(at);
         }
     }
@@ -453,9 +464,9 @@ impl Shard {
     fn look_after_all(&mut self) {
         let all: Vec<u32> = self.conns.iter().filter_map(|(at, _)| u32::try_from(at).ok()).collect();
         for at in all {
-            let (now_s, now) = (self.now_s, self.now);
+            let (now_s, now, patience) = (self.now_s, self.now, self.patience);
             let Some(conn) = self.conns.get_mut(at as usize) else { continue };
-            match conn.look_after(at, now_s, now) {
+            match conn.look_after(at, now_s, now, patience) {
                 conn::Care::None => {}
                 conn::Care::Gone => self.remove(at),
                 conn::Care::Write => self.write_out(at),

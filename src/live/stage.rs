@@ -11,7 +11,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     time::Duration,
 };
@@ -65,6 +65,12 @@ const READ_BYTES: usize = 16 * 1024;
 const MAX_SEEN: usize = 100_000;
 /// Ordered facts that wait for one that is missing; beyond, the room begins anew.
 const MAX_WAITING: usize = 10_000;
+/// Nobody mends the room.
+const IDLE: u8 = 0;
+/// Somebody does.
+const AT_WORK: u8 = 1;
+/// Something was noticed while somebody did: it has to be looked at again.
+const ASKED_AGAIN: u8 = 2;
 /// The reactions there are.
 pub(super) const REACTIONS: [&str; 5] = ["heart", "clap", "laugh", "wow", "flower"];
 
@@ -175,8 +181,8 @@ pub(super) struct Stage {
     head: watch::Sender<()>,
     /// … and shards.
     bells: Mutex<Vec<Arc<RoomBell>>>,
-    /// Somebody is repairing a hole, or beginning anew.
-    pub(super) mending: AtomicBool,
+    /// Whether somebody is repairing a hole, or beginning anew: [`IDLE`], [`AT_WORK`] or [`ASKED_AGAIN`].
+    mending: AtomicU8,
     pub(super) gone: CancellationToken,
 }
 
@@ -193,6 +199,17 @@ pub(super) enum Taken {
     Hole(Place),
     /// It is of another history.
     Elsewhere,
+}
+
+/// How one who comes back goes on.
+#[derive(Debug)]
+pub(super) enum Resumption {
+    /// By these frames, and then from the log, of this history.
+    Rest(Frames, u32),
+    /// They were told on another node what this one is about to hear.
+    Ahead,
+    /// By a snapshot.
+    Lost,
 }
 
 /// What a room begins with.
@@ -238,7 +255,7 @@ impl Stage {
             bell: Notify::new(),
             head: watch::channel(()).0,
             bells: Mutex::default(),
-            mending: AtomicBool::new(false),
+            mending: AtomicU8::new(IDLE),
             gone,
         }
     }
@@ -286,6 +303,8 @@ impl Stage {
     pub(super) fn put_history(&self, history: &[(Arc<Fact>, Place)]) {
         let inner = self.inner.lock();
         let mut shelf = self.shelf.write();
+        // What was told since the position was asked for waits to be told here.
+        let history = &history[..history.partition_point(|(_, place)| place.seq <= inner.seq)];
         let Some((_, first)) = history.first() else { return };
         let whole = history.iter().map(|(_, place)| place.seq).eq(first.seq..=inner.seq);
         if shelf.log.bytes() > 0 || !whole || first.epoch != shelf.epoch {
@@ -496,7 +515,19 @@ impl Stage {
     }
 
     /// The place to go on from and the frames before it, when everything since is in the log.
-    pub(super) fn resume(&self, from: &wire::Resume, codec: Codec) -> Option<(Frames, u32)> {
+    pub(super) fn resume(&self, from: &wire::Resume, codec: Codec) -> Resumption {
+        {
+            let mut inner = self.inner.lock();
+            // Nobody is ahead of what only waits to be written down.
+            self.flush_locked(&mut inner);
+            if *from.epoch == *self.shelf.read().epoch && from.seq > inner.seq {
+                return Resumption::Ahead;
+            }
+        }
+        self.rest(from, codec).map_or(Resumption::Lost, |(frames, generation)| Resumption::Rest(frames, generation))
+    }
+
+    fn rest(&self, from: &wire::Resume, codec: Codec) -> Option<(Frames, u32)> {
         let shelf = self.shelf.read();
         if *from.epoch != *shelf.epoch {
             return None;
@@ -729,9 +760,16 @@ impl Stage {
         matches!(event, Event::LiveChanged(live) if live.state == "ended")
     }
 
-    /// Claims the mending of this room; `false` when somebody is at it.
+    /// Claims the mending of this room; `false` when somebody is at it, who will then look again.
     pub(super) fn begin_mending(&self) -> bool {
-        !self.mending.swap(true, Ordering::AcqRel)
+        let claim = |at| Some(if at == IDLE { AT_WORK } else { ASKED_AGAIN });
+        self.mending.fetch_update(Ordering::AcqRel, Ordering::Acquire, claim) == Ok(IDLE)
+    }
+
+    /// Gives the mending back; `false` when somebody asked for it meanwhile, and it has to go on.
+    pub(super) fn end_mending(&self) -> bool {
+        let release = |at| Some(if at == ASKED_AGAIN { AT_WORK } else { IDLE });
+        self.mending.fetch_update(Ordering::AcqRel, Ordering::Acquire, release) != Ok(ASKED_AGAIN)
     }
 }
 

@@ -34,6 +34,11 @@ pub struct Flow {
     task: JoinHandle<Done>,
 }
 
+/// The price that is set in a step.
+fn price_of(step: usize) -> i64 {
+    i64::try_from(FIRST_PRICE + step).expect("it is small")
+}
+
 /// What was answered.
 #[derive(Debug, Default, Clone)]
 pub struct Done {
@@ -119,6 +124,11 @@ impl Flow {
         assert!(!self.task.is_finished(), "it goes on");
     }
 
+    /// The price of the next step.
+    pub fn price(&self) -> i64 {
+        price_of(self.steps.load(Ordering::Relaxed))
+    }
+
     /// Ends it; everything in what it gives was answered.
     pub async fn end(self) -> Done {
         self.over.store(true, Ordering::Relaxed);
@@ -132,11 +142,11 @@ impl Hands {
         let mut askers = self.fans.clone().into_iter();
         let mut n = 0;
         while !over.load(Ordering::Relaxed) {
-            let price = FIRST_PRICE + n;
+            let price = price_of(n);
             let pins = format!("{}/pins", self.path);
             let wish = json!({ "product_id": self.product, "live_price_minor": price });
             self.insist(&self.liver.clone(), &pins, wish).await.expect(200);
-            done.price = i64::try_from(price).expect("it is small");
+            done.price = price;
             let line =
                 self.insist(&self.liver.clone(), &format!("{}/chat", self.path), json!({ "text": "ようこそ" })).await;
             done.deleted.push(self.take_away(text(&line.expect(201), "id")).await);

@@ -22,6 +22,7 @@ mod race;
 mod redis;
 mod reports;
 mod rooms_nodes;
+mod rooms_redis;
 mod stock;
 mod tls;
 mod viewer;

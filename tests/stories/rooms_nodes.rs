@@ -18,21 +18,21 @@ use crate::{
 };
 
 /// More than anybody buys.
-const UNITS: i64 = 10_000;
+pub const UNITS: i64 = 10_000;
 /// Between two steps of a live in full swing.
-const PAUSE: Duration = Duration::from_millis(4);
+pub const PAUSE: Duration = Duration::from_millis(4);
 
 fn plenty() -> Plan {
     Plan { units: UNITS, ..Plan::default() }
 }
 
 /// Two servers in this process, over one database and one Redis.
-struct Pair {
-    servers: Vec<Server>,
-    bases: Vec<String>,
+pub struct Pair {
+    pub servers: Vec<Server>,
+    pub bases: Vec<String>,
     database: Database,
-    redis: RedisServer,
-    sale: Sale,
+    pub redis: RedisServer,
+    pub sale: Sale,
 }
 
 fn node_config(database: &str, redis: &str) -> Config {
@@ -40,7 +40,7 @@ fn node_config(database: &str, redis: &str) -> Config {
 }
 
 impl Pair {
-    async fn open() -> Self {
+    pub async fn open() -> Self {
         let (redis, database) = (RedisServer::start().await, Database::fresh(Engine::Postgres).await);
         let mut servers = Vec::new();
         for _ in 0..2 {
@@ -61,7 +61,7 @@ impl Pair {
     }
 
     /// So many guests, every other one on the other node, in both codecs.
-    async fn viewers(&self, count: usize) -> Vec<Viewer> {
+    pub async fn viewers(&self, count: usize) -> Vec<Viewer> {
         let mut viewers = Vec::new();
         for n in 0..count {
             let (guest, bases) = (Actor::guest(&self.bases[0]), self.bases_from(n));
@@ -71,7 +71,7 @@ impl Pair {
         viewers
     }
 
-    async fn close(self) {
+    pub async fn close(self) {
         verify(&self.database.url).await;
         for server in self.servers {
             server.stop().await;

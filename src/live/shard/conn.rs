@@ -6,8 +6,8 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    Asked, Codec, FIRST_WORD_WITHIN_S, GOODBYE_WITHIN_S, Handler, MAX_MESSAGE_BYTES, MAX_REST_BYTES, Member,
-    PING_EVERY_S, Pull, READS_AT_ONCE, SILENT_AFTER_S, STUCK_AFTER_S, Shard, Wire,
+    Asked, Codec, Dismissal, FIRST_WORD_WITHIN_S, GOODBYE_WITHIN_S, Handler, MAX_MESSAGE_BYTES, MAX_REST_BYTES, Member,
+    Patience, Pull, READS_AT_ONCE, Shard, Wire,
 };
 use crate::{
     clock::Millis,
@@ -75,6 +75,8 @@ pub(super) struct Conn {
     unread: bool,
     /// A snapshot is due later.
     waits: bool,
+    /// Where it goes on, when this node has heard as much as the client.
+    ahead: Option<Box<wire::Resume>>,
     heard_s: u32,
     since_s: u32,
     /// The last second in which the socket took something, while blocked.
@@ -99,6 +101,7 @@ impl Conn {
             ear: Ear::Open,
             unread: false,
             waits: false,
+            ahead: None,
             heard_s: now_s,
             since_s: now_s,
             took_s: now_s,
@@ -127,23 +130,25 @@ impl Conn {
         }
     }
 
-    pub(super) fn look_after(&mut self, at: u32, now_s: u32, now: Instant) -> Care {
+    pub(super) fn look_after(&mut self, at: u32, now_s: u32, now: Instant, patience: Patience) -> Care {
         if let Some(by_s) = self.closing_by_s {
             return if now_s >= by_s { Care::Gone } else { Care::None };
         }
         if self.blocked {
             self.reader.is_stuck(now);
-            return if now_s.saturating_sub(self.took_s) >= STUCK_AFTER_S { Care::Gone } else { Care::None };
+            return if now_s.saturating_sub(self.took_s) >= patience.stuck_after_s { Care::Gone } else { Care::None };
         }
-        if now_s.saturating_sub(self.heard_s) >= SILENT_AFTER_S {
+        if now_s.saturating_sub(self.heard_s) >= patience.silent_after_s {
             self.close(LOST, "no sign of life", now_s);
             return Care::Write;
         }
         if !self.reader.has_begun() && now_s.saturating_sub(self.since_s) >= FIRST_WORD_WITHIN_S {
+            // Nobody has told this node what the client has: it is of no history that goes on here.
+            self.ahead = None;
             self.begin(None);
             return Care::Write;
         }
-        if now_s.wrapping_add(at).is_multiple_of(PING_EVERY_S) && now_s > self.since_s {
+        if now_s.wrapping_add(at).is_multiple_of(patience.ping_every_s) && now_s > self.since_s {
             self.rest.push_back(Bytes::from_static(&PING));
             return Care::Write;
         }
@@ -151,10 +156,40 @@ impl Conn {
     }
 
     pub(super) fn begin(&mut self, from: Option<&wire::Resume>) {
-        if !self.reader.has_begun() {
-            let first = self.reader.begin(&self.member.stage, from, &self.member.upvoted());
-            self.rest.extend(first);
+        if self.reader.has_begun() || self.ahead.is_some() {
+            return;
         }
+        match from {
+            Some(from) => {
+                self.ahead = Some(Box::new(from.clone()));
+                self.go_on();
+            }
+            None => {
+                let first = self.reader.begin(&self.member.stage, None, &self.member.upvoted());
+                self.rest.extend(first);
+            }
+        }
+    }
+
+    /// Whether it waits for this node to hear what the client has been told on another.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.ahead.is_some()
+    }
+
+    /// Goes on from where the client is, if this node has come so far.
+    fn go_on(&mut self) {
+        let Some(from) = self.ahead.take() else { return };
+        match self.reader.resume(&self.member.stage, &from, &self.member.upvoted()) {
+            Some(first) => self.rest.extend(first),
+            None => self.ahead = Some(from),
+        }
+    }
+
+    /// The last word, and the end.
+    pub(super) fn dismiss(&mut self, why: Dismissal, now_s: u32) {
+        let (code, reason, goodbye) = why.words();
+        self.rest.push_back(self.reader.codec.finish(&Body::Goodbye(goodbye).into()));
+        self.close(code, reason, now_s);
     }
 
     /// Hands over its own bytes and then these frames of the log, by one write.
@@ -252,14 +287,13 @@ impl Shard {
             if conn.blocked {
                 return;
             }
+            conn.go_on();
             if conn.reader.has_begun() && conn.closing_by_s.is_none() && conn.member.lane.look() {
                 let codec = conn.reader.codec;
                 let (frames, dismissal) = conn.member.lane.take(codec);
                 conn.rest.extend(frames);
                 if let Some(why) = dismissal {
-                    let (code, reason, goodbye) = why.words();
-                    conn.rest.push_back(codec.finish(&Body::Goodbye(goodbye).into()));
-                    conn.close(code, reason, now_s);
+                    conn.dismiss(why, now_s);
                 }
             }
             conn.waits = false;

@@ -51,6 +51,9 @@ impl Shard {
         for at in &members {
             let Some(conn) = self.conns.get_mut(*at as usize) else { continue };
             if !conn.is_open() {
+                if conn.is_ahead() {
+                    apart.push(*at);
+                }
                 continue;
             }
             let Some(place) = conn.reader.in_step().filter(|_| conn.rest.is_empty()) else {
