@@ -191,6 +191,7 @@ fn room_json(room: &Room) -> Value {
         "deliveries_per_s": rounded(ratio(float(room.frames), room.seconds)),
         "events_delivered_per_s": rounded(ratio(float(room.events), room.seconds)),
         "cpu_cores": rounded(ratio(room.cpu_us / 1e6, room.seconds)),
+        "crowd_cpu_cores": rounded(ratio(room.crowd_cpu_us / 1e6, room.seconds)),
         "us_per_delivery": rounded(ratio(room.cpu_us, float(room.frames))),
         "us_per_event": rounded(ratio(room.cpu_us, float(room.events))),
         "p50_ms": rounded(room.p50_ms),
