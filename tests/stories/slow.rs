@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use hanamichi::{app::Server, clock::Clock, live::Codec};
+use serde_json::json;
 use tokio::{io::AsyncReadExt, time::Instant};
 
 use crate::{
@@ -43,15 +44,19 @@ async fn who_stops_reading_and_who_reads_slowly_hold_nobody_up_and_are_soon_in_s
     let healthy = crowd(&sale, &base, 16, Pace::Free).await;
     let slow = crowd(&sale, &base, 4, Pace::BytesPerS(64 * 1024)).await;
     let flow = Flow::begin(&sale, &bases, BUSY).await;
+    let began = Instant::now();
     for (n, viewer) in slow.iter().enumerate() {
         viewer.read_at(if n < 2 { Pace::BytesPerS(2 * 1024) } else { Pace::Stopped });
     }
     // Until what was told would fill every buffer between.
     let told = || healthy[0].look(|seen| seen.bytes);
     let filling = async {
+        // The liver may talk as fast as a credential may ask; the changes go on beside it.
+        let (path, text) = (format!("/v1/lives/{}/chat", sale.live), "よく通る声で".repeat(30));
         while told() < FULL {
-            flow.some_more(5).await;
+            let _ = sale.liver.post(&path, json!({ "text": text })).await;
         }
+        flow.some_more(20).await;
     };
     tokio::time::timeout(PATIENCE * 3, filling).await.expect("enough is told");
     let truth = newcomer(&base, &sale.live).await;
@@ -61,6 +66,7 @@ async fn who_stops_reading_and_who_reads_slowly_hold_nobody_up_and_are_soon_in_s
     for viewer in &slow {
         assert!(viewer.mirror().seq < truth.seq, "they are behind");
     }
+    eprintln!("read slowly or not at all for {} ms", began.elapsed().as_millis());
     let done = flow.end().await;
     let healthy_again = Instant::now();
     all_agree(PATIENCE, &sale.live, &bases, &healthy).await;
