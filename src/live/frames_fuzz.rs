@@ -49,11 +49,11 @@ fn masked(first: u8, payload: &[u8], dice: &mut Dice) -> Vec<u8> {
     match u16::try_from(payload.len()) {
         Ok(short @ 0..=125) => frame.push(0x80 | u8::try_from(short).expect("it is at most 125")),
         Ok(middle) => {
-            frame.push(0x80 | 126);
+            frame.push(0xFE);
             frame.extend(middle.to_be_bytes());
         }
         Err(_) => {
-            frame.push(0x80 | 127);
+            frame.push(0xFF);
             frame.extend((payload.len() as u64).to_be_bytes());
         }
     }

@@ -27,7 +27,7 @@ fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     match payload.len() {
         len @ 0..=125 => frame.push(0x80 | u8::try_from(len).expect("it is at most 125")),
         len => {
-            frame.push(0x80 | 126);
+            frame.push(0xFE);
             frame.extend(u16::try_from(len).expect("it is small").to_be_bytes());
         }
     }
@@ -122,8 +122,7 @@ async fn what_no_client_should_send_is_closed_with_its_code_and_the_hub_goes_on(
     let mut bystander = Socket::join(&Actor::guest(&base), &sale.live, serde_json::json!({})).await;
     let spaces = vec![b' '; 4_097];
     let huge = [0x81, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4];
-    let too_long_in_parts: Vec<u8> =
-        (0..5).flat_map(|n| masked(if n == 0 { 0x01 } else { 0x00 }, &spaces[..1_024])).collect();
+    let too_long_in_parts: Vec<u8> = (0..5).flat_map(|n| masked(u8::from(n == 0), &spaces[..1_024])).collect();
     let inside: Vec<u8> = [masked(0x01, b"{"), masked(0x81, b"{}")].concat();
     let cases: [(&str, u16, &[u8]); 16] = [
         ("a message over 4 KiB", 1009, &masked(0x81, &spaces)),
@@ -161,7 +160,7 @@ async fn what_no_client_should_send_is_closed_with_its_code_and_the_hub_goes_on(
     // In fragments of a byte, with a ping between; in one packet with the next.
     let message = br#"{"id":"7","react":{"kind":"heart"}}"#;
     for (n, byte) in message.iter().enumerate() {
-        let first = if n == 0 { 0x01 } else { 0x00 } | if n + 1 == message.len() { 0x80 } else { 0x00 };
+        let first = u8::from(n == 0) | (u8::from(n + 1 == message.len()) << 7);
         raw.send(&masked(first, &[*byte])).await;
         if n == 9 {
             raw.send(&masked(0x89, b"between")).await;
@@ -183,7 +182,7 @@ async fn what_no_client_should_send_is_closed_with_its_code_and_the_hub_goes_on(
     tokio::time::timeout(PATIENCE, async {
         loop {
             raw.send(&masked(0x81, br#"{"id":"9","ping":{"clientAtMs":"5"}}"#)).await;
-            if let Ok(Some(_)) = tokio::time::timeout(Duration::from_millis(300), pong(&mut raw)).await {
+            if let Ok(Some(())) = tokio::time::timeout(Duration::from_millis(300), pong(&mut raw)).await {
                 return;
             }
         }
