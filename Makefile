@@ -10,13 +10,14 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/hanamichi
 WEB := web/dist/.built
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help demo demo-reset test check rust-test faults browser-test web openapi loadtest setup-demo setup-test clean
+.PHONY: help demo demo-reset test check rust-test faults fuzz browser-test web openapi loadtest setup-demo setup-test clean
 
 help:
 	@echo 'make demo         build and start the server with a Japanese demo   (HANAMICHI_PORT=8080)'
 	@echo 'make demo-reset   throw the demo data away'
 	@echo 'make test         install what the tests need, then run every test'
 	@echo 'make faults       kill the server, its database and the wire between them, KILLS times each   (KILLS=50)'
+	@echo 'make fuzz         damaged frames of clients against the parsers of the hub, for SECONDS   (SECONDS=60)'
 	@echo 'make loadtest     a whole live under load, in release mode'
 	@echo 'make web          build the web app'
 	@echo 'make openapi      write proto/openapi.json anew'
@@ -66,6 +67,11 @@ faults: setup-test $(WEB)
 	HANAMICHI_KILLS=$(KILLS) pg_virtualenv -o max_connections=300 -o shared_buffers=256MB \
 		cargo test --locked --workspace --test stories -- --test-threads=1 --nocapture crash:: faults:: nodes::
 
+# Damaged frames and messages of clients, for SECONDS, from a seed that it prints (HANAMICHI_FUZZ_SEED=… has it again).
+SECONDS ?= 60
+fuzz:
+	HANAMICHI_FUZZ_S=$(SECONDS) cargo test --locked --lib -- --nocapture no_clients_bytes_do_harm
+
 browser-test: $(WEB)
 	cargo test --locked --workspace --no-run --quiet
 	cd web && HANAMICHI_BINARY=$(abspath $(BINARY)) npm run stories
@@ -86,6 +92,7 @@ setup-demo:
 setup-test: setup-demo
 	@command -v pg_virtualenv >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { echo '→ installing PostgreSQL'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq postgresql postgresql-common; }
 	@command -v redis-server >/dev/null || { echo '→ installing Redis'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq redis-server; }
+	@/usr/bin/python3 -c 'import websockets' 2>/dev/null || { echo '→ installing a WebSocket client for Python'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq python3-websockets; }
 	@command -v chromium >/dev/null || { echo '→ installing Chromium'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq chromium; }
 	@[ -n "$$(fc-list :lang=ja 2>/dev/null | head -1)" ] || { echo '→ installing a Japanese font, for the screenshots'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq fontconfig fonts-noto-cjk; }
 	@command -v rustfmt >/dev/null && cargo clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy

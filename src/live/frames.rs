@@ -335,5 +335,8 @@ fn close_code(payload: &[u8]) -> Result<u16, Fault> {
 }
 
 #[cfg(test)]
+#[path = "frames_fuzz.rs"]
+mod fuzz;
+#[cfg(test)]
 #[path = "frames_tests.rs"]
 mod tests;

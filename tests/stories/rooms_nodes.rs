@@ -9,12 +9,14 @@ use hanamichi::{
     config::{BusKind, Config},
     live::Codec,
 };
+use serde_json::json;
 
 use crate::{
     flow::Flow,
-    harness::{Actor, Database, Engine, PATIENCE, Plan, Process, Sale, config, free_port, verify},
+    harness::{Actor, Database, Engine, PATIENCE, Plan, Process, Sale, config, free_port, text, verify},
+    hub::Socket,
     redis::RedisServer,
-    viewer::{Viewer, all_agree, assert_one_history},
+    viewer::{Seen, Viewer, all_agree, assert_one_history},
 };
 
 /// More than anybody buys.
@@ -132,6 +134,118 @@ async fn a_node_that_is_killed_leaves_its_viewers_to_the_other() {
     for viewer in &viewers {
         viewer.assert_whole(1);
         done.assert_told(viewer);
+    }
+    verify(&database.url).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_opens_late_knows_what_was_told_and_shares_all_that_is() {
+    let mut pair = Pair::open().await;
+    let mut settings = node_config(&pair.database.url, &pair.redis.url());
+    settings.listen.set_port(free_port());
+    let late = format!("http://{}", settings.listen);
+    let bases = [pair.bases[0].clone(), late.clone()];
+    let mut viewers = Vec::new();
+    for n in 0..4 {
+        viewers.push(Viewer::join(&Actor::guest(&late), &pair.sale.live, Codec::ALL[n % 2], &bases).await);
+    }
+    let flow = Flow::begin(&pair.sale, &pair.bases, PAUSE).await;
+    flow.some_more(15).await;
+    // They are away when it opens, and while more happens.
+    pair.servers.push(Server::start(settings, Clock::system()).await.expect("the node starts"));
+    for viewer in &viewers {
+        viewer.move_on().await;
+        flow.some_more(3).await;
+    }
+    let done = flow.end().await;
+    let nodes = [pair.bases[0].clone(), pair.bases[1].clone(), late.clone()];
+    let truth = all_agree(PATIENCE, &pair.sale.live, &nodes, &viewers).await;
+    done.assert_in(&truth, UNITS);
+    assert_one_history(&viewers);
+    for viewer in &viewers {
+        viewer.assert_whole(1);
+        done.assert_told(viewer);
+        assert_eq!(viewer.base(), late);
+    }
+
+    // Who watches is counted over all nodes.
+    let here = pair.viewers(6).await;
+    for viewer in viewers.iter().chain(&here) {
+        viewer.until("everybody is counted", |seen| seen.mirror.viewers == 10).await;
+    }
+    drop(here);
+    for viewer in &viewers {
+        viewer.until("who left is not", |seen| seen.mirror.viewers == 4).await;
+    }
+    // What is said on one node is heard on another, and who keeps order does so everywhere.
+    let noisy = Actor::sign_up(&pair.bases[1], "うるさい人").await;
+    let path = format!("/v1/lives/{}", pair.sale.live);
+    let said = noisy.post(&format!("{path}/chat"), json!({ "text": "聞こえますか" })).await.expect(201);
+    let heard = |id: String| move |seen: &Seen| seen.mirror.chat.iter().any(|line| line.id == id);
+    for viewer in &viewers {
+        viewer.until("the line", heard(text(&said, "id"))).await;
+    }
+    let mut sits = Socket::join(&noisy.at(&late), &pair.sale.live, json!({})).await;
+    let ban = json!({ "chat_id": said["id"], "delete_lines": true });
+    pair.sale.liver.post(&format!("{path}/bans"), ban).await.expect(201);
+    let mut goodbye = None;
+    while let Some(frame) = sits.next().await {
+        goodbye = frame["goodbye"]["reason"].as_str().map(str::to_owned).or(goodbye);
+    }
+    assert_eq!(goodbye.as_deref(), Some("banned"), "on the other node too");
+    for viewer in &viewers {
+        let id = text(&said, "id");
+        viewer.until("the line is gone", move |seen| seen.mirror.chat.iter().all(|line| line.id != id)).await;
+        viewer.assert_whole(1);
+    }
+    drop(viewers);
+    pair.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_restart_one_after_the_other_lose_no_viewer_and_no_event() {
+    let (redis, database) = (RedisServer::start().await, Database::fresh(Engine::Postgres).await);
+    let url = redis.url();
+    let bus = [("HANAMICHI_BUS", "redis"), ("HANAMICHI_REDIS_URL", &*url)];
+    let ports = [free_port(), free_port()];
+    let mut nodes = Vec::new();
+    for port in ports {
+        nodes.push(Process::start_with(&database.url, port, &bus).await);
+    }
+    let bases = [nodes[0].base.clone(), nodes[1].base.clone()];
+    let sale = Sale::open_at(&bases[0], plenty()).await;
+    all_agree(PATIENCE, &sale.live, &bases, &[]).await;
+    let mut viewers = Vec::new();
+    for n in 0..20 {
+        let from = [bases[n % 2].clone(), bases[(n + 1) % 2].clone()];
+        viewers.push(Viewer::join(&Actor::guest(&bases[0]), &sale.live, Codec::ALL[n / 2 % 2], &from).await);
+    }
+    let flow = Flow::begin(&sale, &bases, PAUSE).await;
+    for n in 0..2 {
+        flow.some_more(10).await;
+        let sent = |viewer: &Viewer| viewer.look(|seen| seen.goodbyes.len());
+        let there: Vec<_> = viewers.iter().filter(|viewer| viewer.base() == bases[n]).collect();
+        let before: Vec<_> = there.iter().map(|viewer| sent(viewer)).collect();
+        nodes[n].stop().await;
+        for (viewer, before) in there.iter().zip(before) {
+            assert_eq!(sent(viewer), before + 1, "each is told");
+            viewer.until("back", |seen| seen.arrivals > seen.goodbyes.len()).await;
+        }
+        flow.some_more(10).await;
+        nodes[n] = Process::start_with(&database.url, ports[n], &bus).await;
+    }
+    let done = flow.end().await;
+    let truth = all_agree(PATIENCE, &sale.live, &bases, &viewers).await;
+    done.assert_in(&truth, UNITS);
+    assert_one_history(&viewers);
+    for viewer in &viewers {
+        viewer.assert_whole(1);
+        done.assert_told(viewer);
+        viewer.look(|seen| {
+            assert!(seen.goodbyes.iter().all(|ms| (500..=2_000).contains(ms)), "{:?}", seen.goodbyes);
+            assert_eq!(seen.closes, vec![1001; seen.goodbyes.len()]);
+            assert_eq!(seen.arrivals, 1 + seen.goodbyes.len(), "nobody was cut without a word");
+        });
     }
     verify(&database.url).await;
 }

@@ -57,6 +57,8 @@ pub struct Seen {
     pub mirror: Mirror,
     /// Every ordered event, as it was told.
     pub history: Vec<(String, wire::Ordered)>,
+    /// Bytes of all messages.
+    pub bytes: usize,
     /// Times it was let in.
     pub arrivals: usize,
     /// Seconds to stay away, as it was asked to.
@@ -218,6 +220,7 @@ impl Shared {
             };
             let frame = self.codec.decode_server(&payload).expect("a frame of the hub");
             let mut seen = self.seen.lock();
+            seen.bytes += payload.len();
             if !arrived {
                 (arrived, seen.arrivals) = (true, seen.arrivals + 1);
             }
@@ -282,7 +285,7 @@ fn paced(stream: TcpStream, mut pace: watch::Receiver<Pace>) -> impl Pipe {
             let most = match *pace.borrow_and_update() {
                 Pace::Free => bytes.len(),
                 Pace::Stopped => 0,
-                Pace::BytesPerS(n) => n / STEPS_PER_S,
+                Pace::BytesPerS(n) => (n / STEPS_PER_S).min(bytes.len()),
             };
             if most == 0 {
                 if pace.changed().await.is_err() {

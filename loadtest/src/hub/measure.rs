@@ -27,9 +27,10 @@ const WARM_UP: Duration = Duration::from_secs(1);
 pub const ENTER_WITHIN: Duration = Duration::from_secs(120);
 /// A room that nobody joins any more is at rest after this: counts are told once a second.
 const REST: Duration = Duration::from_millis(1_500);
-/// Threads that the server needed for its start (passwords are hashed there) end when they were idle for ten seconds, and
-/// give back so much memory that a room of thousands would not show.
-const GIVEN_BACK: Duration = Duration::from_secs(13);
+/// So many viewers come and go before memory is weighed, and how often: the server's allocator gives back what was freed
+/// (hashing passwords takes more than a room of thousands needs) only when other memory is asked for.
+const SHAKING: usize = 50;
+const SHAKES: usize = 3;
 /// Viewers that keep a whole picture, to be compared with the truth.
 pub const SAMPLE: usize = 100;
 /// How long the making of events is measured.
@@ -187,27 +188,37 @@ fn rss(contender: &Contender) -> u64 {
     contender.pids().into_iter().map(rss_kib).sum()
 }
 
+/// Resident memory when nothing that was freed is kept any more.
+async fn weigh(contender: &Contender, load: &Load) -> anyhow::Result<u64> {
+    for _ in 0..SHAKES {
+        let mut shaking = Crowd::new(1, &Arc::new(Ledger::new(Epoch::begin())))?;
+        shaking.enter(contender.ways(&load.codecs)?, SHAKING, 0, ENTER_WITHIN).await?;
+        drop(shaking);
+        tokio::time::sleep(REST / 3).await;
+    }
+    Ok(rss(contender))
+}
+
 /// Fills the room. Memory is taken three times: what a server has left from its start may hide what the first half
 /// needs, but not what the second half does.
 async fn enter(contender: &Contender, crowd: &mut Crowd, load: &Load, sample: usize) -> anyhow::Result<Entered> {
-    tokio::time::sleep(REST).await;
     let ways = contender.ways(&load.codecs)?;
     let half = load.viewers / 2;
-    let rss_before = rss(contender);
-    let (mut took, mut cpu_us, mut rss_half) = (Duration::ZERO, 0.0, rss_before);
+    let mut weights = vec![weigh(contender, load).await?];
+    let (mut took, mut cpu_us) = (Duration::ZERO, 0.0);
     for (count, sample) in [(half, sample / 2), (load.viewers - half, sample - sample / 2)] {
-        rss_half = rss(contender);
         let cost = Cost::of(&contender.pids())?;
         took += crowd.enter(ways.clone(), count, sample.min(count), ENTER_WITHIN).await?;
         cpu_us += cost.spent_us()?;
         tokio::time::sleep(REST).await;
+        weights.push(weigh(contender, load).await?);
     }
-    let grown = |from: u64, by: usize| float(rss(contender).saturating_sub(from)) / float(by.max(1) as u64);
+    let grown = |from: u64, by: usize| float(weights[2].saturating_sub(from)) / float(by.max(1) as u64);
     Ok(Entered {
         per_s: float(crowd.size()) / took.as_secs_f64().max(1e-6),
         us_each: cpu_us / float(crowd.size()),
-        kib_each: grown(rss_before, load.viewers).max(grown(rss_half, load.viewers - half)),
-        rss_idle: rss(contender),
+        kib_each: grown(weights[0], load.viewers).max(grown(weights[1], load.viewers - half)),
+        rss_idle: weights[2],
     })
 }
 
@@ -215,11 +226,7 @@ async fn enter(contender: &Contender, crowd: &mut Crowd, load: &Load, sample: us
 pub async fn measure(who: Who, ground: &Ground, load: &Load, bytes: usize) -> anyhow::Result<Passed> {
     let mut contender =
         Contender::start(who, ground).await.with_context(|| format!("{} does not start", who.name()))?;
-    let started = Instant::now();
     let making = if who == Who::Product { making(&mut contender, load).await? } else { vec![0.0; load.rates.len()] };
-    if who == Who::Product {
-        tokio::time::sleep_until((started + GIVEN_BACK).into()).await;
-    }
     let ledger = Arc::new(Ledger::new(Epoch::begin()));
     let mut crowd = Crowd::new(load.threads, &ledger)?;
     let sample = if who == Who::Product { SAMPLE.min(load.viewers) } else { 0 };
@@ -246,7 +253,7 @@ pub async fn measure(who: Who, ground: &Ground, load: &Load, bytes: usize) -> an
         passed.cases.push(Case { making_us: making_us * float(case.published), ..case });
         seen = report;
     }
-    passed.kib_after += float(rss(&contender).saturating_sub(entered.rss_idle)) / float(crowd.size());
+    passed.kib_after += float(weigh(&contender, load).await?.saturating_sub(entered.rss_idle)) / float(crowd.size());
     passed.check(&contender, &crowd, &ledger, &seen).await?;
     Ok(passed)
 }
