@@ -48,6 +48,8 @@ const ALONE_AFTER: Duration = Duration::from_millis(1_500);
 /// Pauses between tries to connect.
 const MIN_BACK_OFF: Duration = Duration::from_millis(50);
 const MAX_BACK_OFF: Duration = Duration::from_secs(1);
+/// How often it is said that Redis cannot be used.
+const WARN_EVERY: Duration = Duration::from_secs(30);
 /// How often the server is asked whether it is still the same.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Lossy facts that wait to be told; more are dropped.
@@ -273,6 +275,7 @@ impl Redis {
     async fn keep(self, stopping: CancellationToken) {
         let mut back_off = MIN_BACK_OFF;
         let mut before: Option<(Arc<str>, String)> = None;
+        let mut warned_at: Option<Instant> = None;
         loop {
             let connected = tokio::select! {
                 connected = self.connect() => connected,
@@ -298,7 +301,11 @@ impl Redis {
                     }
                     tracing::warn!("Redis is away; this node goes on by itself if it does not come back");
                 }
-                Err(error) => tracing::debug!(%error, "Redis does not answer"),
+                Err(error) if warned_at.is_none_or(|at| at.elapsed() >= WARN_EVERY) => {
+                    warned_at = Some(Instant::now());
+                    tracing::warn!(%error, "Redis cannot be used; this node goes on by itself until it can");
+                }
+                Err(error) => tracing::debug!(%error, "Redis cannot be used yet"),
             }
             tokio::select! {
                 () = tokio::time::sleep(back_off) => {}
@@ -440,8 +447,14 @@ fn entry(id: &str, fields: &Fields, epoch: &Arc<str>) -> Option<(Arc<Fact>, Plac
     Some((Arc::new(fact), Place { epoch: Arc::clone(epoch), seq, at }))
 }
 
+/// The run of a server that is new enough: sharded publish came with version 7.
 async fn run_of(commands: &mut MultiplexedConnection) -> Result<Arc<str>, RedisError> {
     let info: String = redis::cmd("INFO").arg("server").query_async(commands).await?;
+    let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or_default();
+    if version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major < 7) {
+        let text = format!("Redis {version} is too old; 7 or newer is needed", version = version.trim());
+        return Err((redis::ErrorKind::Client, "too old", text).into());
+    }
     let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
     Ok(run.unwrap_or("unknown").trim().into())
 }
