@@ -1,6 +1,10 @@
 //! Root: builds every room, owns the task tracker, wires the bus, starts and stops the server.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::Context;
 use parking_lot::RwLock;
@@ -15,7 +19,7 @@ use crate::{
     live::{self, Lives, Picture},
     media::{Media, MediaConfig, MediaEvent},
     omo::Omo,
-    people::{self, NewPerson, People, PeopleError},
+    people::{self, NewPerson, Passes, People, PeopleError},
     showcase::{self, Showcase},
     store::Db,
     tasks::Tasks,
@@ -24,6 +28,8 @@ use crate::{
 
 /// Sessions that are over are removed this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+/// Connections that wait to be accepted. Beyond it they are left to knock again, a second later.
+const MAX_UNACCEPTED: i32 = 4_096;
 
 /// Every room, as handlers see them. Cheap to clone: each request and connection has one.
 #[derive(Clone)]
@@ -46,8 +52,14 @@ pub struct Rooms {
     pub db: Db,
     /// Every background task.
     pub tasks: Tasks,
+    /// Fires before the listener waits for its requests: whoever streams without end must end.
+    pub leaving: tokio_util::sync::CancellationToken,
+    /// What answers the hub's clients: one for all connections.
+    pub hub_handler: OnceLock<live::Handler>,
     /// Accounts, brands, livers, customers.
     pub people: People,
+    /// Short-lived proofs of who somebody is.
+    pub passes: Passes,
     /// Stock.
     pub sequencer: Sequencer,
     /// Buying.
@@ -105,6 +117,9 @@ impl App {
         let days = config.commerce.delivery_days;
         let checkout =
             Checkout::start(db.clone(), clock.clone(), sequencer.clone(), payment, days, payments_per_s, &tasks);
+        let people = People::new(db.clone(), clock.clone());
+        let passes = people.passes().await.context("cannot load the key that passes are signed with")?;
+        let leaving = tokio_util::sync::CancellationToken::new();
         let touches = Touches::start(db.clone(), &tasks);
         let lives = Lives::start(live::Wiring {
             db: db.clone(),
@@ -117,6 +132,8 @@ impl App {
             registry: registry(),
             sales: sales_loader(db.clone()),
             touches: touch_sink(touches.clone()),
+            passes: pass_renewer(people.clone(), passes.clone()),
+            leaving: leaving.clone(),
             limits: hub_limits(&config),
         })
         .context("cannot start the hub's threads")?;
@@ -128,17 +145,20 @@ impl App {
         .with_context(|| format!("cannot open the media port {}", config.media.listen))?;
         let app = Self(Arc::new(Rooms {
             media,
-            people: People::new(db.clone(), clock.clone()),
+            people,
+            passes,
             reports: Reports::new(db.clone(), clock.clone()),
             touches,
             lives,
             showcase: Showcase::new(db.clone(), clock.clone(), relay.clone()),
             omo: Omo::new(db.clone(), clock.clone()),
-            rates: Rates::default(),
+            rates: Rates::new(config.hub.joins_per_address_per_s),
             demo: RwLock::default(),
             lock,
             imports: Imports::new(db.clone(), clock.clone(), sequencer.clone()),
             config: Arc::new(config),
+            leaving,
+            hub_handler: OnceLock::new(),
             clock,
             db,
             tasks,
@@ -260,6 +280,18 @@ impl App {
     }
 }
 
+/// A connection's sign-in is looked at again, and its person gets the next pass.
+fn pass_renewer(people: People, passes: Passes) -> live::PassRenewer {
+    Arc::new(move |sign_in| {
+        let (people, passes) = (people.clone(), passes.clone());
+        Box::pin(async move {
+            let person = people.find_by_digest(&sign_in).await?;
+            let pass = person.map(|person| passes.issue(&person, &sign_in));
+            Ok(pass.map(|(token, expires_at)| wire::Pass { token, expires_at_ms: expires_at.0 }))
+        })
+    })
+}
+
 fn hub_limits(config: &Config) -> live::HubLimits {
     live::HubLimits {
         shards: config.hub.shards,
@@ -371,6 +403,9 @@ impl Server {
         let listen = config.listen;
         let tls = config.tls.clone();
         let listener = std::net::TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+        // The standard library asks for 128, which a room that comes back at once overruns: each SYN beyond it is sent again
+        // after a second. Asked again, the system takes the new number, cut to its own limit.
+        socket2::SockRef::from(&listener).listen(MAX_UNACCEPTED)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let app = App::start(config, clock).await?;
@@ -421,6 +456,9 @@ impl Server {
         let limit = Duration::from_secs(self.app.config.stop_timeout_s);
         let gently = async {
             self.handle.graceful_shutdown(Some(limit));
+            self.app.leaving.cancel();
+            // Who leaves later is served until then: rooms and relay go on.
+            self.app.lives.led_out().await;
             let _ = self.serving.await;
             self.app.stop().await;
         };

@@ -27,6 +27,8 @@ pub struct Config {
     /// The address people use, e.g. `https://live.example.jp`; used in the WHIP address and for the origin check.
     /// Empty: taken from each request's Host. `HANAMICHI_PUBLIC_URL`.
     pub public_url: String,
+    /// Proxies whose `X-Forwarded-For` is believed: rates and bans by address then go by whom they speak for.
+    pub trusted_proxies: Vec<IpAddr>,
     /// The bus between nodes: `local` is one process, `redis` any number of them over one PostgreSQL.
     pub bus: BusKind,
     /// With `bus = "redis"`: `redis://…` or `rediss://…` (TLS), Redis 7 or newer. `HANAMICHI_REDIS_URL`.
@@ -157,6 +159,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             database: "sqlite:hanamichi.db".to_owned(),
             public_url: String::new(),
+            trusted_proxies: Vec::new(),
             bus: BusKind::Local,
             redis_url: String::new(),
             hub: HubSection::default(),

@@ -150,6 +150,9 @@ pub enum Fact {
         node: String,
         /// Its own viewers.
         viewers: u32,
+        /// Who came so far, as registers to be merged; not every time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uniques: Option<String>,
     },
     /// The picture came or went: in order, like what is stored, but known to the bus alone.
     Media {

@@ -257,7 +257,7 @@ impl Redis {
         pipeline.atomic().cmd("HGET").arg(&keys.head).arg("epoch");
         pipeline.cmd("XRANGE").arg(&keys.stream).arg(format!("{}-0", after.seq + 1)).arg("+");
         pipeline.arg("COUNT").arg(STREAM_ENTRIES * 2);
-        let answer: Result<(Option<String>, Vec<(String, Vec<(String, String)>)>), RedisError> =
+        let answer: Result<(Option<String>, Entries), RedisError> =
             pipeline.query_async(&mut link.commands.clone()).await;
         let (epoch, entries) = answer.map_err(|error| {
             self.lose(&error);
@@ -266,7 +266,7 @@ impl Redis {
         if epoch.as_deref() != Some(&*after.epoch) {
             return Ok(Vec::new());
         }
-        Ok(entries.into_iter().filter_map(|(id, fields)| entry(&id, fields, &after.epoch)).collect())
+        Ok(entries.into_iter().filter_map(|(id, fields)| entry(&id, &fields, &after.epoch)).collect())
     }
 
     /// Connects, listens, checks, and begins again when something breaks.
@@ -427,7 +427,12 @@ fn tag_of(fact: &Fact) -> u32 {
     })
 }
 
-fn entry(id: &str, fields: Vec<(String, String)>, epoch: &Arc<str>) -> Option<(Arc<Fact>, Place)> {
+/// Of a stream's entry.
+type Fields = Vec<(String, String)>;
+/// By their ids.
+type Entries = Vec<(String, Fields)>;
+
+fn entry(id: &str, fields: &Fields, epoch: &Arc<str>) -> Option<(Arc<Fact>, Place)> {
     let seq = id.split_once('-')?.0.parse().ok()?;
     let field = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str());
     let at = Millis(field("at")?.parse().ok()?);

@@ -259,7 +259,7 @@ fn every_fact_survives_its_json() {
         Fact::Sold { live: live.clone(), units: 1, gross_minor: 1 },
         Fact::Chat { live: live.clone(), message: wire::ChatMessage { text: "👏".into(), ..Default::default() } },
         Fact::Reactions { live: live.clone(), more: vec![wire::ReactionCount { kind: "heart".into(), total: 3 }] },
-        Fact::Presence { live: live.clone(), node: "n".into(), viewers: 3 },
+        Fact::Presence { live: live.clone(), node: "n".into(), viewers: 3, uniques: None },
         Fact::Media { live, media: "up".into() },
     ];
     for fact in facts {

@@ -104,12 +104,40 @@ impl BrandMember {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CallerAddress(pub(super) IpAddr);
 
-impl<S: Send + Sync> FromRequestParts<S> for CallerAddress {
+impl<S: Send + Sync> FromRequestParts<S> for CallerAddress
+where
+    App: FromRef<S>,
+{
     type Rejection = std::convert::Infallible;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
-        Ok(Self(address.unwrap_or(Ipv4Addr::UNSPECIFIED.into())))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let app = App::from_ref(state);
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+        let peer = peer.map(|peer| through_proxies(peer, &parts.headers, &app.config.trusted_proxies));
+        Ok(Self(peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into())))
     }
+}
+
+/// Whom a trusted proxy speaks for: the last address in `X-Forwarded-For` that is none of the proxies. What comes from
+/// elsewhere may say what it likes.
+pub(super) fn through_proxies(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
+    if !trusted.contains(&peer) {
+        return peer;
+    }
+    let hops: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .collect();
+    let hops = hops.iter().rev().map_while(|hop| hop.trim().parse::<IpAddr>().ok());
+    let mut last = peer;
+    for hop in hops {
+        last = hop;
+        if !trusted.contains(&hop) {
+            break;
+        }
+    }
+    last
 }
 
 /// The token of a call: API key first, then cookie.
@@ -120,6 +148,11 @@ fn token(headers: &HeaderMap) -> Option<(String, Carrier)> {
         return key.starts_with("hk_").then(|| (key.to_owned(), Carrier::Key));
     }
     cookie(headers).map(|token| (token, Carrier::Cookie))
+}
+
+/// The digest of the session or API key of a call.
+pub(super) fn sign_in_digest(headers: &HeaderMap) -> Option<String> {
+    token(headers).map(|(token, _)| crate::people::digest(&token))
 }
 
 /// The session cookie's value.
@@ -270,6 +303,26 @@ mod tests {
             request = request.header(*name, *value);
         }
         request.body(()).expect("a request").into_parts().0
+    }
+
+    #[test]
+    fn a_trusted_proxy_says_whom_it_speaks_for_and_nobody_else_may() {
+        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let trusted = [address("10.0.0.1"), address("10.0.0.2")];
+        let through = |peer: &str, forwarded: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-for", HeaderValue::from_str(forwarded).expect("text"));
+            through_proxies(address(peer), &headers, &trusted)
+        };
+        assert_eq!(through("10.0.0.1", "198.51.100.7"), address("198.51.100.7"));
+        assert_eq!(
+            through("10.0.0.1", "1.1.1.1, 198.51.100.7, 10.0.0.2"),
+            address("198.51.100.7"),
+            "what is before is a claim"
+        );
+        assert_eq!(through("203.0.113.9", "198.51.100.7"), address("203.0.113.9"));
+        assert_eq!(through("10.0.0.1", "rubbish"), address("10.0.0.1"));
+        assert_eq!(through_proxies(address("10.0.0.1"), &HeaderMap::new(), &trusted), address("10.0.0.1"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 pub(crate) mod auth;
 mod demo;
 mod description;
+mod events;
 mod goods;
 mod idempotency;
 mod import;
@@ -81,6 +82,7 @@ fn rooms() -> OpenApiRouter<App> {
         .merge(questions::router())
         .merge(moderation::router())
         .merge(ws::router())
+        .merge(events::router())
         .merge(media::router())
         .merge(demo::router())
 }
@@ -118,7 +120,7 @@ pub fn router(app: App) -> Router {
 
 /// Whether this node should get new work.
 async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
-    if app.tasks.stopping().is_cancelled() {
+    if app.leaving.is_cancelled() || app.tasks.stopping().is_cancelled() {
         return Err(Problem::new(Kind::Unavailable, "this node is stopping"));
     }
     app.db.read("ready").await?;

@@ -29,6 +29,9 @@ const PER_ADDRESS: u32 = 500;
 const ADDRESS_BURST: u32 = 2_000;
 /// Sign-ins for one email address a minute, and at once.
 const SIGN_INS_PER_MINUTE: u32 = 30;
+/// The hub's connections are limited by address alone, and after a burst of so many seconds' worth: when a node is
+/// restarted all its viewers come at once.
+const JOINS_BURST: u32 = 10;
 /// Buckets kept before the unused ones are thrown away.
 const MAX_BUCKETS: usize = 50_000;
 
@@ -38,6 +41,7 @@ pub struct Rates {
     credentials: Arc<DefaultKeyedRateLimiter<String>>,
     addresses: Arc<DefaultKeyedRateLimiter<std::net::IpAddr>>,
     sign_ins: Arc<DefaultKeyedRateLimiter<String>>,
+    joins: Arc<DefaultKeyedRateLimiter<std::net::IpAddr>>,
 }
 
 fn quota(per_second: u32, burst: u32) -> Quota {
@@ -45,13 +49,19 @@ fn quota(per_second: u32, burst: u32) -> Quota {
     Quota::per_second(some(per_second)).allow_burst(some(burst))
 }
 
-impl Default for Rates {
-    fn default() -> Self {
+impl Rates {
+    /// With so many new hub connections of one address a second.
+    #[must_use]
+    pub fn new(joins_per_s: u32) -> Self {
         let per_minute = Quota::per_minute(NonZeroU32::new(SIGN_INS_PER_MINUTE).expect("not zero"));
         Self {
             credentials: Arc::new(RateLimiter::keyed(quota(PER_CREDENTIAL, CREDENTIAL_BURST))),
             addresses: Arc::new(RateLimiter::keyed(quota(PER_ADDRESS, ADDRESS_BURST))),
             sign_ins: Arc::new(RateLimiter::keyed(per_minute)),
+            joins: Arc::new(RateLimiter::keyed(quota(
+                joins_per_s.max(1),
+                joins_per_s.max(1).saturating_mul(JOINS_BURST),
+            ))),
         }
     }
 }
@@ -76,7 +86,16 @@ impl Rates {
         })
     }
 
-    fn check(&self, request: &Request) -> Result<(), Problem> {
+    fn check(&self, request: &Request, trusted_proxies: &[std::net::IpAddr]) -> Result<(), Problem> {
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+        let address = peer.map(|peer| auth::through_proxies(peer, request.headers(), trusted_proxies));
+        if request.uri().path().starts_with("/v1/lives/") && request.uri().path().ends_with("/hub") {
+            let Some(address) = address else { return Ok(()) };
+            if self.joins.len() > MAX_BUCKETS {
+                self.joins.retain_recent();
+            }
+            return self.joins.check_key(&address).map_err(|_| too_fast());
+        }
         let key = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         if let Some(key) = key.or_else(|| auth::cookie(request.headers())) {
             if self.credentials.len() > MAX_BUCKETS {
@@ -85,17 +104,17 @@ impl Rates {
             // A digest: credentials are not kept in memory longer than a request.
             return self.credentials.check_key(&crate::people::digest(&key)).map_err(|_| too_fast());
         }
-        let Some(ConnectInfo(address)) = request.extensions().get::<ConnectInfo<SocketAddr>>() else { return Ok(()) };
+        let Some(address) = address else { return Ok(()) };
         if self.addresses.len() > MAX_BUCKETS {
             self.addresses.retain_recent();
         }
-        self.addresses.check_key(&address.ip()).map_err(|_| too_fast())
+        self.addresses.check_key(&address).map_err(|_| too_fast())
     }
 }
 
 /// Lets a request through, or says when to come back.
 pub(super) async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
-    match app.rates.check(&request) {
+    match app.rates.check(&request, &app.config.trusted_proxies) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }

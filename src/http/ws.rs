@@ -17,26 +17,31 @@
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{
-    extract::State,
-    http::{HeaderMap, header},
+    extract::{FromRef, FromRequestParts, State},
+    http::{HeaderMap, header, request::Parts},
     response::Response,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     PathId,
-    auth::{CallerAddress, Guest},
+    auth::{self, CallerAddress, Guest},
     live::visitor,
     problem::{Kind, Problem},
     upgrade::Upgrade,
 };
 use crate::{
     app::App,
+    clock::Millis,
     commerce::{Checkout, Method, PlaceRequest, purchase_status},
     ids::{LiveId, OfferId, ProductId, QuestionId},
     live::{Asked, Codec, Handler, Lives, Member, Visitor},
+    people::{Bearer, Passes},
     wire::{self, client_frame::Body as Ask, reply},
 };
+
+/// Before a pass among the subprotocols.
+const PASS_PREFIX: &str = "pass.";
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(hub))
@@ -47,15 +52,55 @@ pub(super) fn router() -> OpenApiRouter<App> {
     responses((status = 101, description = "Subprotocol hanamichi.v1.json (default) or hanamichi.v1.proto"),
         (status = "4XX", body = Problem), (status = 503, body = Problem)))]
 async fn hub(
-    Guest(person): Guest,
+    caller: HubCaller,
     State(app): State<App>,
     PathId(live): PathId<LiveId>,
-    CallerAddress(address): CallerAddress,
-    headers: HeaderMap,
     upgrade: Result<Upgrade, Problem>,
 ) -> Result<Response, Problem> {
-    let caller = Caller::new(person.map(visitor), address, &headers);
-    admit(&app.lives, Some(app.checkout.clone()), &live, caller, upgrade?).await
+    let desk =
+        Desk { lives: app.lives.clone(), checkout: Some(app.checkout.clone()), passes: Some(app.passes.clone()) };
+    let handler = app.hub_handler.get_or_init(|| desk.handler());
+    admit(&desk, handler, &live, caller.0, upgrade?).await
+}
+
+/// Who comes to the hub: by a pass among the subprotocols, which costs no look-up, else by cookie or API key.
+struct HubCaller(Caller);
+
+impl<S: Send + Sync> FromRequestParts<S> for HubCaller
+where
+    App: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let app = App::from_ref(state);
+        let Ok(CallerAddress(address)) = CallerAddress::from_request_parts(parts, state).await;
+        let protocols = parts.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+        let mut protocols = protocols.filter_map(|value| value.to_str().ok()).flat_map(|line| line.split(','));
+        let pass = protocols.find_map(|name| name.trim().strip_prefix(PASS_PREFIX));
+        if let Some(bearer) = pass.and_then(|token| app.passes.check(token)) {
+            let sign_in = (bearer.sign_in.clone(), bearer.expires_at);
+            let caller = Caller::new(Some(bearer.into()), address, &parts.headers);
+            return Ok(Self(Caller { sign_in: Some(sign_in), ..caller }));
+        }
+        let Guest(person) = Guest::from_request_parts(parts, state).await?;
+        // The first pass is due at once.
+        let sign_in = person.as_ref().and_then(|_| auth::sign_in_digest(&parts.headers));
+        let caller = Caller::new(person.map(visitor), address, &parts.headers);
+        Ok(Self(Caller { sign_in: sign_in.map(|digest| (digest, Millis(0))), ..caller }))
+    }
+}
+
+impl From<Bearer> for Visitor {
+    fn from(bearer: Bearer) -> Self {
+        Self {
+            account_id: bearer.account_id,
+            customer_id: bearer.customer_id,
+            display_name: bearer.display_name,
+            liver_id: bearer.liver_id,
+            demo: bearer.demo,
+        }
+    }
 }
 
 /// Who comes, and from where.
@@ -64,6 +109,8 @@ pub(super) struct Caller {
     pub(super) address: IpAddr,
     /// What tells people apart when they are counted.
     pub(super) who: u64,
+    /// The digest of the sign-in, and until when it need not be looked at again.
+    pub(super) sign_in: Option<(String, Millis)>,
 }
 
 impl Caller {
@@ -76,31 +123,38 @@ impl Caller {
         };
         let digest = crate::people::digest(&text);
         let who = u64::from_str_radix(&digest[..16], 16).expect("hexadecimal digits");
-        Self { visitor, address, who }
+        Self { visitor, address, who, sign_in: None }
     }
 }
 
 /// Takes a seat, then upgrades.
 async fn admit(
-    lives: &Lives,
-    checkout: Option<Checkout>,
+    desk: &Desk,
+    handler: &Handler,
     live: &LiveId,
     caller: Caller,
     upgrade: Upgrade,
 ) -> Result<Response, Problem> {
+    let (lives, handler) = (desk.lives.clone(), Arc::clone(handler));
     let (codec, protocol) = negotiate(&upgrade.protocols)?;
     lives.may_enter(live, caller.visitor.as_ref(), caller.address).await?;
     let member = lives.board(live, caller.visitor, caller.who).await?;
     member.came_from(caller.address);
-    let desk = Desk { lives: lives.clone(), checkout };
-    let handler: Handler = Arc::new(move |member, asked| desk.take(member, asked));
+    if let Some((sign_in, expires_at)) = caller.sign_in {
+        member.rest_on(&sign_in, expires_at);
+        if expires_at == Millis(0)
+            && let Some(pass) = desk.first_pass(&member, &sign_in)
+        {
+            member.put_pass(pass);
+        }
+    }
     let served = lives.clone();
     Ok(upgrade.answer(protocol, lives.tasks(), move |wire, early| served.connect(member, wire, early, codec, handler)))
 }
 
 /// JSON when nothing is asked for; of several, protobuf.
 fn negotiate(asked: &[String]) -> Result<(Codec, Option<&'static str>), Problem> {
-    if asked.is_empty() {
+    if asked.iter().all(|name| name.starts_with(PASS_PREFIX)) {
         return Ok((Codec::Json, None));
     }
     let known = [Codec::Proto, Codec::Json].into_iter();
@@ -117,11 +171,41 @@ type Answer = Result<reply::Result, Problem>;
 #[derive(Clone)]
 struct Desk {
     lives: Lives,
+    /// A hub without people's sign-ins has none.
+    passes: Option<Passes>,
     /// Where taps go; a hub without a shop has none.
     checkout: Option<Checkout>,
 }
 
 impl Desk {
+    /// One for every connection.
+    fn handler(&self) -> Handler {
+        let desk = self.clone();
+        Arc::new(move |member, asked| desk.take(member, asked))
+    }
+
+    /// Of somebody whose sign-in was looked at a moment ago.
+    fn first_pass(&self, member: &Member, sign_in: &str) -> Option<wire::Pass> {
+        let visitor = member.visitor()?;
+        let (token, expires_at) = self.passes.as_ref()?.issue_to(&bearer_of(&visitor, sign_in));
+        Some(wire::Pass { token, expires_at_ms: expires_at.0 })
+    }
+
+    /// Goes on with a newer pass of the same person, or has the sign-in looked at.
+    async fn refresh(&self, member: &Member, visitor: &Visitor, refresh: &wire::Refresh) -> Answer {
+        if refresh.pass.is_empty() {
+            self.lives.renew_pass(member).await?;
+            return Ok(done(()));
+        }
+        let bearer = self.passes.as_ref().and_then(|passes| passes.check(&refresh.pass));
+        let bearer = bearer.ok_or_else(|| Problem::new(Kind::NotSignedIn, "this pass is not good, or not any more"))?;
+        if bearer.customer_id != visitor.customer_id {
+            return Err(Problem::new(Kind::Conflict, "this pass is another person's: reconnect with it"));
+        }
+        member.put_pass(wire::Pass { token: refresh.pass.clone(), expires_at_ms: bearer.expires_at.0 });
+        Ok(done(()))
+    }
+
     fn take(&self, member: &Arc<Member>, asked: Asked) {
         let (id, answer) = match asked {
             Asked::Frame(frame) => (frame.id, self.frame(member, frame)),
@@ -189,9 +273,8 @@ impl Desk {
             }
             Ask::Buy(buy) => self.buy(visitor, buy).await,
             // Answered before they come here.
-            Ask::Ping(_) | Ask::Refresh(_) | Ask::React(_) | Ask::Click(_) | Ask::Resume(_) | Ask::SendChat(_) => {
-                Ok(done(()))
-            }
+            Ask::Refresh(refresh) => self.refresh(member, visitor, &refresh).await,
+            Ask::Ping(_) | Ask::React(_) | Ask::Click(_) | Ask::Resume(_) | Ask::SendChat(_) => Ok(done(())),
         }
     }
 
@@ -211,6 +294,18 @@ impl Desk {
         };
         let purchase = checkout.place(&visitor.customer_id, visitor.demo, &buy.key, &request).await?;
         Ok(reply::Result::Purchase(purchase_status(&purchase)))
+    }
+}
+
+fn bearer_of(visitor: &Visitor, sign_in: &str) -> Bearer {
+    Bearer {
+        account_id: visitor.account_id.clone(),
+        customer_id: visitor.customer_id.clone(),
+        display_name: visitor.display_name.clone(),
+        liver_id: visitor.liver_id.clone(),
+        demo: visitor.demo,
+        sign_in: sign_in.to_owned(),
+        expires_at: Millis(0),
     }
 }
 

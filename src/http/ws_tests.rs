@@ -23,8 +23,9 @@ async fn serve(house: &Arc<House>) -> String {
     let handler = async move |Path(live): Path<LiveId>, uri: axum::http::Uri, upgrade: Result<Upgrade, Problem>| {
         let n = uri.query().and_then(|query| query.strip_prefix("as=")).and_then(|n| n.parse::<usize>().ok());
         let address = std::net::Ipv4Addr::UNSPECIFIED.into();
-        let caller = Caller { visitor: n.map(|n| served.viewers[n].clone()), address, who: 1 };
-        admit(&served.lives, None, &live, caller, upgrade?).await
+        let caller = Caller { visitor: n.map(|n| served.viewers[n].clone()), address, who: 1, sign_in: None };
+        let desk = Desk { lives: served.lives.clone(), checkout: None, passes: None };
+        admit(&desk, &desk.handler(), &live, caller, upgrade?).await
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");

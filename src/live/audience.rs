@@ -60,6 +60,19 @@ impl Lives {
         self.0.hub.board(live, visitor, who).await
     }
 
+    /// Looks whether the sign-in of a connection still holds: tells the next pass, or ends the connection.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn renew_pass(&self, member: &Member) -> Result<(), LiveError> {
+        let Some(sign_in) = member.sign_in() else { return Ok(()) };
+        match self.0.hub.renew_pass(sign_in).await? {
+            Some(pass) => member.put_pass(pass),
+            None => member.dismiss(super::Dismissal::PassExpired),
+        }
+        Ok(())
+    }
+
     /// Seats an upgraded connection; `early` is what came with its request.
     pub fn connect(&self, member: Arc<Member>, wire: Wire, early: bytes::Bytes, codec: Codec, handler: Handler) {
         self.0.hub.connect(member, wire, early, codec, handler);

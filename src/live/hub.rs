@@ -23,11 +23,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    LiveError, NewTouch, SalesLoader, ShownLoader, TouchKind, TouchSink, Visitor,
+    LiveError, NewTouch, PassRenewer, SalesLoader, ShownLoader, TouchKind, TouchSink, Visitor,
     codec::Codec,
     followers::Follow,
-    household::Household,
-    lane::{Bell, Lane},
+    lane::{Bell, Dismissal, Lane},
     opening,
     room::News,
     seat::{Member, Seat},
@@ -42,7 +41,7 @@ use crate::{
     ids::{CustomerId, LiveId, LiverId},
     store::Db,
     tasks::Tasks,
-    wire::ordered::Event,
+    wire::{self, ordered::Event},
 };
 
 /// Rooms in memory at once; when all are in use the next live is refused as busy.
@@ -57,6 +56,10 @@ const MAX_EARLY: usize = 20_000;
 const MAX_EDGES: usize = 4_096;
 /// Pause before a room that could not be mended is tried again.
 const MEND_AGAIN: Duration = Duration::from_millis(500);
+/// How often it is looked whose pass runs out soon …
+const PASSES_EVERY: Duration = Duration::from_secs(15);
+/// … and how soon: then it is renewed.
+const PASS_RENEWED_BEFORE: Duration = Duration::from_secs(4 * 60);
 /// Sales figures of all rooms together are loaded at most this often …
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
 /// … and may take this share of the time at most.
@@ -118,6 +121,7 @@ pub(super) struct HubInner {
     seated: AtomicU64,
     edges: mpsc::Sender<Fact>,
     shards: Shards,
+    passes: PassRenewer,
     limits: HubLimits,
     /// This process, among the nodes of a live.
     node: Arc<str>,
@@ -170,6 +174,8 @@ pub(super) struct HubParts {
     pub(super) shown: ShownLoader,
     pub(super) sales: SalesLoader,
     pub(super) touches: TouchSink,
+    pub(super) passes: PassRenewer,
+    pub(super) leaving: CancellationToken,
     pub(super) limits: HubLimits,
 }
 
@@ -179,7 +185,8 @@ impl Hub {
         let tasks = parts.tasks.clone();
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let count = if parts.limits.shards == 0 { cores } else { parts.limits.shards };
-        let shards = Shards::start(count, parts.limits.drain, parts.limits.patience, &parts.clock, &tasks)?;
+        let limits = parts.limits;
+        let shards = Shards::start(count, (limits.drain, limits.patience), &parts.clock, &tasks, &parts.leaving)?;
         let (edges, edges_told) = mpsc::channel(MAX_EDGES);
         let hub = Self(Arc::new(HubInner {
             db: parts.db,
@@ -202,6 +209,7 @@ impl Hub {
             seated: AtomicU64::new(0),
             edges,
             shards,
+            passes: parts.passes,
             limits: parts.limits,
             node: crate::ids::BatchId::fresh().as_str().into(),
         }));
@@ -210,6 +218,7 @@ impl Hub {
         tasks.spawn("hub sales figures", hub.clone().load_figures(stopping.clone()));
         tasks.spawn("hub edges", hub.clone().order_edges(edges_told, stopping.clone()));
         tasks.spawn("hub orders", hub.clone().follow_orders(stopping.clone()));
+        tasks.spawn("hub passes", hub.clone().renew_passes(stopping.clone()));
         tasks.spawn("hub sweep", hub.clone().sweep(stopping));
         Ok(hub)
     }
@@ -235,6 +244,11 @@ impl Hub {
     ) -> Result<Arc<Member>, LiveError> {
         let bell = |id| Bell::Shard(Arc::clone(self.0.shards.door(id)), NOT_SEATED.into());
         Ok(self.enter(live, visitor, who, bell).await?.0)
+    }
+
+    /// Waits until every connection has been led out.
+    pub(super) async fn led_out(&self) {
+        self.0.shards.led_out().await;
     }
 
     /// Hands an upgraded connection to its shard.
@@ -518,9 +532,9 @@ impl Hub {
                 None
             }
             Fact::Left { left, .. } => stage.tell(News::Left(left.clone())),
-            Fact::Presence { node, viewers, .. } => {
+            Fact::Presence { node, viewers, uniques, .. } => {
                 if **node != *self.0.node {
-                    stage.hear_presence(node, *viewers);
+                    stage.hear_presence(node, *viewers, uniques.as_deref());
                 }
                 None
             }
@@ -603,12 +617,6 @@ impl Hub {
         Ok(!history.is_empty() && told == Taken::Told)
     }
 
-    /// Who keeps order, follows and has voted may have changed while nobody told us.
-    fn renew_household(&self, stage: &Stage, household: Household) {
-        *stage.household.lock() = household;
-        stage.settle_all();
-    }
-
     /// Looks at the bus and the database again. A room whose history goes on only learns what it missed.
     async fn begin_anew(&self, stage: &Arc<Stage>) -> Result<bool, LiveError> {
         let here = stage.place();
@@ -617,7 +625,9 @@ impl Hub {
             && (position.seq == here.seq || position.seq > here.seq && self.fill(stage, &here).await?);
         let (_, mut state, _, household) = opening::load(&self.0, &stage.live).await?;
         if goes_on {
-            self.renew_household(stage, household);
+            // Who keeps order, follows and has voted may have changed while nobody told us.
+            *stage.household.lock() = household;
+            stage.settle_all();
             for edge in state.as_news().into_iter().filter_map(|news| stage.tell(news)) {
                 let _ = self.0.edges.try_send(Fact::Ordered { live: stage.live.clone(), event: edge });
             }
@@ -674,6 +684,46 @@ impl Hub {
                 () = stopping.cancelled() => return,
             }
         }
+    }
+
+    /// Renews the passes that run out soon, a few at a time. Whose sign-in is over has to leave; while the database is away
+    /// nobody has to.
+    async fn renew_passes(self, stopping: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = self.0.clock.sleep(PASSES_EVERY) => {}
+                () = stopping.cancelled() => return,
+            }
+            let by = self.0.clock.now().plus(PASS_RENEWED_BEFORE);
+            let lanes: Vec<Arc<Lane>> =
+                self.0.people.lock().values().flatten().map(|(_, lane)| Arc::clone(lane)).collect();
+            let due = lanes.into_iter().filter(|lane| lane.sign_in().is_some_and(|(_, expires_at)| expires_at <= by));
+            let mut looked: HashMap<String, Option<wire::Pass>> = HashMap::new();
+            for lane in due {
+                let Some((sign_in, _)) = lane.sign_in() else { continue };
+                if !looked.contains_key(sign_in) {
+                    match (self.0.passes)(sign_in.to_owned()).await {
+                        Ok(pass) => drop(looked.insert(sign_in.to_owned(), pass)),
+                        Err(error) => {
+                            tracing::warn!(%error, "passes cannot be renewed; trying again");
+                            break;
+                        }
+                    }
+                }
+                match looked.get(sign_in) {
+                    Some(Some(pass)) => lane.put_pass(pass.clone()),
+                    _ => lane.dismiss(Dismissal::PassExpired),
+                }
+                if stopping.is_cancelled() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The next pass of a connection's person, now; none when the sign-in is over.
+    pub(super) async fn renew_pass(&self, sign_in: &str) -> Result<Option<wire::Pass>, LiveError> {
+        Ok((self.0.passes)(sign_in.to_owned()).await?)
     }
 
     async fn sweep(self, stopping: CancellationToken) {

@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering},
     },
 };
 
@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 
 use super::{codec::Codec, moderation::Network, shard::Door};
 use crate::{
+    clock::Millis,
     ids::CustomerId,
     wire::{self, personal, server_frame::Body},
 };
@@ -67,6 +68,10 @@ pub(super) struct Lane {
     /// What its person was told last of themselves.
     standing: Mutex<Option<Box<wire::Standing>>>,
     network: OnceLock<Network>,
+    /// The digest of the sign-in that the connection rests on.
+    sign_in: OnceLock<Box<str>>,
+    /// When its pass runs out; 0: it has none.
+    expires_at_ms: AtomicI64,
     bell: Bell,
     rung: AtomicBool,
 }
@@ -90,6 +95,8 @@ impl Lane {
             news: Mutex::default(),
             standing: Mutex::default(),
             network: OnceLock::new(),
+            sign_in: OnceLock::new(),
+            expires_at_ms: AtomicI64::new(0),
             bell,
             rung: AtomicBool::new(false),
         }
@@ -175,7 +182,20 @@ impl Lane {
         });
     }
 
+    /// On which sign-in the connection rests; the first word counts.
+    pub(super) fn rest_on(&self, sign_in: &str, expires_at: Millis) {
+        let _ = self.sign_in.set(sign_in.into());
+        self.expires_at_ms.store(expires_at.0, Ordering::Relaxed);
+    }
+
+    /// The sign-in, and when its pass runs out.
+    pub(super) fn sign_in(&self) -> Option<(&str, Millis)> {
+        let sign_in = self.sign_in.get()?;
+        Some((sign_in, Millis(self.expires_at_ms.load(Ordering::Relaxed))))
+    }
+
     pub(super) fn put_pass(&self, pass: wire::Pass) {
+        self.expires_at_ms.store(pass.expires_at_ms, Ordering::Relaxed);
         self.put(|news| {
             news.pass = Some(pass);
             true

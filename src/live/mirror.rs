@@ -57,7 +57,17 @@ impl Mirror {
 
     fn start_over(&mut self, snapshot: wire::Snapshot) {
         let (faults, snapshots, ordered) = (self.faults, self.snapshots + 1, self.ordered);
-        *self = Self { faults, snapshots, ordered, ..Self::default() };
+        let kept = if snapshot.chat_omitted {
+            let (chat, seen_chat) = (std::mem::take(&mut self.chat), std::mem::take(&mut self.seen_chat));
+            Self { chat, seen_chat, deleted: std::mem::take(&mut self.deleted), ..Self::default() }
+        } else {
+            Self::default()
+        };
+        *self = Self { faults, snapshots, ordered, ..kept };
+        for chat_id in snapshot.deleted_chat_ids {
+            self.chat.retain(|message| message.id != chat_id);
+            self.deleted.insert(chat_id);
+        }
         self.epoch = snapshot.epoch;
         self.seq = snapshot.seq;
         self.live = snapshot.live.unwrap_or_default();

@@ -82,6 +82,7 @@ use crate::{
     wire,
 };
 use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 
 /// What can be refused here.
 #[derive(Debug, thiserror::Error)]
@@ -220,6 +221,9 @@ pub type EndHook =
 /// Loads what was sold in a live; given by the house.
 pub type SalesLoader = Arc<dyn Fn(LiveId) -> BoxFuture<'static, Result<Figures, StoreError>> + Send + Sync>;
 
+/// Looks whether a sign-in still holds, by its digest, and gives its person's next pass; given by the house.
+pub type PassRenewer = Arc<dyn Fn(String) -> BoxFuture<'static, Result<Option<wire::Pass>, StoreError>> + Send + Sync>;
+
 /// What the room is given.
 pub struct Wiring {
     /// Where everything is stored.
@@ -242,6 +246,10 @@ pub struct Wiring {
     pub sales: SalesLoader,
     /// Where touches go; it takes them at once, or drops them.
     pub touches: TouchSink,
+    /// Where connections' passes are renewed.
+    pub passes: PassRenewer,
+    /// Fires when the hub is to lead its connections out; its rooms go on meanwhile.
+    pub leaving: CancellationToken,
     /// How much the hub takes on.
     pub limits: HubLimits,
 }
@@ -285,6 +293,8 @@ impl Lives {
             shown: wiring.shown,
             sales: Arc::clone(&wiring.sales),
             touches: wiring.touches,
+            passes: wiring.passes,
+            leaving: wiring.leaving,
             limits: wiring.limits,
         })?;
         Ok(Self(Arc::new(Inner {
@@ -305,6 +315,11 @@ impl Lives {
     #[must_use]
     pub fn tasks(&self) -> &Tasks {
         &self.0.tasks
+    }
+
+    /// Waits until every connection has been led out, after the word to leave.
+    pub async fn led_out(&self) {
+        self.0.hub.led_out().await;
     }
 
     /// The one clock.

@@ -11,6 +11,8 @@ use crate::clock::Millis;
 
 /// A count that was not repeated for so long belongs to a node that is gone.
 const OLD_AFTER_MS: i64 = 5_000;
+/// Registers go to other nodes this often.
+const SHARED_EVERY_MS: i64 = 5_000;
 /// Nodes whose counts are kept; a live is never on more.
 const MAX_NODES: usize = 1_024;
 
@@ -27,6 +29,7 @@ pub(super) struct Presence {
     /// Viewer milliseconds that are stored, of all nodes, as of the last look.
     stored_ms: i64,
     counted_at: Millis,
+    shared_at: Millis,
 }
 
 impl Presence {
@@ -39,6 +42,7 @@ impl Presence {
             watched_ms: 0,
             stored_ms,
             counted_at: now,
+            shared_at: now,
         }
     }
 
@@ -67,6 +71,15 @@ impl Presence {
             self.others.insert(node.to_owned(), (viewers, now));
         }
         self.peak = self.peak.max(self.viewers(now));
+    }
+
+    /// Who came so far, for the other nodes, when it is time to tell them again.
+    pub(super) fn uniques_to_share(&mut self, now: Millis) -> Option<String> {
+        if now.since(self.shared_at) < SHARED_EVERY_MS {
+            return None;
+        }
+        self.shared_at = now;
+        Some(self.uniques.to_text())
     }
 
     /// On this node.

@@ -392,6 +392,12 @@ impl State {
         vec![Change::Chat(message)]
     }
 
+    /// The lines that were taken away last, for whoever keeps the chat it has.
+    #[must_use]
+    pub fn deleted_lately(&self) -> Vec<String> {
+        self.deleted.iter().rev().take(CHAT_SHOWN).cloned().collect()
+    }
+
     /// Every value of the state class, and the newest chat.
     #[must_use]
     pub fn states(&self) -> wire::Batch {

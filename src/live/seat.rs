@@ -25,7 +25,10 @@ use super::{
     reader::{Pull, Reader},
     stage::Stage,
 };
-use crate::wire::{self, reply, server_frame::Body};
+use crate::{
+    clock::Millis,
+    wire::{self, reply, server_frame::Body},
+};
 
 /// Commands of one connection that may be under way; more are refused.
 const MAX_UNDER_WAY: u32 = 16;
@@ -69,6 +72,17 @@ impl Member {
     /// Answers what had no number that could be read.
     pub fn reply_unasked(&self, result: reply::Result) {
         self.lane.put_reply(wire::Reply { id: 0, result: Some(result) });
+    }
+
+    /// On which sign-in the connection rests, by its digest, and until when that was looked at.
+    pub fn rest_on(&self, sign_in: &str, expires_at: Millis) {
+        self.lane.rest_on(sign_in, expires_at);
+    }
+
+    /// The digest of the sign-in that the connection rests on.
+    #[must_use]
+    pub fn sign_in(&self) -> Option<&str> {
+        self.lane.sign_in().map(|(sign_in, _)| sign_in)
     }
 
     /// Tells the person the pass to come back with.

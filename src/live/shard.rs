@@ -22,7 +22,7 @@ use mio::{Events, Poll, Token, Waker};
 use parking_lot::Mutex;
 use slab::Slab;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     codec::{Codec, CodecError},
@@ -157,6 +157,8 @@ impl RoomBell {
 #[derive(Debug, Clone)]
 pub(super) struct Shards {
     doors: Arc<[Arc<Door>]>,
+    /// Closed and empty when every connection has been led out.
+    running: TaskTracker,
 }
 
 /// How connections are led out at a stop.
@@ -180,17 +182,18 @@ pub struct Patience {
 }
 
 impl Shards {
-    /// Starts so many threads; they end when `tasks` are told to stop, after leading their connections out.
+    /// Starts so many threads. When `leaving` fires they lead their connections out, and end.
     ///
     /// # Errors
     /// When the system gives no more threads or descriptors.
     pub(super) fn start(
         count: usize,
-        pace: DrainPace,
-        patience: Patience,
+        (pace, patience): (DrainPace, Patience),
         clock: &Clock,
         tasks: &Tasks,
+        leaving: &CancellationToken,
     ) -> std::io::Result<Self> {
+        let running = TaskTracker::new();
         let mut doors = Vec::with_capacity(count);
         for n in 0..count {
             let poll = Poll::new()?;
@@ -206,10 +209,17 @@ impl Shards {
                 shard.run();
                 let _ = over.send(());
             })?;
-            tasks.spawn("hub shard", wait_for(tasks.stopping(), Arc::clone(&door), joined));
+            let stopping = (leaving.clone(), tasks.stopping());
+            tasks.spawn("hub shard", running.track_future(wait_for(stopping, Arc::clone(&door), joined)));
             doors.push(door);
         }
-        Ok(Self { doors: doors.into() })
+        running.close();
+        Ok(Self { doors: doors.into(), running })
+    }
+
+    /// Waits until every connection has been led out.
+    pub(super) async fn led_out(&self) {
+        self.running.wait().await;
     }
 
     /// The shard of a connection.
@@ -219,8 +229,15 @@ impl Shards {
     }
 }
 
-async fn wait_for(stopping: CancellationToken, door: Arc<Door>, over: tokio::sync::oneshot::Receiver<()>) {
-    stopping.cancelled().await;
+async fn wait_for(
+    (leaving, stopping): (CancellationToken, CancellationToken),
+    door: Arc<Door>,
+    over: tokio::sync::oneshot::Receiver<()>,
+) {
+    tokio::select! {
+        () = leaving.cancelled() => {}
+        () = stopping.cancelled() => {}
+    }
     door.leave(|inbox| inbox.stop = true);
     let _ = over.await;
 }

@@ -36,6 +36,7 @@ use super::{
     room::{Change, News, State},
     shard::RoomBell,
     talk::{Entry, Scribe},
+    uniques::Uniques,
 };
 use crate::{
     bus::{Bus, Fact, Place, Position},
@@ -115,13 +116,16 @@ struct Made<T> {
     cursor: Cursor,
 }
 
-/// What many ask for at about the same time, by codec; emptied when the history begins anew.
+/// With and without chat, by codec.
+type ByCodec<T> = [[Option<Made<T>>; CODECS]; 2];
+
+/// What many ask for at about the same time; emptied when the history begins anew.
 #[derive(Debug, Default)]
-struct Made2 {
+struct Shared {
     /// With and without chat.
-    snapshots: [[Option<Made<(SnapshotBytes, Bytes)>>; CODECS]; 2],
+    snapshots: ByCodec<(SnapshotBytes, Bytes)>,
     /// Every value of the state class, with and without chat.
-    states: [[Option<Made<Bytes>>; CODECS]; 2],
+    states: ByCodec<Bytes>,
 }
 
 /// Whether the chat goes with it.
@@ -147,7 +151,7 @@ struct Inner {
     reacted: BTreeMap<&'static str, i64>,
     seen: HashSet<CustomerId>,
     figures: Option<Figures>,
-    made: Made2,
+    made: Shared,
     /// Set when the room is taken out of memory: whoever still holds it must open it again.
     closed: bool,
     idle_since: Instant,
@@ -236,7 +240,7 @@ impl Stage {
             reacted: BTreeMap::new(),
             seen: HashSet::new(),
             figures: None,
-            made: Made2::default(),
+            made: Shared::default(),
             closed: false,
             idle_since: Instant::now(),
         };
@@ -321,7 +325,7 @@ impl Stage {
         inner.state = state.with_talk_of(&inner.state);
         inner.seq = position.seq;
         inner.pending = Pending::default();
-        inner.made = Made2::default();
+        inner.made = Shared::default();
         inner.waiting.clear();
         let mut shelf = self.shelf.write();
         let generation = shelf.generation.wrapping_add(1);
@@ -415,8 +419,13 @@ impl Stage {
     }
 
     /// Another node says how many watch there.
-    pub(super) fn hear_presence(&self, node: &str, viewers: u32) {
-        self.inner.lock().presence.hear(node, viewers, self.clock.now());
+    pub(super) fn hear_presence(&self, node: &str, viewers: u32, uniques: Option<&str>) {
+        let mut inner = self.inner.lock();
+        inner.presence.hear(node, viewers, self.clock.now());
+        if let Some(uniques) = uniques {
+            inner.presence.uniques.merge(&Uniques::from_text(uniques));
+        }
+        drop(inner);
         self.bell.notify_one();
     }
 
@@ -551,6 +560,7 @@ impl Stage {
             if chat == Chat::Without {
                 snapshot.chat.clear();
                 snapshot.chat_omitted = true;
+                snapshot.deleted_chat_ids = inner.state.deleted_lately();
             }
             let bytes = codec.encode_snapshot(&snapshot);
             let shared = bytes.frame(&[]);
@@ -676,8 +686,11 @@ impl Stage {
     /// Other nodes add our count to theirs.
     fn share_presence(&self, bus: &Bus, node: &Arc<str>) {
         if bus.is_shared() {
-            let viewers = self.inner.lock().presence.own();
-            bus.offer(Fact::Presence { live: self.live.clone(), node: node.to_string(), viewers });
+            let (viewers, uniques) = {
+                let presence = &mut self.inner.lock().presence;
+                (presence.own(), presence.uniques_to_share(self.clock.now()))
+            };
+            bus.offer(Fact::Presence { live: self.live.clone(), node: node.to_string(), viewers, uniques });
         }
     }
 

@@ -129,6 +129,8 @@ impl House {
                 Box::pin(async move { Ok(figures) })
             }),
             touches: Arc::new(move |touch| noted.lock().push(touch)),
+            passes: Arc::new(|_| Box::pin(async { Ok(None) })),
+            leaving: tasks.stopping(),
             limits: HubLimits { shards: 1, ..HubLimits::default() },
         })
         .expect("threads for the hub");
@@ -364,6 +366,8 @@ fn open(db: &Db, clock: &Clock, bus: &Bus, tasks: &Tasks) -> Lives {
         registry: crate::app::registry(),
         sales: Arc::new(|_| Box::pin(async { Ok(Figures::default()) })),
         touches: Arc::new(drop),
+        passes: Arc::new(|_| Box::pin(async { Ok(None) })),
+        leaving: tasks.stopping(),
         limits: HubLimits { shards: 1, ..HubLimits::default() },
     })
     .expect("threads for the hub");

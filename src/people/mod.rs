@@ -5,6 +5,7 @@
 mod accounts;
 mod audit;
 mod familiar;
+mod passes;
 mod passwords;
 mod sessions;
 
@@ -13,6 +14,7 @@ pub use accounts::{
     load_person, remove_moderator,
 };
 pub use audit::{AuditLine, AuditNote, insert_note};
+pub use passes::{Bearer, PASS_TTL, Passes};
 pub use passwords::PasswordTooShort;
 pub(crate) use passwords::digest;
 pub use sessions::{ApiKey, SESSION_TTL};
@@ -183,6 +185,33 @@ impl People {
             self.familiar.put(digest, person, now);
         }
         Ok(person)
+    }
+
+    /// Whose session or API key has this digest, if it still holds: asked of the database, not of memory.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn find_by_digest(&self, digest: &str) -> Result<Option<Person>, StoreError> {
+        let mut tx = self.db.read("does it still hold").await?;
+        let account = match sessions::find(&mut tx, digest, self.clock.now()).await? {
+            Some(account) => Some(account),
+            None => sessions::find_api_key(&mut tx, digest).await?,
+        };
+        match account {
+            Some(account) => load_person(&mut tx, &account).await,
+            None => Ok(None),
+        }
+    }
+
+    /// What signs and checks passes, with the key of all nodes.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn passes(&self) -> Result<Passes, StoreError> {
+        let mut tx = self.db.write("load signing key").await?;
+        let key = passes::load_key(&mut tx).await?;
+        tx.commit().await?;
+        Ok(Passes::new(&key, self.clock.clone()))
     }
 
     /// The person of an account.

@@ -146,7 +146,7 @@ fn the_committed_description_is_the_servers() {
 
 #[test]
 fn sign_in_tries_for_one_address_are_bounded() {
-    let rates = hanamichi::http::rates::Rates::default();
+    let rates = hanamichi::http::rates::Rates::new(2_000);
     let refused = (0..100).filter(|_| rates.check_sign_in("a@b.example").is_err()).count();
     assert!((60..=70).contains(&refused), "{refused} of 100 refused");
     assert!(rates.check_sign_in("other@b.example").is_ok());

@@ -23,12 +23,17 @@ pub struct Socket {
 
 impl Socket {
     pub async fn join(actor: &Actor, live: &str, resume: Value) -> Self {
+        Self::join_by(actor, live, resume, "hanamichi.v1.json").await
+    }
+
+    /// With the subprotocols that the client offers, a pass among them.
+    pub async fn join_by(actor: &Actor, live: &str, resume: Value, protocols: &str) -> Self {
         let url = format!("{}/v1/lives/{live}/hub", actor.base.replacen("http", "ws", 1));
         let mut request = url.into_client_request().expect("an address");
         if !actor.cookie.is_empty() {
             request.headers_mut().insert("cookie", HeaderValue::from_str(&actor.cookie).expect("text"));
         }
-        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("hanamichi.v1.json"));
+        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_str(protocols).expect("tokens"));
         let (stream, _) = tokio_tungstenite::connect_async(request).await.expect("the hub answers");
         let mut socket = Self { stream, next_id: 1 };
         socket.send(json!({ "resume": resume })).await;

@@ -16,6 +16,7 @@ mod lives;
 mod media;
 mod moderation;
 mod nodes;
+mod passes;
 mod peer;
 mod python;
 mod race;

@@ -48,6 +48,7 @@ describe("the room's order", () => {
   it("keeps the lines one has when a snapshot leaves the chat out", () => {
     const before = play([aSnapshot({ chat: [aChat("c1"), aChat("c2")] })]);
     expect(play([aSnapshot({ seq: 5, chatOmitted: true })], before).chat.map((line) => line.id)).toEqual(["c1", "c2"]);
+    expect(play([aSnapshot({ seq: 5, chatOmitted: true, deletedChatIds: ["c1"] })], before).chat.map((line) => line.id)).toEqual(["c2"]);
     expect(play([aSnapshot({ seq: 5 })], before).chat).toEqual([]);
   });
 

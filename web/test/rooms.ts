@@ -42,7 +42,7 @@ export const aSnapshot = (over: Partial<Snapshot> = {}): Frame => ({
   kind: "snapshot",
   snapshot: {
     epoch: "e1", seq: 0, serverAtMs: 1_000, live: aLive(), pins: [], questions: [], stock: [], offersLeft: [], viewers: 0, chat: [],
-    chatOmitted: false, chatRules: null, chatPinned: null, reactions: [], upvotedQuestionIds: [], ...over,
+    chatOmitted: false, deletedChatIds: [], chatRules: null, chatPinned: null, reactions: [], upvotedQuestionIds: [], ...over,
   },
 });
 

@@ -16,8 +16,12 @@ use mio::{
     net::{TcpListener, TcpStream},
 };
 
+use socket2::SockRef;
+
 use super::frame;
 
+/// Connections that wait to be accepted.
+const MAX_UNACCEPTED: i32 = 4_096;
 const VIEWERS: Token = Token(0);
 const PUBLISHERS: Token = Token(1);
 const FIRST_SOCKET: usize = 2;
@@ -62,7 +66,12 @@ struct Hub {
 
 /// Runs until it is killed.
 pub fn run(args: &BareArgs) -> anyhow::Result<()> {
-    let listen = |port| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).context("cannot listen");
+    let listen = |port| {
+        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).context("cannot listen")?;
+        // Asked again for more than the library asks for: whoever finds no place knocks again a second later.
+        SockRef::from(&listener).listen(MAX_UNACCEPTED)?;
+        anyhow::Ok(listener)
+    };
     let mut hub = Hub {
         poll: Poll::new()?,
         viewers: listen(args.port)?,

@@ -50,6 +50,8 @@ pub struct Room {
     pub events: u64,
     pub seconds: f64,
     pub cpu_us: f64,
+    /// What the crowd and who talks cost, on the same processors.
+    pub crowd_cpu_us: f64,
     pub p50_ms: Option<f64>,
     pub p99_ms: Option<f64>,
     pub asked_p99_ms: Option<f64>,
@@ -143,9 +145,10 @@ async fn live(crowd: &Crowd, pids: &[u32], load: &Load, traffic: Traffic) -> any
     room.note(&crowd.report().await?);
     let counts = &crowd.counts;
     let (frames, events) = (counts.frames.load(Relaxed), counts.events.load(Relaxed));
-    let (cost, began) = (Cost::of(pids)?, Instant::now());
+    let (cost, ours, began) = (Cost::of(pids)?, Cost::of(&[std::process::id()])?, Instant::now());
     tokio::time::sleep(Duration::from_secs(load.seconds)).await;
-    (room.cpu_us, room.seconds) = (cost.spent_us()?, began.elapsed().as_secs_f64());
+    (room.cpu_us, room.crowd_cpu_us, room.seconds) =
+        (cost.spent_us()?, ours.spent_us()?, began.elapsed().as_secs_f64());
     room.frames = counts.frames.load(Relaxed) - frames;
     room.events = counts.events.load(Relaxed) - events;
     let seen = crowd.report().await?;

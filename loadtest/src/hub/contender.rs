@@ -13,9 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use hanamichi::live::Codec;
-use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpStream, tcp::OwnedWriteHalf},
+    task::JoinSet,
+};
 
 use super::{
     crowd::Way,
@@ -26,7 +30,6 @@ use crate::{
     client,
     server::{Database, Folder, Process, free_port},
     shop::Shop,
-    stock::keepalive::KeepAlive,
 };
 
 /// The price of the first pin; each next one costs a yen more, so that it can be told from the others.
@@ -171,7 +174,8 @@ impl Bare {
 pub struct Nchan {
     child: Killed,
     port: u16,
-    publisher: KeepAlive,
+    publisher: OwnedWriteHalf,
+    _reading: JoinSet<std::io::Result<u64>>,
     /// Dropped last: nginx has its files there.
     _folder: Folder,
 }
@@ -184,9 +188,13 @@ impl Nchan {
         let mut command = Command::new("nginx");
         command.arg("-c").arg(&path).arg("-p").arg(folder.path()).stdin(Stdio::null());
         let child = Killed(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("cannot start nginx")?);
-        drop(connect(port).await?);
-        let publisher = KeepAlive::connect(&format!("http://127.0.0.1:{port}"), "").await?;
-        Ok(Self { child, port, publisher, _folder: folder })
+        let stream = connect(port).await?;
+        stream.set_nodelay(true)?;
+        // Events come at their time, whether the last one was answered or not; that they were taken shows at the viewers.
+        let (mut answers, publisher) = stream.into_split();
+        let mut reading = JoinSet::new();
+        reading.spawn(async move { tokio::io::copy(&mut answers, &mut tokio::io::sink()).await });
+        Ok(Self { child, port, publisher, _reading: reading, _folder: folder })
     }
 
     /// The master and its worker.
@@ -307,8 +315,10 @@ impl Contender {
                 Ok(bare.control.write_all(line.as_bytes()).await?)
             }
             Self::Nchan(nchan) => {
-                let (status, _) = nchan.publisher.post("/pub", "-", &message(bytes, ledger)).await?;
-                if (200..300).contains(&status) { Ok(()) } else { bail!("nchan answered {status}") }
+                let text = message(bytes, ledger);
+                let (host, len) = (nchan.port, text.len());
+                let head = format!("POST /pub HTTP/1.1\r\nHost: 127.0.0.1:{host}\r\nContent-Length: {len}\r\n\r\n");
+                Ok(nchan.publisher.write_all((head + &text).as_bytes()).await?)
             }
         }
     }

@@ -27,6 +27,9 @@ const WARM_UP: Duration = Duration::from_secs(1);
 pub const ENTER_WITHIN: Duration = Duration::from_secs(120);
 /// A room that nobody joins any more is at rest after this: counts are told once a second.
 const REST: Duration = Duration::from_millis(1_500);
+/// Threads that the server needed for its start (passwords are hashed there) end when they were idle for ten seconds, and
+/// give back so much memory that a room of thousands would not show.
+const GIVEN_BACK: Duration = Duration::from_secs(13);
 /// Viewers that keep a whole picture, to be compared with the truth.
 pub const SAMPLE: usize = 100;
 /// How long the making of events is measured.
@@ -56,7 +59,9 @@ pub struct Case {
     pub frame_bytes: f64,
     pub seconds: f64,
     pub cpu_us: f64,
-    /// Of those, what the same events cost with one viewer: SQL, HTTP, encoding. Nothing for peers.
+    /// What the crowd cost, on the same processors.
+    pub crowd_cpu_us: f64,
+    /// Of the server's, what the same events cost with one viewer: SQL, HTTP, encoding. Nothing for peers.
     pub making_us: f64,
     pub p50_ms: Option<f64>,
     pub p99_ms: Option<f64>,
@@ -129,10 +134,10 @@ impl Ring<'_> {
     async fn case(&mut self, rate: u32, length: Duration) -> anyhow::Result<(Case, Report)> {
         let counts = &self.crowd.counts;
         let before = (counts.frames.load(Relaxed), counts.bytes.load(Relaxed));
-        let cost = Cost::of(&self.contender.pids())?;
+        let (cost, ours) = (Cost::of(&self.contender.pids())?, Cost::of(&[std::process::id()])?);
         let began = Instant::now();
         let published = self.publish(rate, length).await?;
-        let (cpu_us, seconds) = (cost.spent_us()?, began.elapsed().as_secs_f64());
+        let (cpu_us, crowd_cpu_us, seconds) = (cost.spent_us()?, ours.spent_us()?, began.elapsed().as_secs_f64());
         let frames = self.crowd.counts.frames.load(Relaxed) - before.0;
         let bytes = self.crowd.counts.bytes.load(Relaxed) - before.1;
         let seen = self.crowd.report().await?;
@@ -144,6 +149,7 @@ impl Ring<'_> {
             frame_bytes: float(bytes) / float(frames.max(1)),
             seconds,
             cpu_us,
+            crowd_cpu_us,
             making_us: 0.0,
             p50_ms: seen.ordered.percentile_ms(50.0),
             p99_ms: seen.ordered.percentile_ms(99.0),
@@ -174,7 +180,7 @@ struct Entered {
     per_s: f64,
     us_each: f64,
     kib_each: f64,
-    rss_before: u64,
+    rss_idle: u64,
 }
 
 fn rss(contender: &Contender) -> u64 {
@@ -201,7 +207,7 @@ async fn enter(contender: &Contender, crowd: &mut Crowd, load: &Load, sample: us
         per_s: float(crowd.size()) / took.as_secs_f64().max(1e-6),
         us_each: cpu_us / float(crowd.size()),
         kib_each: grown(rss_before, load.viewers).max(grown(rss_half, load.viewers - half)),
-        rss_before,
+        rss_idle: rss(contender),
     })
 }
 
@@ -209,7 +215,11 @@ async fn enter(contender: &Contender, crowd: &mut Crowd, load: &Load, sample: us
 pub async fn measure(who: Who, ground: &Ground, load: &Load, bytes: usize) -> anyhow::Result<Passed> {
     let mut contender =
         Contender::start(who, ground).await.with_context(|| format!("{} does not start", who.name()))?;
+    let started = Instant::now();
     let making = if who == Who::Product { making(&mut contender, load).await? } else { vec![0.0; load.rates.len()] };
+    if who == Who::Product {
+        tokio::time::sleep_until((started + GIVEN_BACK).into()).await;
+    }
     let ledger = Arc::new(Ledger::new(Epoch::begin()));
     let mut crowd = Crowd::new(load.threads, &ledger)?;
     let sample = if who == Who::Product { SAMPLE.min(load.viewers) } else { 0 };
@@ -219,7 +229,7 @@ pub async fn measure(who: Who, ground: &Ground, load: &Load, bytes: usize) -> an
         upgrades_per_s: entered.per_s,
         us_per_upgrade: entered.us_each,
         kib_idle: entered.kib_each,
-        kib_after: 0.0,
+        kib_after: entered.kib_each,
         cases: Vec::new(),
         lost: 0,
         repeated: 0,
@@ -236,7 +246,7 @@ pub async fn measure(who: Who, ground: &Ground, load: &Load, bytes: usize) -> an
         passed.cases.push(Case { making_us: making_us * float(case.published), ..case });
         seen = report;
     }
-    passed.kib_after = float(rss(&contender).saturating_sub(entered.rss_before)) / float(crowd.size());
+    passed.kib_after += float(rss(&contender).saturating_sub(entered.rss_idle)) / float(crowd.size());
     passed.check(&contender, &crowd, &ledger, &seen).await?;
     Ok(passed)
 }

@@ -8,7 +8,7 @@ pub mod cluster;
 mod disk;
 mod doors;
 mod ground;
-pub mod keepalive;
+mod keepalive;
 mod naive;
 mod report;
 mod sequenced;

@@ -49,6 +49,17 @@ pub(super) enum Wrote {
     Gone,
 }
 
+/// What the client's bytes are worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ear {
+    /// They are heard.
+    Open,
+    /// They cannot be read any more, and are thrown away until the client has taken why.
+    Deaf,
+    /// The client has left: the connection ends with its last byte.
+    Left,
+}
+
 /// A connection.
 pub(super) struct Conn {
     pub(super) wire: Wire,
@@ -59,10 +70,7 @@ pub(super) struct Conn {
     pub(super) blocked: bool,
     /// It is to end, after its own bytes, or at this second.
     closing_by_s: Option<u32>,
-    /// The client has left: the connection ends with its last byte.
-    closed: bool,
-    /// What the client sends cannot be read any more.
-    deaf: bool,
+    ear: Ear,
     /// It is read on when it has taken its answers.
     unread: bool,
     /// A snapshot is due later.
@@ -90,8 +98,7 @@ impl Conn {
             room_at: 0,
             blocked: false,
             closing_by_s: None,
-            closed: false,
-            deaf: false,
+            ear: Ear::Open,
             unread: false,
             waits: false,
             ahead: None,
@@ -300,7 +307,7 @@ impl Shard {
                 }
             }
             if from_log.is_empty() && conn.rest.is_empty() {
-                if conn.closed {
+                if conn.ear == Ear::Left {
                     self.remove(at);
                 }
                 return;
@@ -358,13 +365,13 @@ impl Shard {
         let server_at_ms = self.clock.now().0;
         let Some(conn) = self.conns.get_mut(at as usize) else { return };
         conn.heard_s = now_s;
-        if conn.deaf {
+        if conn.ear != Ear::Open {
             return;
         }
         let mut heard = Vec::new();
         let outcome = conn.inbox.take(bytes, MAX_MESSAGE_BYTES, &mut heard);
         for heard in heard {
-            if conn.closed {
+            if conn.ear != Ear::Open {
                 return;
             }
             match heard {
@@ -377,7 +384,7 @@ impl Shard {
                 }
                 Heard::Close(code) => {
                     conn.close(if code == 1005 { 1000 } else { code }, "", now_s);
-                    conn.closed = true;
+                    conn.ear = Ear::Left;
                 }
                 Heard::Text(text) if conn.reader.codec == Codec::Json => conn.hear_message(&text, now_ms, server_at_ms),
                 Heard::Binary(bytes) if conn.reader.codec == Codec::Proto => {
@@ -399,7 +406,7 @@ impl Conn {
         self.inbox = frames::Inbox::default();
         self.close(fault.code(), fault.reason(), now_s);
         // It is read on and thrown away: closing with unread bytes would reset the connection and lose the reason.
-        self.deaf = true;
+        self.ear = Ear::Deaf;
     }
 
     fn hear_message(&mut self, bytes: &[u8], now_ms: Millis, server_at_ms: i64) {

@@ -7,7 +7,7 @@ use std::{io, sync::atomic::Ordering};
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Codec, Cursor, Shard, Stage, conn::Wrote};
+use super::{Codec, Cursor, Shard, Stage};
 use crate::live::log::{CODECS, Frames, Read};
 
 /// What follows one place in one codec.
@@ -82,9 +82,7 @@ impl Shard {
             } else {
                 conn.took_of_log(written, &next.frames);
             }
-            if let Wrote::Blocked = conn.after_write(written, written == next.bytes.len(), self.now, self.now_s) {
-                continue;
-            }
+            conn.after_write(written, written == next.bytes.len(), self.now, self.now_s);
         }
         for next in next.iter().flatten() {
             more |= stage.lag(next.then, Codec::Json).is_some_and(|(bytes, _)| bytes > 0);

@@ -36,6 +36,7 @@ const TEXTS = phrases<ProblemName>({
   "unknown-sku": ["この商品は現在お取り扱いがありません。", "This item is not available."],
   "method-not-allowed": ["この操作はここではできません。", "This cannot be done here."],
   "unsupported-content-type": ["この種類のデータは受け付けていません。", "This kind of data is not accepted."],
+  "upgrade-required": ["お使いのブラウザはこの接続方式に対応していません。", "Your browser does not speak this version of the connection."],
   "etag-missing": ["送信内容が不足しています。画面を更新してお試しください。", "The request was incomplete. Please refresh and try again."],
   "banned": ["ライバーの判断により、このチャンネルではご参加いただけません。", "The liver has removed you from this channel."],
   "muted": ["いまはコメントと質問ができません。時間をおいてお試しください。", "You cannot chat or ask at the moment. Please try again later."],

@@ -112,6 +112,7 @@ function snapshotOf(wire: WireSnapshot): Snapshot {
     viewers: wire.viewers,
     chat: wire.chat.map(chatOf),
     chatOmitted: wire.chatOmitted,
+    deletedChatIds: wire.deletedChatIds,
     chatRules: wire.chatRules === undefined ? null : chatRulesOf(wire.chatRules),
     chatPinned: wire.chatPinned === undefined ? null : chatPinnedOf(wire.chatPinned),
     reactions: wire.reactions.map((reaction) => ({ kind: reaction.kind, total: Number(reaction.total) })),

@@ -196,6 +196,8 @@ export interface Snapshot extends Position {
   chat: ChatMessage[];
   /** `chat` was left out, because this connection is slow: the lines one has stay. */
   chatOmitted: boolean;
+  /** With `chatOmitted`: lines that were taken away lately, also while one was jumping. */
+  deletedChatIds: string[];
   chatRules: ChatRules | null;
   chatPinned: ChatPinned | null;
   reactions: Reaction[];

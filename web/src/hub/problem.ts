@@ -6,7 +6,7 @@ export const PROBLEM_NAMES = [
   "idempotency-key-reused", "rate-limited", "too-large", "unavailable", "internal", "live-not-scheduled", "live-not-live",
   "live-ended", "pr-label-missing", "sold-out", "limit-reached", "offer-not-started", "offer-ended", "price-changed",
   "purchase-not-payable", "payment-declined", "hold-expired", "queue-full", "publisher-exists", "no-publisher",
-  "unsupported-media", "unsupported-content-type", "etag-missing", "stale-etag", "email-taken", "unknown-sku", "method-not-allowed",
+  "unsupported-media", "unsupported-content-type", "upgrade-required", "etag-missing", "stale-etag", "email-taken", "unknown-sku", "method-not-allowed",
   "banned", "muted", "word-refused", "slow-mode", "followers-only",
 ] as const;
 

@@ -123,7 +123,7 @@ function applySnapshot(room: Room, snapshot: Snapshot): Room {
   const offersLeft = new Map(room.offersLeft);
   for (const next of snapshot.offersLeft) offersLeft.set(next.offerId, newer(room.offersLeft.get(next.offerId), next));
   const questions = new Map(snapshot.questions.map((next) => [next.id, newer(room.questions.get(next.id), next)]));
-  const deletedChat = sameLog ? room.deletedChat : new Set<string>();
+  const deletedChat = new Set([...(sameLog ? room.deletedChat : []), ...snapshot.deletedChatIds]);
   return {
     ...room,
     position: { epoch: snapshot.epoch, seq: snapshot.seq },
@@ -134,7 +134,7 @@ function applySnapshot(room: Room, snapshot: Snapshot): Room {
     questions,
     upvoted: new Set(snapshot.upvotedQuestionIds),
     // Left out is not empty: whoever is slow keeps the lines that are there.
-    chat: snapshot.chatOmitted ? room.chat : mergedChat([], snapshot.chat, deletedChat),
+    chat: mergedChat([], snapshot.chatOmitted ? room.chat : snapshot.chat, deletedChat),
     deletedChat,
     chatRules: snapshot.chatRules === null ? room.chatRules : newer(room.chatRules, snapshot.chatRules),
     // None pinned has no version of its own: the next pin's is higher than the last one's.

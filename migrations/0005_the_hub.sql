@@ -8,3 +8,9 @@ CREATE TABLE audiences (
     -- Its registers, Base64: what lets nodes and restarts merge.
     uniques TEXT NOT NULL
 );
+
+-- Keys that all nodes sign with. Who can read this table can pretend to be anybody for as long as a pass lives.
+CREATE TABLE signing_keys (
+    name TEXT PRIMARY KEY,
+    secret TEXT NOT NULL
+);
