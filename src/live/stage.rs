@@ -542,12 +542,13 @@ impl Stage {
         (frame, made.cursor, generation)
     }
 
-    /// Every value of the state class in one batch, for who was too slow for the changes.
-    pub(super) fn states(&self, codec: Codec, chat: Chat) -> Bytes {
+    /// Every value of the state class in one batch, for who was too slow for the changes: those before `passed` at least.
+    pub(super) fn states(&self, codec: Codec, chat: Chat, passed: Cursor) -> Bytes {
         let now = self.clock.now();
         let mut inner = self.inner.lock();
         let made = &inner.made.states[chat as usize][codec.index()];
-        if made.as_ref().is_none_or(|made| now.since(made.at) > SNAPSHOT_FRESH_MS) {
+        // What was made before the last change that somebody passed over would leave them without it.
+        if made.as_ref().is_none_or(|made| now.since(made.at) > SNAPSHOT_FRESH_MS || made.cursor < passed) {
             let mut batch = inner.state.states();
             self.shelf.read().epoch.as_ref().clone_into(&mut batch.epoch);
             if chat == Chat::Without {
