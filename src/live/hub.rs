@@ -31,7 +31,7 @@ use super::{
     room::News,
     seat::{Member, Seat},
     shard::{Arrival, DrainPace, Handler, NOT_SEATED, Shards, Wire},
-    stage::{Opening, Stage, Taken},
+    stage::{Mending, Opening, Stage, Taken},
     talk::Scribe,
     whereabouts::Whereabouts,
 };
@@ -568,7 +568,7 @@ impl Hub {
 
     /// Fetches what is missing, or begins anew; once at a time for each room.
     fn mend(&self, stage: &Arc<Stage>, what: Mending) {
-        if !stage.begin_mending() {
+        if !stage.begin_mending(&what) {
             return;
         }
         let (hub, stage) = (self.clone(), Arc::clone(stage));
@@ -581,7 +581,11 @@ impl Hub {
                     Mending::Everything => hub.begin_anew(&stage).await,
                 };
                 match mended {
-                    Ok(true) => break,
+                    Ok(true) => match stage.end_mending() {
+                        // More was missed meanwhile.
+                        Some(next) => what = next,
+                        None => return,
+                    },
                     Ok(false) => what = Mending::Everything,
                     Err(error) => {
                         tracing::warn!(live.id = %stage.live, %error, "a room cannot be mended yet; trying again");
@@ -593,7 +597,6 @@ impl Hub {
                     }
                 }
             }
-            stage.mending.store(false, Ordering::Release);
         });
     }
 
@@ -616,7 +619,7 @@ impl Hub {
         let (_, mut state, _, household) = opening::load(&self.0, &stage.live).await?;
         if goes_on {
             // Who keeps order, follows and has voted may have changed while nobody told us.
-            *stage.household.lock() = household;
+            stage.household.lock().renew(household);
             stage.settle_all();
             for edge in state.as_news().into_iter().filter_map(|news| stage.tell(news)) {
                 let _ = self.0.edges.try_send(Fact::Ordered { live: stage.live.clone(), event: edge });
@@ -764,12 +767,4 @@ enum LoadError {
     /// This slot is not the current one any more.
     LookAgain,
     Refused(LiveError),
-}
-
-/// What a room needs.
-enum Mending {
-    /// The facts after a place.
-    Hole(Place),
-    /// To compare itself with the bus and the database.
-    Everything,
 }

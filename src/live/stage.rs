@@ -5,14 +5,11 @@
 //! them to the log, finished; connections read the log.
 //! Invariant: seqs come from the bus without holes and lie in the log in order; a snapshot at seq S holds everything up
 //! to S. A new history (epoch) begins with an empty log and a snapshot for everybody.
-//! Rule of the locks: `inner` before `household` before `shelf` before `bells`, none across an await.
+//! Rule of the locks: `mends` before `inner` before `household` before `shelf` before `bells`, none across an await.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -175,14 +172,30 @@ pub(super) struct Stage {
     head: watch::Sender<()>,
     /// … and shards.
     bells: Mutex<Vec<Arc<RoomBell>>>,
-    /// Somebody is repairing a hole, or beginning anew.
-    pub(super) mending: AtomicBool,
+    mends: Mutex<Mends>,
     pub(super) gone: CancellationToken,
 }
 
 /// The room was taken out of memory between finding and using it.
 #[derive(Debug)]
 pub(super) struct Closed;
+
+/// What a room needs.
+#[derive(Debug)]
+pub(super) enum Mending {
+    /// The facts after a place.
+    Hole(Place),
+    /// To compare itself with the bus and the database.
+    Everything,
+}
+
+/// Whether somebody mends the room, and what was missed meanwhile.
+#[derive(Debug, Default)]
+struct Mends {
+    under_way: bool,
+    hole: bool,
+    everything: bool,
+}
 
 /// What became of an ordered fact.
 #[derive(Debug, PartialEq, Eq)]
@@ -238,7 +251,7 @@ impl Stage {
             bell: Notify::new(),
             head: watch::channel(()).0,
             bells: Mutex::default(),
-            mending: AtomicBool::new(false),
+            mends: Mutex::default(),
             gone,
         }
     }
@@ -301,18 +314,22 @@ impl Stage {
 
     /// Another history begins, with this state.
     pub(super) fn begin_anew(&self, state: State, household: Household, position: &Position) {
-        *self.household.lock() = household;
+        self.household.lock().renew(household);
         let mut inner = self.inner.lock();
         inner.state = state.with_talk_of(&inner.state);
         inner.seq = position.seq;
         inner.pending = Pending::default();
         inner.made = Shared::default();
-        inner.waiting.clear();
         let mut shelf = self.shelf.write();
+        // What came after the position is told after it, if the places are of one history.
+        let later = inner.waiting.split_off(&(position.seq + 1));
+        inner.waiting = if shelf.epoch == position.epoch { later } else { BTreeMap::new() };
+        inner.take_waiting();
         let generation = shelf.generation.wrapping_add(1);
         *shelf = Shelf { log: Log::after(position.seq), epoch: Arc::clone(&position.epoch), generation };
         drop((shelf, inner));
         self.settle_all();
+        self.bell.notify_one();
         self.ring();
     }
 
@@ -730,9 +747,39 @@ impl Stage {
         matches!(event, Event::LiveChanged(live) if live.state == "ended")
     }
 
-    /// Claims the mending of this room; `false` when somebody is at it.
-    pub(super) fn begin_mending(&self) -> bool {
-        !self.mending.swap(true, Ordering::AcqRel)
+    /// Claims the mending of this room; `false` when somebody is at it, who then goes on with it.
+    pub(super) fn begin_mending(&self, what: &Mending) -> bool {
+        let mut mends = self.mends.lock();
+        if !mends.under_way {
+            mends.under_way = true;
+            return true;
+        }
+        match what {
+            Mending::Hole(_) => mends.hole = true,
+            Mending::Everything => mends.everything = true,
+        }
+        false
+    }
+
+    /// What was missed while the room was mended; with nothing the mending is over.
+    pub(super) fn end_mending(&self) -> Option<Mending> {
+        let mut mends = self.mends.lock();
+        let (hole, everything) = (std::mem::take(&mut mends.hole), std::mem::take(&mut mends.everything));
+        if everything {
+            return Some(Mending::Everything);
+        }
+        let left = if hole { self.hole() } else { None };
+        mends.under_way = left.is_some();
+        left.map(Mending::Hole)
+    }
+
+    /// The place after which something is missing.
+    fn hole(&self) -> Option<Place> {
+        let inner = self.inner.lock();
+        if inner.waiting.is_empty() {
+            return None;
+        }
+        Some(Place { epoch: Arc::clone(&self.shelf.read().epoch), seq: inner.seq, at: self.clock.now() })
     }
 }
 
