@@ -347,8 +347,10 @@ impl Hub {
 
     async fn load(&self, live: &LiveId, slot: &Arc<Slot>) -> Result<Arc<Stage>, LoadError> {
         if matches!(*slot.phase.lock(), Phase::Dead) {
+            self.drop_slot(live, slot);
             return Err(LoadError::LookAgain);
         }
+        let mut unfinished = Unfinished { hub: self, live, slot, armed: true };
         // Where the history stands is asked first: whatever is ordered later is told after, and found in the rows or not.
         let loaded = async {
             let position = self.0.bus.position(live).await.map_err(|_| LiveError::Busy)?;
@@ -358,6 +360,7 @@ impl Hub {
             Ok((position, found, history))
         };
         let loaded = loaded.await;
+        unfinished.armed = false;
         let mut phase = slot.phase.lock();
         let (position, (found, mut state, presence, household), history) = match loaded {
             Ok(loaded) => loaded,
@@ -760,6 +763,23 @@ impl Hub {
             *phase = Phase::Dead;
             false
         });
+    }
+}
+
+/// A room that is being loaded. Whoever asks for it may leave midway, and then it must not go on collecting facts.
+struct Unfinished<'a> {
+    hub: &'a Hub,
+    live: &'a LiveId,
+    slot: &'a Arc<Slot>,
+    armed: bool,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            *self.slot.phase.lock() = Phase::Dead;
+            self.hub.drop_slot(self.live, self.slot);
+        }
     }
 }
 
