@@ -358,8 +358,14 @@ impl Shard {
             conn.begin(None);
             // Consecutive connections are spread evenly (Knuth's multiplicative hash).
             let spread = i64::from(at.wrapping_mul(2_654_435_761)) % RECONNECT_SPREAD_MS;
-            conn.member.dismiss(Dismissal::Stopping(RECONNECT_MIN_MS + spread));
+            let why = Dismissal::Stopping(RECONNECT_MIN_MS + spread);
+            conn.member.dismiss(why);
             self.write_out(at);
+            // Who takes nothing now is not waited for as long as at other times.
+            if let Some(conn) = self.conns.get_mut(at as usize) {
+                let (code, reason, _) = why.words();
+                conn.close(code, reason, self.now_s);
+            }
         }
     }
 
