@@ -212,6 +212,13 @@ async fn what_is_not_spoken_here_is_refused() {
     client.socket.send(Sent::binary(vec![8, 1])).await.expect("it is open");
     client.until("the close", |c| c.closed.is_some()).await;
     assert_eq!(client.closed, Some(1003));
+    let mut client = Client::connect(&url, Codec::Json).await;
+    for _ in 0..1_000 {
+        client.socket.feed(Sent::text("")).await.expect("it is open");
+    }
+    client.socket.flush().await.expect("it is open");
+    client.until("the close", |c| c.closed.is_some()).await;
+    assert_eq!(client.closed, Some(1008));
 }
 
 #[tokio::test]
