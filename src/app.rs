@@ -30,6 +30,8 @@ use crate::{
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// Connections that wait to be accepted. Beyond it they are left to knock again, a second later.
 const MAX_UNACCEPTED: i32 = 4_096;
+/// At a stop, requests under way have one part in so many of the time.
+const REQUESTS_SHARE: u32 = 4;
 
 /// Every room, as handlers see them. Cheap to clone: each request and connection has one.
 #[derive(Clone)]
@@ -455,7 +457,8 @@ impl Server {
     pub async fn stop(self) {
         let limit = Duration::from_secs(self.app.config.stop_timeout_s);
         let gently = async {
-            self.handle.graceful_shutdown(Some(limit));
+            // Requests have a part of the time: one that never ends must not keep the rooms from leading their viewers out.
+            self.handle.graceful_shutdown(Some(limit / REQUESTS_SHARE));
             self.app.leaving.cancel();
             // Who leaves later is served until then: rooms and relay go on.
             self.app.lives.led_out().await;

@@ -19,7 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     PathId,
-    auth::{CallerAddress, Guest},
+    auth::{self, CallerAddress, Guest},
     live::visitor,
     problem::Problem,
     ws::Caller,
@@ -28,6 +28,7 @@ use crate::{
     app::App,
     ids::LiveId,
     live::{Codec, Dismissal, Seat},
+    people::PASS_TTL,
     wire::{self, server_frame::Body as Frame},
 };
 
@@ -64,10 +65,15 @@ async fn events(
     let asked = from?.0.last_event_id;
     let header = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let from = header.or(asked.as_deref()).and_then(position);
+    let sign_in = person.as_ref().and_then(|_| auth::sign_in_digest(&headers));
     let caller = Caller::new(person.map(visitor), address, &headers);
     app.lives.may_enter(&live, caller.visitor.as_ref(), caller.address).await?;
     let mut seat = app.lives.join(&live, caller.visitor, Codec::Json, caller.who).await?;
     seat.member().came_from(caller.address);
+    if let Some(sign_in) = sign_in {
+        // Looked at again after a while, as on the WebSocket: after a sign-out nobody reads on.
+        seat.member().rest_on(&sign_in, app.lives.clock().now().plus(PASS_TTL));
+    }
     let first = seat.begin(from.as_ref());
     let start = format!("retry: {RETRY_MS}\n\n");
     let reading = Reading {

@@ -15,7 +15,10 @@ use axum::{
 use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncWriteExt as _, BufReader, copy_buf},
+    net::TcpStream,
+};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::problem::{Kind, Problem};
@@ -109,10 +112,23 @@ fn take_out(upgraded: Upgraded, tasks: &Tasks) -> std::io::Result<(Wire, Bytes)>
             let (near, far) = UnixStream::pair()?;
             far.set_nonblocking(true)?;
             let mut far = tokio::net::UnixStream::from_std(far)?;
-            let mut upgraded = TokioIo::new(upgraded);
+            let (from_client, mut to_client) = tokio::io::split(TokioIo::new(upgraded));
             tasks.spawn("hub connection over TLS", async move {
-                // Either side ends it; the shard closes its end at a stop.
-                let _ = tokio::io::copy_bidirectional_with_sizes(&mut upgraded, &mut far, 4 * 1024, 16 * 1024).await;
+                let (from_shard, mut to_shard) = far.split();
+                let up = async {
+                    let _ = copy_buf(&mut BufReader::with_capacity(4 * 1024, from_client), &mut to_shard).await;
+                    let _ = to_shard.shutdown().await;
+                };
+                let down = async {
+                    let _ = copy_buf(&mut BufReader::with_capacity(16 * 1024, from_shard), &mut to_client).await;
+                    let _ = to_client.shutdown().await;
+                };
+                tokio::pin!(down);
+                // The shard has the last word: when it has closed its end, a client that does not close is not waited for.
+                tokio::select! {
+                    () = &mut down => {}
+                    () = up => down.await,
+                }
             });
             Ok((Wire::pair(near)?, Bytes::new()))
         }

@@ -5,6 +5,7 @@
 //! - 1001 the server stops; a Goodbye came before it and says when to return, with Resume
 //! - 1002, 1003, 1007 not RFC 6455, a text frame on protobuf or a binary one on JSON, text that is no UTF-8; do not return
 //!   before that is mended
+//! - 1008 hundreds of messages a second; return with Resume, and more slowly
 //! - 1009 a message over 4 KiB; return with Resume, but not with that message
 //! - 4401 the pass ran out and the sign-in is over; return as a guest or signed in anew
 //! - 4403 banned from this liver's lives; do not return

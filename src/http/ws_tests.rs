@@ -212,6 +212,13 @@ async fn what_is_not_spoken_here_is_refused() {
     client.socket.send(Sent::binary(vec![8, 1])).await.expect("it is open");
     client.until("the close", |c| c.closed.is_some()).await;
     assert_eq!(client.closed, Some(1003));
+    let mut client = Client::connect(&url, Codec::Json).await;
+    for _ in 0..1_000 {
+        client.socket.feed(Sent::text("")).await.expect("it is open");
+    }
+    client.socket.flush().await.expect("it is open");
+    client.until("the close", |c| c.closed.is_some()).await;
+    assert_eq!(client.closed, Some(1008));
 }
 
 #[tokio::test]
@@ -233,4 +240,25 @@ async fn a_stop_says_goodbye_and_when_to_return() {
         assert!((500..=5_000).contains(&goodbye.reconnect_after_ms));
     }
     assert_ne!(clients[0].goodbye, clients[1].goodbye, "spread");
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_who_takes_nothing() {
+    let (house, url) = live_house().await;
+    let mut client = Client::connect(&url, Codec::Proto).await;
+    client.say(0, Ask::Resume(wire::Resume::default())).await;
+    client.until("a snapshot", |c| c.mirror.snapshots == 1).await;
+    // More than the kernel's buffers hold, while nothing is read.
+    for version in 100..130 {
+        house.tell_title(version, 512 * 1024).await;
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    }
+    assert_eq!(house.lives.audience(&house.live).0, 1);
+    house.tasks.stopping().cancel();
+    let left = async {
+        while house.lives.audience(&house.live).0 > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), left).await.expect("it is led out, though it reads nothing");
 }

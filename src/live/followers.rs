@@ -50,6 +50,18 @@ impl Followers {
         self.known.insert(follow.customer.clone(), (follow.version, follow.following));
     }
 
+    /// Folds what another memory of the same liver's followers knows better.
+    pub fn keep_newer(&mut self, other: Self) {
+        for (customer, word) in other.known {
+            let is_full = self.known.len() >= MAX_FOLLOWERS;
+            match self.known.get_mut(&customer) {
+                Some(known) if known.0 < word.0 => *known = word,
+                None if !is_full => drop(self.known.insert(customer, word)),
+                Some(_) | None => {}
+            }
+        }
+    }
+
     /// Whether this person follows.
     #[must_use]
     pub fn has(&self, customer: &CustomerId) -> bool {
@@ -72,5 +84,10 @@ mod tests {
         assert!(!followers.has(&customer), "a late word");
         followers.put(&follow(true, 5));
         assert!(followers.has(&customer) && !followers.has(&CustomerId::fresh()));
+        followers.keep_newer(Followers::new(vec![follow(false, 4)]));
+        assert!(followers.has(&customer), "an older memory");
+        let another = Follow { customer: CustomerId::fresh(), following: true, version: 1 };
+        followers.keep_newer(Followers::new(vec![follow(false, 6), another.clone()]));
+        assert!(!followers.has(&customer) && followers.has(&another.customer), "a newer one");
     }
 }

@@ -16,3 +16,14 @@ pub(super) struct Household {
     /// For the questions that are shown.
     pub(super) votes: Votes,
 }
+
+impl Household {
+    /// Takes what was read again, but for what is newer here: it was heard meanwhile.
+    pub(super) fn renew(&mut self, read: Self) {
+        let known = std::mem::replace(self, read);
+        if known.order.version() > self.order.version() {
+            self.order = known.order;
+        }
+        self.followers.keep_newer(known.followers);
+    }
+}

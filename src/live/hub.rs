@@ -31,7 +31,7 @@ use super::{
     room::News,
     seat::{Member, Seat},
     shard::{Arrival, DrainPace, Handler, NOT_SEATED, Patience, Shards, Wire},
-    stage::{Opening, Stage, Taken},
+    stage::{Mending, Opening, Stage, Taken},
     talk::Scribe,
     whereabouts::Whereabouts,
 };
@@ -357,8 +357,10 @@ impl Hub {
 
     async fn load(&self, live: &LiveId, slot: &Arc<Slot>) -> Result<Arc<Stage>, LoadError> {
         if matches!(*slot.phase.lock(), Phase::Dead) {
+            self.drop_slot(live, slot);
             return Err(LoadError::LookAgain);
         }
+        let mut unfinished = Unfinished { hub: self, live, slot, armed: true };
         // Where the history stands is asked first: whatever is ordered later is told after, and found in the rows or not.
         let loaded = async {
             let position = self.0.bus.position(live).await.map_err(|_| LiveError::Busy)?;
@@ -368,6 +370,7 @@ impl Hub {
             Ok((position, found, history))
         };
         let loaded = loaded.await;
+        unfinished.armed = false;
         let mut phase = slot.phase.lock();
         let (position, (found, mut state, presence, household), history) = match loaded {
             Ok(loaded) => loaded,
@@ -578,7 +581,7 @@ impl Hub {
 
     /// Fetches what is missing, or begins anew; once at a time for each room.
     fn mend(&self, stage: &Arc<Stage>, what: Mending) {
-        if !stage.begin_mending() {
+        if !stage.begin_mending(&what) {
             return;
         }
         let (hub, stage) = (self.clone(), Arc::clone(stage));
@@ -591,8 +594,11 @@ impl Hub {
                     Mending::Everything => hub.begin_anew(&stage).await,
                 };
                 match mended {
-                    Ok(true) if stage.end_mending() => return,
-                    Ok(true) => what = Mending::Everything,
+                    Ok(true) => match stage.end_mending() {
+                        // More was missed meanwhile.
+                        Some(next) => what = next,
+                        None => return,
+                    },
                     Ok(false) => what = Mending::Everything,
                     Err(error) => {
                         tracing::warn!(live.id = %stage.live, %error, "a room cannot be mended yet; trying again");
@@ -626,7 +632,7 @@ impl Hub {
         let (_, mut state, _, household) = opening::load(&self.0, &stage.live).await?;
         if goes_on {
             // Who keeps order, follows and has voted may have changed while nobody told us.
-            *stage.household.lock() = household;
+            stage.household.lock().renew(household);
             stage.settle_all();
             for edge in state.as_news().into_iter().filter_map(|news| stage.tell(news)) {
                 let _ = self.0.edges.try_send(Fact::Ordered { live: stage.live.clone(), event: edge });
@@ -770,16 +776,25 @@ impl Hub {
     }
 }
 
+/// A room that is being loaded. Whoever asks for it may leave midway, and then it must not go on collecting facts.
+struct Unfinished<'a> {
+    hub: &'a Hub,
+    live: &'a LiveId,
+    slot: &'a Arc<Slot>,
+    armed: bool,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            *self.slot.phase.lock() = Phase::Dead;
+            self.hub.drop_slot(self.live, self.slot);
+        }
+    }
+}
+
 enum LoadError {
     /// This slot is not the current one any more.
     LookAgain,
     Refused(LiveError),
-}
-
-/// What a room needs.
-enum Mending {
-    /// The facts after a place.
-    Hole(Place),
-    /// To compare itself with the bus and the database.
-    Everything,
 }

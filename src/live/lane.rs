@@ -119,7 +119,7 @@ impl Lane {
             return;
         }
         *known = Some(Box::new(standing.clone()));
-        drop(known);
+        // Still locked: of two who tell at once, the one that is remembered is the one that goes out last.
         self.put(|news| {
             news.standing = Some(standing);
             true

@@ -157,18 +157,18 @@ impl Reader {
             Read::Behind => self.jump_when_due(stage, slow, upvoted, now),
             Read::Frames(frames, next) if frames.is_empty() => {
                 self.go_to(next);
-                self.caught_up(stage)
+                self.caught_up(stage, next)
             }
             Read::Frames(frames, _) => Pull::Frames(frames),
-            Read::UpToDate => self.caught_up(stage),
+            Read::UpToDate => self.caught_up(stage, at.cursor),
         }
     }
 
-    fn caught_up(&mut self, stage: &Stage) -> Pull {
+    fn caught_up(&mut self, stage: &Stage, here: Cursor) -> Pull {
         (self.catching_up, self.slow_since) = (false, None);
         match std::mem::replace(&mut self.owed, Owed::Nothing) {
             Owed::Nothing => Pull::Wait(None),
-            Owed::States(chat) => Pull::Own(stage.states(self.codec, chat)),
+            Owed::States(chat) => Pull::Own(stage.states(self.codec, chat, here)),
         }
     }
 

@@ -411,9 +411,21 @@ impl State {
         wire::Batch { state, chat: snapshot.chat, ..wire::Batch::default() }
     }
 
-    /// This state, just loaded, with what only the old one knows: who watches, and talk that is not stored yet.
+    /// This state, just loaded, with what only the old one knows: who watches, talk that is not stored yet, and numbers
+    /// and questions that changed while this one was read. They are told once and would stay wrong here.
     #[must_use]
     pub fn with_talk_of(mut self, old: &Self) -> Self {
+        for stock in old.stock.values() {
+            self.note_stock(stock);
+        }
+        for left in old.left.values() {
+            if self.left.get(&left.offer_id).is_none_or(|known| left.version > known.version) {
+                self.left.insert(left.offer_id.clone(), left.clone());
+            }
+        }
+        for question in old.questions.values() {
+            self.put_question(question);
+        }
         self.viewers = old.viewers;
         if self.live.media == "none" {
             self.live.media.clone_from(&old.live.media);

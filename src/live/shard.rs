@@ -394,6 +394,11 @@ impl Shard {
                 conn.dismiss(why, self.now_s);
             }
             self.write_out(at);
+            // Who takes nothing now is not waited for as long as at other times.
+            if let Some(conn) = self.conns.get_mut(at as usize) {
+                let (code, reason, _) = why.words();
+                conn.close(code, reason, self.now_s);
+            }
         }
     }
 

@@ -5,14 +5,11 @@
 //! them to the log, finished; connections read the log.
 //! Invariant: seqs come from the bus without holes and lie in the log in order; a snapshot at seq S holds everything up
 //! to S. A new history (epoch) begins with an empty log and a snapshot for everybody.
-//! Rule of the locks: `inner` before `household` before `shelf` before `bells`, none across an await.
+//! Rule of the locks: `mends` before `inner` before `household` before `shelf` before `bells`, none across an await.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -65,12 +62,6 @@ const READ_BYTES: usize = 16 * 1024;
 const MAX_SEEN: usize = 100_000;
 /// Ordered facts that wait for one that is missing; beyond, the room begins anew.
 const MAX_WAITING: usize = 10_000;
-/// Nobody mends the room.
-const IDLE: u8 = 0;
-/// Somebody does.
-const AT_WORK: u8 = 1;
-/// Something was noticed while somebody did: it has to be looked at again.
-const ASKED_AGAIN: u8 = 2;
 /// The reactions there are.
 pub(super) const REACTIONS: [&str; 5] = ["heart", "clap", "laugh", "wow", "flower"];
 
@@ -181,14 +172,30 @@ pub(super) struct Stage {
     head: watch::Sender<()>,
     /// … and shards.
     bells: Mutex<Vec<Arc<RoomBell>>>,
-    /// Whether somebody is repairing a hole, or beginning anew: [`IDLE`], [`AT_WORK`] or [`ASKED_AGAIN`].
-    mending: AtomicU8,
+    mends: Mutex<Mends>,
     pub(super) gone: CancellationToken,
 }
 
 /// The room was taken out of memory between finding and using it.
 #[derive(Debug)]
 pub(super) struct Closed;
+
+/// What a room needs.
+#[derive(Debug)]
+pub(super) enum Mending {
+    /// The facts after a place.
+    Hole(Place),
+    /// To compare itself with the bus and the database.
+    Everything,
+}
+
+/// Whether somebody mends the room, and what was missed meanwhile.
+#[derive(Debug, Default)]
+struct Mends {
+    under_way: bool,
+    hole: bool,
+    everything: bool,
+}
 
 /// What became of an ordered fact.
 #[derive(Debug, PartialEq, Eq)]
@@ -255,7 +262,7 @@ impl Stage {
             bell: Notify::new(),
             head: watch::channel(()).0,
             bells: Mutex::default(),
-            mending: AtomicU8::new(IDLE),
+            mends: Mutex::default(),
             gone,
         }
     }
@@ -320,18 +327,22 @@ impl Stage {
 
     /// Another history begins, with this state.
     pub(super) fn begin_anew(&self, state: State, household: Household, position: &Position) {
-        *self.household.lock() = household;
+        self.household.lock().renew(household);
         let mut inner = self.inner.lock();
         inner.state = state.with_talk_of(&inner.state);
         inner.seq = position.seq;
         inner.pending = Pending::default();
         inner.made = Shared::default();
-        inner.waiting.clear();
         let mut shelf = self.shelf.write();
+        // What came after the position is told after it, if the places are of one history.
+        let later = inner.waiting.split_off(&(position.seq + 1));
+        inner.waiting = if shelf.epoch == position.epoch { later } else { BTreeMap::new() };
+        inner.take_waiting();
         let generation = shelf.generation.wrapping_add(1);
         *shelf = Shelf { log: Log::after(position.seq), epoch: Arc::clone(&position.epoch), generation };
         drop((shelf, inner));
         self.settle_all();
+        self.bell.notify_one();
         self.ring();
     }
 
@@ -573,12 +584,13 @@ impl Stage {
         (frame, made.cursor, generation)
     }
 
-    /// Every value of the state class in one batch, for who was too slow for the changes.
-    pub(super) fn states(&self, codec: Codec, chat: Chat) -> Bytes {
+    /// Every value of the state class in one batch, for who was too slow for the changes: those before `passed` at least.
+    pub(super) fn states(&self, codec: Codec, chat: Chat, passed: Cursor) -> Bytes {
         let now = self.clock.now();
         let mut inner = self.inner.lock();
         let made = &inner.made.states[chat as usize][codec.index()];
-        if made.as_ref().is_none_or(|made| now.since(made.at) > SNAPSHOT_FRESH_MS) {
+        // What was made before the last change that somebody passed over would leave them without it.
+        if made.as_ref().is_none_or(|made| now.since(made.at) > SNAPSHOT_FRESH_MS || made.cursor < passed) {
             let mut batch = inner.state.states();
             self.shelf.read().epoch.as_ref().clone_into(&mut batch.epoch);
             if chat == Chat::Without {
@@ -760,16 +772,39 @@ impl Stage {
         matches!(event, Event::LiveChanged(live) if live.state == "ended")
     }
 
-    /// Claims the mending of this room; `false` when somebody is at it, who will then look again.
-    pub(super) fn begin_mending(&self) -> bool {
-        let claim = |at| Some(if at == IDLE { AT_WORK } else { ASKED_AGAIN });
-        self.mending.fetch_update(Ordering::AcqRel, Ordering::Acquire, claim) == Ok(IDLE)
+    /// Claims the mending of this room; `false` when somebody is at it, who then goes on with it.
+    pub(super) fn begin_mending(&self, what: &Mending) -> bool {
+        let mut mends = self.mends.lock();
+        if !mends.under_way {
+            mends.under_way = true;
+            return true;
+        }
+        match what {
+            Mending::Hole(_) => mends.hole = true,
+            Mending::Everything => mends.everything = true,
+        }
+        false
     }
 
-    /// Gives the mending back; `false` when somebody asked for it meanwhile, and it has to go on.
-    pub(super) fn end_mending(&self) -> bool {
-        let release = |at| Some(if at == ASKED_AGAIN { AT_WORK } else { IDLE });
-        self.mending.fetch_update(Ordering::AcqRel, Ordering::Acquire, release) != Ok(ASKED_AGAIN)
+    /// What was missed while the room was mended; with nothing the mending is over.
+    pub(super) fn end_mending(&self) -> Option<Mending> {
+        let mut mends = self.mends.lock();
+        let (hole, everything) = (std::mem::take(&mut mends.hole), std::mem::take(&mut mends.everything));
+        if everything {
+            return Some(Mending::Everything);
+        }
+        let left = if hole { self.hole() } else { None };
+        mends.under_way = left.is_some();
+        left.map(Mending::Hole)
+    }
+
+    /// The place after which something is missing.
+    fn hole(&self) -> Option<Place> {
+        let inner = self.inner.lock();
+        if inner.waiting.is_empty() {
+            return None;
+        }
+        Some(Place { epoch: Arc::clone(&self.shelf.read().epoch), seq: inner.seq, at: self.clock.now() })
     }
 }
 

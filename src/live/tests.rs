@@ -603,3 +603,102 @@ async fn a_tie_up_needs_its_label_and_shows_its_brand_only() {
     let none = Announcement { title: "x".into(), tie_up: Some(BrandId::fresh()), ..Announcement::default() };
     assert!(matches!(lives.schedule(liver, none, false).await, Err(LiveError::NotFound("brand"))));
 }
+
+/// Lets the ticker lay what is pending into the log, and passes over the loose entries after `from`.
+async fn pass_over(stage: &Arc<stage::Stage>, from: log::Cursor) -> log::Cursor {
+    let appended = async {
+        while stage.lag(from, Codec::Proto).is_none_or(|(bytes, _)| bytes == 0) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), appended).await.expect("the ticker appends it");
+    match stage.read(stage.generation(), from, Codec::Proto, true) {
+        log::Read::Frames(_, next) => next,
+        other => panic!("there is something to pass over: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn who_passed_over_a_change_is_told_its_value_though_others_were_just_told_an_older_one() {
+    let house = House::new().await;
+    house.start().await;
+    house.pin().await;
+    Watcher::join(&house, None, Codec::Proto).await.until("the pin", |w| w.mirror.pins.len() == 1).await;
+    let stage = house.lives.0.hub.open(&house.live).await.expect("a room");
+    let (_, mut here, _) = stage.snapshot(Codec::Proto, stage::Chat::With, &[]);
+    for version in 100..110 {
+        // Somebody else was too slow, too, a moment ago.
+        stage.states(Codec::Proto, stage::Chat::With, here);
+        house.tell_stock(version, version - 90).await;
+        here = pass_over(&stage, here).await;
+        let told = frames::payload(&stage.states(Codec::Proto, stage::Chat::With, here));
+        let Some(Body::Batch(batch)) = Codec::Proto.decode_server(&told).expect("our own frame").body else {
+            panic!("newest values are a batch")
+        };
+        let stock = batch.state.into_iter().find_map(|state| match state.value {
+            Some(wire::state::Value::Stock(stock)) => Some(stock.version),
+            _ => None,
+        });
+        assert_eq!(stock, Some(version), "the change that was passed over");
+    }
+}
+
+#[tokio::test]
+async fn a_room_whose_opener_left_midway_opens_for_the_next() {
+    let house = House::new().await;
+    let hub = &house.lives.0.hub;
+    tokio::select! {
+        biased;
+        _ = hub.open(&house.live) => panic!("the database does not answer at once"),
+        () = std::future::ready(()) => {}
+    }
+    assert!(hub.0.rooms.lock().is_empty(), "nothing is kept of a room that nobody waits for");
+    let opened = tokio::time::timeout(Duration::from_secs(10), hub.open(&house.live)).await;
+    opened.expect("in time").expect("a room");
+}
+
+#[tokio::test]
+async fn what_is_missed_while_a_room_is_mended_is_mended_after() {
+    use stage::Mending;
+    let house = House::new().await;
+    let stage = house.lives.0.hub.open(&house.live).await.expect("a room");
+    let hole = || Mending::Hole(stage.place());
+    assert!(stage.begin_mending(&hole()) && !stage.begin_mending(&Mending::Everything));
+    assert!(!stage.begin_mending(&hole()), "somebody is at it");
+    assert!(matches!(stage.end_mending(), Some(Mending::Everything)), "and goes on with what was missed");
+    assert!(!stage.begin_mending(&hole()));
+    assert!(stage.end_mending().is_none(), "no hole is left");
+    assert!(stage.begin_mending(&hole()), "the next one begins it again");
+}
+
+#[tokio::test]
+async fn a_new_history_keeps_what_was_heard_while_it_was_read() {
+    let house = House::new().await;
+    house.start().await;
+    house.pin().await;
+    let mut viewer = Watcher::join(&house, None, Codec::Proto).await;
+    viewer.until("the pin", |w| w.mirror.pins.len() == 1).await;
+    let hub = &house.lives.0.hub;
+    let stage = hub.open(&house.live).await.expect("a room");
+    let (_, state, _, household) = opening::load(&hub.0, &house.live).await.expect("it is read");
+    let order =
+        Arc::new(moderation::Moderation::new(moderation::Orders { version: 1_000, ..moderation::Orders::default() }));
+    stage.put_order(&order);
+    house.tell_stock(1_000, 3).await;
+    viewer.until("the stock", |w| w.mirror.stock.values().any(|stock| stock.version == 1_000)).await;
+    let position = crate::bus::Position { epoch: "another".into(), seq: 7, media: None };
+    stage.begin_anew(state, household, &position);
+    viewer.until("the other history", |w| w.mirror.epoch == "another").await;
+    assert_eq!(viewer.mirror.stock.values().map(|stock| stock.version).collect::<Vec<_>>(), [1_000]);
+    assert_eq!(stage.order().version(), 1_000, "who was banned meanwhile stays banned");
+    // Another hole in the same history, too old to be filled; what follows the new position has come already.
+    let title = |version| wire::Live { title: "夏".into(), state: "live".into(), version, ..wire::Live::default() };
+    let event = Event::LiveChanged(title(2_000));
+    let place = crate::bus::Place { epoch: "another".into(), seq: 11, at: house.clock.now() };
+    let fact = Arc::new(Fact::Ordered { live: house.live.clone(), event });
+    assert!(matches!(stage.take(&fact, &place), stage::Taken::Hole(_)));
+    let (_, state, _, household) = opening::load(&hub.0, &house.live).await.expect("it is read");
+    stage.begin_anew(state, household, &crate::bus::Position { epoch: "another".into(), seq: 10, media: None });
+    viewer.until("what had come", |w| w.mirror.live.version == 2_000).await;
+    assert_eq!((viewer.mirror.seq, viewer.mirror.faults), (11, 0));
+}

@@ -24,12 +24,15 @@ use crate::{
 const MESSAGES_PER_S: u32 = 20;
 /// … and at once.
 const MESSAGES_BURST: u32 = 40;
+/// Refused ones in one second with which a connection is over: reading each of them costs everybody else of the shard.
+const MAX_REFUSED_PER_S: u32 = 256;
 /// Slices of one write.
 const MAX_SLICES: usize = 64;
 /// A half-sent frame below this is copied, so that it does not keep its whole chunk of the log.
 const COPIED_BYTES: usize = 8 * 1024;
 
 const WRONG_KIND: u16 = 1003;
+const FLOOD: u16 = 1008;
 const LOST: u16 = 4408;
 
 /// What is to be done about a connection.
@@ -85,6 +88,8 @@ pub(super) struct Conn {
     pub(super) rest: VecDeque<Bytes>,
     inbox: frames::Inbox,
     bucket: Bucket,
+    /// How many the bucket refused in which second.
+    refused: (u32, u32),
     pub(super) member: Arc<Member>,
     handler: Handler,
 }
@@ -108,6 +113,7 @@ impl Conn {
             rest: VecDeque::new(),
             inbox: frames::Inbox::default(),
             bucket: Bucket::new(MESSAGES_PER_S, MESSAGES_BURST, Millis(0)),
+            refused: (0, now_s),
             member,
             handler,
         }
@@ -409,6 +415,14 @@ impl Conn {
         self.ear = Ear::Deaf;
     }
 
+    /// Counts a message that was refused.
+    fn floods(&mut self) -> bool {
+        let (count, second) = self.refused;
+        let count = if second == self.heard_s { count + 1 } else { 1 };
+        self.refused = (count, self.heard_s);
+        count > MAX_REFUSED_PER_S
+    }
+
     fn hear_message(&mut self, bytes: &[u8], now_ms: Millis, server_at_ms: i64) {
         if self.closing_by_s.is_some() {
             return;
@@ -423,6 +437,11 @@ impl Conn {
         self.begin(None);
         let id = asked.as_ref().map_or(0, |frame| frame.id);
         if let Err(wait_ms) = self.bucket.take(now_ms) {
+            if self.floods() {
+                self.close(FLOOD, "far too many messages", self.heard_s);
+                self.ear = Ear::Deaf;
+                return;
+            }
             return (self.handler)(&self.member, Asked::TooFast { id, wait_ms });
         }
         match asked {
