@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
+use hyper_util::rt::TokioTimer;
 use parking_lot::RwLock;
 
 use crate::{
@@ -26,6 +27,10 @@ use crate::{
     timekeeping, wire,
 };
 
+/// A request's headers must be there by then.
+const HEADERS_WITHIN: Duration = Duration::from_secs(15);
+/// A connection whose bytes nobody takes for so long is given up.
+const TAKES_NOTHING_AFTER: Duration = Duration::from_secs(30);
 /// Sessions that are over are removed this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// Connections that wait to be accepted. Beyond it they are left to knock again, a second later.
@@ -386,6 +391,24 @@ fn lock_file(database: &str) -> anyhow::Result<Option<std::fs::File>> {
     }
 }
 
+/// Takes connections that say something: one that stays silent would hold its descriptor for ever.
+#[derive(Debug, Clone, Copy)]
+struct Patient;
+
+impl<S: Send + 'static> axum_server::accept::Accept<tokio::net::TcpStream, S> for Patient {
+    type Stream = tokio::net::TcpStream;
+    type Service = S;
+    type Future = futures_util::future::BoxFuture<'static, std::io::Result<(tokio::net::TcpStream, S)>>;
+
+    fn accept(&self, stream: tokio::net::TcpStream, service: S) -> Self::Future {
+        Box::pin(async move {
+            stream.set_nodelay(true)?;
+            tokio::time::timeout(HEADERS_WITHIN, stream.readable()).await.map_err(std::io::Error::other)??;
+            Ok((stream, service))
+        })
+    }
+}
+
 /// A server that listens.
 pub struct Server {
     /// Its rooms.
@@ -413,8 +436,11 @@ impl Server {
         let app = App::start(config, clock).await?;
         let service = http::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
         let handle = axum_server::Handle::new();
-        let plain = axum_server::from_tcp(listener)?.handle(handle.clone());
-        let acceptor = axum_server::accept::NoDelayAcceptor::new();
+        // Who takes no byte for so long is gone: also streams over HTTP, which nobody else looks after. Inherited by connections.
+        socket2::SockRef::from(&listener).set_tcp_user_timeout(Some(TAKES_NOTHING_AFTER))?;
+        let mut plain = axum_server::from_tcp(listener)?.handle(handle.clone());
+        plain.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
+        let acceptor = Patient;
         // The one task outside the tracker: it is stopped first and by its own handle.
         #[expect(clippy::disallowed_methods, reason = "the listener must stop before the rooms do")]
         let serving = match tls {

@@ -17,7 +17,7 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::{
-    sync::{Notify, OnceCell, mpsc, watch},
+    sync::{Notify, OnceCell, Semaphore, mpsc, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,7 @@ use super::{
     followers::Follow,
     lane::{Bell, Dismissal, Lane},
     opening,
+    recent::Recent,
     room::News,
     seat::{Member, Seat},
     shard::{Arrival, DrainPace, Handler, NOT_SEATED, Patience, Shards, Wire},
@@ -54,6 +55,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 const MAX_EARLY: usize = 20_000;
 /// Stock edges that wait for their place; beyond, the stock numbers alone tell it.
 const MAX_EDGES: usize = 4_096;
+/// Rooms that look at the database again at once.
+const MENDS_AT_ONCE: usize = 8;
 /// Pause before a room that could not be mended is tried again.
 const MEND_AGAIN: Duration = Duration::from_millis(500);
 /// How often it is looked whose pass runs out soon …
@@ -106,6 +109,8 @@ pub(super) struct HubInner {
     pub(super) rooms: Mutex<HashMap<LiveId, Arc<Slot>>>,
     /// Connections by person, for what is only theirs.
     pub(super) people: Mutex<HashMap<CustomerId, Lanes>>,
+    /// What people were told of themselves lately.
+    recent: Recent,
     /// Where people were seen to come from.
     pub(super) whereabouts: Whereabouts,
     /// Livers whose order is to be read again.
@@ -121,6 +126,8 @@ pub(super) struct HubInner {
     seated: AtomicU64,
     edges: mpsc::Sender<Fact>,
     shards: Shards,
+    /// Rooms that are mended at once.
+    mends: Semaphore,
     passes: PassRenewer,
     limits: HubLimits,
     /// This process, among the nodes of a live.
@@ -199,6 +206,7 @@ impl Hub {
             touches: parts.touches,
             rooms: Mutex::default(),
             people: Mutex::default(),
+            recent: Recent::default(),
             whereabouts: Whereabouts::default(),
             orders: Mutex::default(),
             orders_bell: Notify::new(),
@@ -209,6 +217,7 @@ impl Hub {
             seated: AtomicU64::new(0),
             edges,
             shards,
+            mends: Semaphore::new(MENDS_AT_ONCE),
             passes: parts.passes,
             limits: parts.limits,
             node: crate::ids::BatchId::fresh().as_str().into(),
@@ -285,6 +294,7 @@ impl Hub {
                 self.ask_figures(live);
             }
             stage.settle(&lane);
+            self.0.recent.tell(&lane, self.0.clock.now());
             return Ok((Arc::new(Member::new(self.clone(), stage, id, visitor, lane)), head));
         }
     }
@@ -474,12 +484,14 @@ impl Hub {
             }
             Fact::Stock { .. } => self.tell_all(fact),
             Fact::Purchase { customer, status } => {
+                self.0.recent.put_purchase(customer, status, self.0.clock.now());
                 let people = self.0.people.lock();
                 for (_, lane) in people.get(customer).into_iter().flatten() {
                     lane.put_purchase(status.clone());
                 }
             }
             Fact::Wait { customer, wait } => {
+                self.0.recent.put_wait(customer, wait, self.0.clock.now());
                 let people = self.0.people.lock();
                 for (_, lane) in people.get(customer).into_iter().flatten() {
                     lane.put_wait(wait.clone());
@@ -587,6 +599,8 @@ impl Hub {
         let (hub, stage) = (self.clone(), Arc::clone(stage));
         self.0.tasks.spawn("room mending", async move {
             let mut what = what;
+            // When a bus comes back every open room looks at the database: not all at once.
+            let Ok(_turn) = hub.0.mends.acquire().await else { return };
             let stopping = hub.0.tasks.stopping();
             loop {
                 let mended = match &what {
@@ -740,6 +754,7 @@ impl Hub {
             }
             self.drop_idle(IDLE_AFTER);
             self.keep_to_budget();
+            self.0.recent.sweep(self.0.clock.now());
         }
     }
 

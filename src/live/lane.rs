@@ -24,8 +24,10 @@ use crate::{
 
 /// Purchases of one customer whose news wait at once; the oldest is dropped beyond, and can be asked for over HTTP.
 const MAX_PURCHASES: usize = 64;
-/// Replies that wait at once; a client that takes none of them gets no more.
-const MAX_REPLIES: usize = 64;
+/// Replies that wait at once; no more is read from a client long before, and one that goes on asking is closed.
+const MAX_REPLIES: usize = 1_024;
+/// With so many, nothing more is read from the client until it has taken them.
+const FULL_AT: usize = 32;
 
 /// Why the server ends a connection that has done nothing wrong on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,6 +212,16 @@ impl Lane {
             }
             has_room
         });
+    }
+
+    /// Whether the client should take its answers first.
+    pub(super) fn is_full(&self) -> bool {
+        self.news.lock().as_ref().is_some_and(|news| news.replies.len() >= FULL_AT)
+    }
+
+    /// Whether the connection has to end.
+    pub(super) fn is_dismissed(&self) -> bool {
+        self.news.lock().as_ref().is_some_and(|news| news.dismissal.is_some())
     }
 
     /// Ends the connection after what is in the lane.

@@ -31,6 +31,7 @@ mod presence;
 mod questions;
 mod rate;
 mod reader;
+mod recent;
 mod registry;
 mod room;
 mod sanctions;

@@ -19,7 +19,7 @@ const MAX_NODES: usize = 1_024;
 /// The audience of one live, as one node knows it.
 #[derive(Debug)]
 pub(super) struct Presence {
-    /// Of this node; the liver and moderators are not among them.
+    /// Of this node; the liver is not among them.
     watching: u32,
     others: HashMap<String, (u32, Millis)>,
     peak: u32,

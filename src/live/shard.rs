@@ -104,6 +104,8 @@ pub(super) struct Door {
     inbox: Mutex<Inbox>,
     /// It has been woken and has not looked yet.
     woken: AtomicBool,
+    /// Its thread has ended: nobody is sent there any more.
+    dead: AtomicBool,
 }
 
 impl std::fmt::Debug for Door {
@@ -198,15 +200,24 @@ impl Shards {
         for n in 0..count {
             let poll = Poll::new()?;
             let waker = Waker::new(poll.registry(), WAKE)?;
-            let door = Arc::new(Door { waker, inbox: Mutex::default(), woken: AtomicBool::new(false) });
+            let door = Arc::new(Door {
+                waker,
+                inbox: Mutex::default(),
+                woken: AtomicBool::new(false),
+                dead: AtomicBool::new(false),
+            });
             let per_s = (pace.per_s / u32::try_from(count).unwrap_or(u32::MAX)).max(1);
             let shard = Shard::new(poll, Arc::clone(&door), clock.clone(), DrainPace { per_s, ..pace }, patience);
             let (over, joined) = tokio::sync::oneshot::channel();
-            let runtime = tokio::runtime::Handle::current();
+            let (runtime, dying) = (tokio::runtime::Handle::current(), Arc::clone(&door));
             std::thread::Builder::new().name(format!("hub-{n}")).spawn(move || {
                 // Handlers start tasks.
                 let _inside = runtime.enter();
-                shard.run();
+                // A fault in one thread must not swallow every newcomer that would be its own.
+                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| shard.run())).is_err() {
+                    tracing::error!("a hub shard has died; its connections are lost and come back to the others");
+                }
+                dying.dead.store(true, Ordering::Release);
                 let _ = over.send(());
             })?;
             let stopping = (leaving.clone(), tasks.stopping());
@@ -225,7 +236,8 @@ impl Shards {
     /// The shard of a connection.
     pub(super) fn door(&self, id: u64) -> &Arc<Door> {
         let at = usize::try_from(id % self.doors.len() as u64).expect("less than their number");
-        &self.doors[at]
+        let from_there = self.doors[at..].iter().chain(&self.doors[..at]);
+        from_there.into_iter().find(|door| !door.dead.load(Ordering::Acquire)).unwrap_or(&self.doors[at])
     }
 }
 

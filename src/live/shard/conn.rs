@@ -142,6 +142,10 @@ impl Conn {
         }
         if self.blocked {
             self.reader.is_stuck(now);
+            if self.member.lane.is_dismissed() {
+                // Who takes nothing is not told why it has to leave.
+                return Care::Gone;
+            }
             return if now_s.saturating_sub(self.took_s) >= patience.stuck_after_s { Care::Gone } else { Care::None };
         }
         if now_s.saturating_sub(self.heard_s) >= patience.silent_after_s {
@@ -330,7 +334,7 @@ impl Shard {
     pub(super) fn hear(&mut self, at: u32) {
         for _ in 0..READS_AT_ONCE {
             let Some(conn) = self.conns.get_mut(at as usize) else { return };
-            if conn.rest_bytes() > MAX_REST_BYTES {
+            if conn.rest_bytes() > MAX_REST_BYTES || conn.blocked && conn.member.lane.is_full() {
                 // Who does not take its answers is not asked for more questions.
                 self.write_out(at);
                 let Some(conn) = self.conns.get_mut(at as usize) else { return };

@@ -72,6 +72,10 @@ impl Shard {
             let written = match conn.wire.write(&next.bytes) {
                 Ok(written) => written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    apart.push(*at);
+                    continue;
+                }
                 Err(_) => {
                     gone.push(*at);
                     continue;
