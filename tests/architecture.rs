@@ -127,8 +127,13 @@ fn a_table_has_one_writing_file() {
 
 #[test]
 fn foreign_words_have_one_home() {
-    let homes: [(&str, &[&str]); 4] =
-        [("axum", &["http", "app"]), ("str0m", &["media"]), ("webrtc", &["demo"]), ("PgPool", &["store"])];
+    let homes: [(&str, &[&str]); 5] = [
+        ("axum", &["http", "app"]),
+        ("str0m", &["media"]),
+        ("webrtc", &["demo"]),
+        ("PgPool", &["store"]),
+        ("redis", &["bus"]),
+    ];
     for (path, text) in house() {
         for (word, rooms) in homes {
             let named = product(&text).lines().any(|line| {

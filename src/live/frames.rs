@@ -335,7 +335,7 @@ fn close_code(payload: &[u8]) -> Result<u16, Fault> {
 }
 
 #[cfg(test)]
-#[path = "frames_fuzz.rs"]
+#[path = "frames_fuzz_tests.rs"]
 mod fuzz;
 #[cfg(test)]
 #[path = "frames_tests.rs"]
