@@ -210,7 +210,6 @@ export class SimulatedRoom {
     this.#pending = [];
     if (epoch !== `e${this.epoch}` || seq < this.logFrom || seq > this.seq) {
       // Tombstones are of a log; a new one does not bring the old lines again.
-      if (epoch !== `e${this.epoch}`) this.#heardDeleted.clear();
       this.snapshot(false);
       return;
     }

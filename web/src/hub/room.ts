@@ -123,7 +123,8 @@ function applySnapshot(room: Room, snapshot: Snapshot): Room {
   const offersLeft = new Map(room.offersLeft);
   for (const next of snapshot.offersLeft) offersLeft.set(next.offerId, newer(room.offersLeft.get(next.offerId), next));
   const questions = new Map(snapshot.questions.map((next) => [next.id, newer(room.questions.get(next.id), next)]));
-  const deletedChat = new Set([...(sameLog ? room.deletedChat : []), ...snapshot.deletedChatIds]);
+  // Ids are never used again, so what was taken away stays away, whatever history comes next.
+  const deletedChat = new Set([...room.deletedChat, ...snapshot.deletedChatIds]);
   return {
     ...room,
     position: { epoch: snapshot.epoch, seq: snapshot.seq },
