@@ -26,7 +26,10 @@ export class SimulatedRoom {
   epoch = 1;
   seq = 0;
   /** Whatever was told in this epoch, from `logFrom` on. */
-  log: { entry: Entry; seqAfter: number }[] = [];
+  log: { entry: Entry; seqAfter: number; nth: number }[] = [];
+  #logged = 0;
+  /** What lies before the last snapshot is not told again: only what somebody has been told comes twice. */
+  #snapshotAt = 0;
   /** The first position that the log can go on from. */
   logFrom = 0;
 
@@ -171,13 +174,14 @@ export class SimulatedRoom {
   /** What was told before comes again: all of the last entries, whatever they were. */
   repeat(entries: number): void {
     this.flush();
-    if (this.listener !== null) this.#deliver(this.log.slice(-entries).map(({ entry }) => entry));
+    if (this.listener !== null) this.#deliver(this.#told(this.log.slice(-entries)));
   }
 
   snapshot(lean: boolean): void {
     if (this.listener === null) return;
     this.#pending = [];
     this.#sayPosition(this.#snapshot(lean), this.seq);
+    this.#snapshotAt = this.#logged;
     if (!lean) {
       this.shown = this.chat.slice(-SNAPSHOT_CHAT);
     } else this.shown = this.shown.filter((id) => !this.#heardDeleted.has(id));
@@ -216,8 +220,12 @@ export class SimulatedRoom {
     this.#sayPosition({ case: "resumed", value: { epoch, seq: BigInt(seq), serverAtMs: 1n } }, seq);
     // After the ordered event with this number; state and chat behind it may have been seen or not.
     const from = this.log.findIndex(({ entry, seqAfter }) => "ordered" in entry && seqAfter === seq) + 1;
-    const replay = this.log.slice(Math.max(0, from - overlap)).map(({ entry }) => entry);
+    const replay = this.#told(this.log.slice(Math.max(0, from - overlap)));
     if (replay.length > 0) this.#deliver(replay);
+  }
+
+  #told(entries: { entry: Entry; nth: number }[]): Entry[] {
+    return entries.filter(({ nth }) => nth >= this.#snapshotAt).map(({ entry }) => entry);
   }
 
   #order(event: NonNullable<Ordered["event"]>): void {
@@ -226,7 +234,7 @@ export class SimulatedRoom {
   }
 
   #tell(entry: Entry): void {
-    this.log.push({ entry, seqAfter: this.seq });
+    this.log.push({ entry, seqAfter: this.seq, nth: this.#logged++ });
     if (this.listener !== null) this.#pending.push(entry);
   }
 
