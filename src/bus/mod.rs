@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{Clock, Millis},
-    ids::{CustomerId, LiveId, LiverId},
+    ids::{AccountId, CustomerId, LiveId, LiverId},
     tasks::Tasks,
     wire,
 };
@@ -132,6 +132,9 @@ pub enum Fact {
     Chat {
         /// Where.
         live: LiveId,
+        /// Who; absent from nodes that do not say it yet.
+        #[serde(default)]
+        author: Option<AccountId>,
         /// What.
         message: wire::ChatMessage,
     },

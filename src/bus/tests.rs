@@ -3,7 +3,13 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{clock::Clock, ids::SkuId, store::Db, tasks::Tasks, wire::ordered::Event};
+use crate::{
+    clock::Clock,
+    ids::{AccountId, SkuId},
+    store::Db,
+    tasks::Tasks,
+    wire::ordered::Event,
+};
 
 /// One list of promises for every bus: `first` and `second` are two nodes' handles of one bus.
 async fn a_bus_keeps_its_promises(node: Bus, other: Bus) {
@@ -257,7 +263,11 @@ fn every_fact_survives_its_json() {
             wait: wire::Wait { state: "waiting".into(), qty: 1, ..Default::default() },
         },
         Fact::Sold { live: live.clone(), units: 1, gross_minor: 1 },
-        Fact::Chat { live: live.clone(), message: wire::ChatMessage { text: "👏".into(), ..Default::default() } },
+        Fact::Chat {
+            live: live.clone(),
+            author: Some(AccountId::fresh()),
+            message: wire::ChatMessage { text: "👏".into(), ..Default::default() },
+        },
         Fact::Reactions { live: live.clone(), more: vec![wire::ReactionCount { kind: "heart".into(), total: 3 }] },
         Fact::Presence { live: live.clone(), node: "n".into(), viewers: 3, uniques: None },
         Fact::Media { live, media: "up".into() },

@@ -196,6 +196,27 @@ async fn replies_refusals_and_the_first_word() {
 }
 
 #[tokio::test]
+async fn more_connections_do_not_let_a_person_say_more() {
+    let (_house, url) = live_house().await;
+    let limited = |r: &&wire::Reply| matches!(&r.result, Some(reply::Result::Problem(p)) if p.r#type == "/problems/rate-limited" && p.retry_after_ms > 0);
+    let (mut passed, mut open) = (0, Vec::new());
+    for _ in 0..4 {
+        let mut client = Client::connect(&format!("{url}?as=0"), Codec::Proto).await;
+        for id in 1..=30 {
+            client.say(id, Ask::React(wire::React { kind: "clap".into() })).await;
+        }
+        client.until("thirty replies", |c| c.replies.len() == 30).await;
+        passed += client.replies.len() - client.replies.iter().filter(limited).count();
+        open.push(client);
+    }
+    assert!((40..70).contains(&passed), "as many as by one connection, and not {passed}");
+    let mut other = Client::connect(&format!("{url}?as=1"), Codec::Proto).await;
+    other.say(1, Ask::React(wire::React { kind: "clap".into() })).await;
+    other.until("a reply", |c| c.replies.len() == 1).await;
+    assert_eq!(other.replies.iter().filter(limited).count(), 0, "others are not held back");
+}
+
+#[tokio::test]
 async fn what_is_not_spoken_here_is_refused() {
     let (house, url) = live_house().await;
     let refused = dial(&url, Some("soap")).await;

@@ -107,8 +107,8 @@ impl Lives {
 
     fn spread(&self, live: &LiveId, author: &Visitor, message: &wire::ChatMessage) {
         let account = author.account_id.clone();
-        self.0.scribe.note(Entry::Chat { live: live.clone(), author: account, message: message.clone() });
-        self.0.bus.offer(Fact::Chat { live: live.clone(), message: message.clone() });
+        self.0.scribe.note(Entry::Chat { live: live.clone(), author: account.clone(), message: message.clone() });
+        self.0.bus.offer(Fact::Chat { live: live.clone(), author: Some(account), message: message.clone() });
     }
 
     /// The newest messages that the room was shown, oldest first.

@@ -26,7 +26,7 @@ use super::{
     LiveError, NewTouch, PassRenewer, SalesLoader, ShownLoader, TouchKind, TouchSink, Visitor,
     codec::Codec,
     followers::Follow,
-    lane::{Bell, Dismissal, Lane},
+    lane::{Bell, Dismissal, Lane, Pace},
     opening,
     recent::Recent,
     room::News,
@@ -281,7 +281,8 @@ impl Hub {
             let stage = self.open(live).await?;
             let liver = visitor.as_ref().is_some_and(|visitor| visitor.liver_id.as_ref() == Some(&stage.liver));
             let customer = visitor.as_ref().map(|visitor| visitor.customer_id.clone());
-            let lane = Arc::new(Lane::new(customer, liver, bell(id)));
+            let pace = customer.as_ref().map(|customer| self.pace_of(customer));
+            let lane = Arc::new(Lane::new(customer, liver, pace, bell(id)));
             let Ok(head) = stage.seat(id, who, Arc::clone(&lane)) else { continue };
             self.0.seated.fetch_add(1, Ordering::Relaxed);
             if let Some(customer) = lane.customer() {
@@ -297,6 +298,13 @@ impl Hub {
             self.0.recent.tell(&lane, self.0.clock.now());
             return Ok((Arc::new(Member::new(self.clone(), stage, id, visitor, lane)), head));
         }
+    }
+
+    /// What limits a person's messages: one for all their connections here.
+    fn pace_of(&self, customer: &CustomerId) -> Arc<Pace> {
+        let people = self.0.people.lock();
+        let other = people.get(customer).and_then(|lanes| lanes.iter().find_map(|(_, lane)| lane.pace()));
+        other.map_or_else(|| Arc::new(Pace::full(self.0.clock.now())), Arc::clone)
     }
 
     /// Called when a seat is left.
@@ -539,7 +547,10 @@ impl Hub {
                 stage.tell(News::Question(question.clone()))
             }
             Fact::Stock { stock, edge } => stage.tell(News::Stock(stock.clone(), *edge)),
-            Fact::Chat { message, .. } => stage.tell(News::Chat(message.clone())),
+            Fact::Chat { author, message, .. } => {
+                stage.hear_chat(author.as_ref(), message.clone());
+                None
+            }
             Fact::Reactions { more, .. } => {
                 for count in more {
                     stage.tell(News::Reactions(count.kind.clone(), count.total));

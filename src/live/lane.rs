@@ -15,13 +15,17 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{codec::Codec, moderation::Network, shard::Door};
+use super::{codec::Codec, moderation::Network, rate::Bucket, shard::Door};
 use crate::{
     clock::Millis,
     ids::CustomerId,
     wire::{self, personal, server_frame::Body},
 };
 
+/// Messages of one person, and of one connection, per second …
+pub(super) const MESSAGES_PER_S: u32 = 20;
+/// … and at once.
+pub(super) const MESSAGES_BURST: u32 = 40;
 /// Purchases of one customer whose news wait at once; the oldest is dropped beyond, and can be asked for over HTTP.
 const MAX_PURCHASES: usize = 64;
 /// Replies that wait at once; no more is read from a client long before, and one that goes on asking is closed.
@@ -61,11 +65,27 @@ pub(super) enum Bell {
     Shard(Arc<Door>, AtomicU32),
 }
 
+/// How often one person may say something, over all their connections.
+#[derive(Debug)]
+pub(super) struct Pace(Mutex<Bucket>);
+
+impl Pace {
+    pub(super) fn full(now: Millis) -> Self {
+        Self(Mutex::new(Bucket::new(MESSAGES_PER_S, MESSAGES_BURST, now)))
+    }
+
+    /// Takes one message, or says how many milliseconds to wait.
+    pub(super) fn take(&self, now: Millis) -> Result<(), i64> {
+        self.0.lock().take(now)
+    }
+}
+
 /// The personal lane of one connection.
 #[derive(Debug)]
 pub(super) struct Lane {
     customer: Option<CustomerId>,
     liver: bool,
+    pace: Option<Arc<Pace>>,
     news: Mutex<Option<Box<News>>>,
     /// What its person was told last of themselves.
     standing: Mutex<Option<Box<wire::Standing>>>,
@@ -90,10 +110,11 @@ struct News {
 }
 
 impl Lane {
-    pub(super) fn new(customer: Option<CustomerId>, liver: bool, bell: Bell) -> Self {
+    pub(super) fn new(customer: Option<CustomerId>, liver: bool, pace: Option<Arc<Pace>>, bell: Bell) -> Self {
         Self {
             customer,
             liver,
+            pace,
             news: Mutex::default(),
             standing: Mutex::default(),
             network: OnceLock::new(),
@@ -102,6 +123,11 @@ impl Lane {
             bell,
             rung: AtomicBool::new(false),
         }
+    }
+
+    /// What limits the messages of its person, over all their connections to this node.
+    pub(super) fn pace(&self) -> Option<&Arc<Pace>> {
+        self.pace.as_ref()
     }
 
     /// Where it comes from, when that is known.

@@ -42,6 +42,7 @@ mod shard;
 mod stage;
 mod steward;
 mod talk;
+mod thinning;
 mod tidying;
 mod uniques;
 mod votes;

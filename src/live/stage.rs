@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Figures, LiveError, Visitor,
-    chat::{ChatRefusal, Floor, Thinner},
+    chat::{ChatRefusal, Floor, Role},
     codec::{Codec, SnapshotBytes},
     frames,
     household::Household,
@@ -33,12 +33,13 @@ use super::{
     room::{Change, News, State},
     shard::RoomBell,
     talk::{Entry, Scribe},
+    thinning::Thinner,
     uniques::Uniques,
 };
 use crate::{
     bus::{Bus, Fact, Place, Position},
     clock::{Clock, Millis},
-    ids::{ChatId, CustomerId, LiveId, LiverId},
+    ids::{AccountId, ChatId, CustomerId, LiveId, LiverId},
     wire::{self, ordered::Event, server_frame::Body, state::Value},
 };
 
@@ -270,18 +271,41 @@ impl Stage {
     /// Folds one piece of news that has no place, and lets viewers know. An edge of a stock number comes back: it must
     /// get its place from the bus before it is told.
     pub(super) fn tell(&self, news: News) -> Option<Event> {
-        let now = self.clock.now();
         let mut inner = self.inner.lock();
-        if let News::Chat(message) = &news
-            && !inner.thinner.passes(&message.author_role, now)
-        {
-            return None;
-        }
         let changes = inner.state.apply(news);
         let edge = inner.put(changes);
         drop(inner);
         self.bell.notify_one();
         edge
+    }
+
+    /// Folds what somebody said. In a busy room viewers' lines wait for each other, and not all are shown.
+    pub(super) fn hear_chat(&self, author: Option<&AccountId>, message: wire::ChatMessage) {
+        let now = self.clock.now();
+        let mut inner = self.inner.lock();
+        let passes = if message.author_role == Role::Viewer.word() {
+            // Nodes that do not name the author yet: each line is somebody's own.
+            let author = author.map_or_else(|| message.id.clone(), ToString::to_string);
+            inner.thinner.offer(author, message, now)
+        } else {
+            Some(message)
+        };
+        if let Some(message) = passes {
+            let changes = inner.state.apply(News::Chat(message));
+            inner.put(changes);
+        }
+        drop(inner);
+        self.bell.notify_one();
+    }
+
+    /// Shows what was chosen of the lines that waited.
+    fn settle_chat(&self) {
+        let now = self.clock.now();
+        let mut inner = self.inner.lock();
+        for message in inner.thinner.settle(now) {
+            let changes = inner.state.apply(News::Chat(message));
+            inner.put(changes);
+        }
     }
 
     /// Folds an ordered fact at its place.
@@ -657,6 +681,7 @@ impl Stage {
                 audience_due = now + AUDIENCE_EVERY;
                 self.note_audience(&scribe);
             }
+            self.settle_chat();
             self.flush();
             tokio::time::sleep(self.pause()).await;
         }
@@ -672,13 +697,14 @@ impl Stage {
     }
 
     fn next_due(&self, reactions_due: Instant, viewers_due: Instant, audience_due: Instant) -> Option<Instant> {
-        let inner = self.inner.lock();
+        let (inner, now) = (self.inner.lock(), self.clock.now());
         let reactions = (!inner.reacted.is_empty()).then_some(reactions_due);
-        let changed = inner.presence.viewers(self.clock.now()) != inner.state.viewers();
+        let changed = inner.presence.viewers(now) != inner.state.viewers();
         let viewers = (changed || inner.presence.own() > 0).then_some(viewers_due);
         let audience = (inner.presence.own() > 0).then_some(audience_due);
         let pending = (!inner.pending.is_empty()).then(Instant::now);
-        [reactions, viewers, audience, pending].into_iter().flatten().min()
+        let chat = inner.thinner.due_in_ms(now).map(|ms| Instant::now() + Duration::from_millis(ms));
+        [reactions, viewers, audience, pending, chat].into_iter().flatten().min()
     }
 
     fn tell_reactions(&self, bus: &Bus, scribe: &Scribe) -> bool {

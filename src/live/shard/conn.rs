@@ -13,6 +13,7 @@ use crate::{
     clock::Millis,
     live::{
         frames::{self, Fault, Heard, Opcode},
+        lane::{MESSAGES_BURST, MESSAGES_PER_S},
         log::Frames,
         rate::Bucket,
         reader::Reader,
@@ -20,10 +21,6 @@ use crate::{
     wire::{self, client_frame::Body as Ask, server_frame::Body},
 };
 
-/// Messages of one connection per second …
-const MESSAGES_PER_S: u32 = 20;
-/// … and at once.
-const MESSAGES_BURST: u32 = 40;
 /// Refused ones in one second with which a connection is over: reading each of them costs everybody else of the shard.
 const MAX_REFUSED_PER_S: u32 = 256;
 /// Slices of one write.
@@ -419,6 +416,16 @@ impl Conn {
         self.ear = Ear::Deaf;
     }
 
+    /// By the connection's own measure, and by its person's over all their connections: opening more of them does not let
+    /// anybody say more. The liver is free of the second; their room is theirs.
+    fn admit(&mut self, now_ms: Millis, server_at_ms: i64) -> Result<(), i64> {
+        self.bucket.take(now_ms)?;
+        match self.member.lane.pace().filter(|_| !self.member.lane.is_liver()) {
+            Some(pace) => pace.take(Millis(server_at_ms)),
+            None => Ok(()),
+        }
+    }
+
     /// Counts a message that was refused.
     fn floods(&mut self) -> bool {
         let (count, second) = self.refused;
@@ -440,7 +447,7 @@ impl Conn {
         // Whoever begins with anything else gets a snapshot before the reply.
         self.begin(None);
         let id = asked.as_ref().map_or(0, |frame| frame.id);
-        if let Err(wait_ms) = self.bucket.take(now_ms) {
+        if let Err(wait_ms) = self.admit(now_ms, server_at_ms) {
             if self.floods() {
                 self.close(FLOOD, "far too many messages", self.heard_s);
                 self.ear = Ear::Deaf;
