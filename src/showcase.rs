@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use crate::{
     bus::{self, Fact, Relay, StockEdge},
     clock::{Clock, Millis},
-    commerce::{self, Offer, Product, StockLevel, Terms},
+    commerce::{self, Offer, Product, Sku, StockLevel, Terms},
     ids::{LiveId, LiverId, PinId, ProductId, SkuId},
     live::{self, Live, LiveError, Pin, Shown},
     store::{Db, StoreError, Tx},
@@ -150,10 +150,11 @@ fn level_to_wire(level: &StockLevel) -> wire::Stock {
     wire::Stock { sku_id: level.sku_id.to_string(), available: level.available, version: level.version }
 }
 
-async fn stock_by_sku(tx: &mut Tx, offers: &[Offer]) -> Result<HashMap<SkuId, StockLevel>, StoreError> {
-    let skus: Vec<_> = offers.iter().map(|offer| offer.sku_id.clone()).collect();
-    let levels = commerce::stock_of(tx, &skus).await?;
-    Ok(levels.into_iter().map(|level| (level.sku_id.clone(), level)).collect())
+/// Of the SKUs that are offered, as they were read with their product.
+fn stock_by_sku(product: &Product, offers: &[Offer]) -> HashMap<SkuId, StockLevel> {
+    let offered = product.skus.iter().filter(|sku| offers.iter().any(|offer| offer.sku_id == sku.id));
+    let level = |sku: &Sku| StockLevel { sku_id: sku.id.clone(), available: sku.available, version: sku.stock_version };
+    offered.map(|sku| (sku.id.clone(), level(sku))).collect()
 }
 
 /// The cards shown in a live, oldest pin first.
@@ -163,13 +164,11 @@ async fn load_cards(tx: &mut Tx, live: &LiveId) -> Result<Vec<Card>, StoreError>
         return Ok(Vec::new());
     }
     let offers = commerce::offers_of_live(tx, live).await?;
-    let stock = stock_by_sku(tx, &offers).await?;
     let mut cards = Vec::with_capacity(pins.len());
     for pin in pins {
         let Some(product) = commerce::find_product(tx, &pin.product_id).await? else { continue };
         let offers: Vec<_> = offers.iter().filter(|offer| offer.product_id == product.id).cloned().collect();
-        let stock = stock.iter().filter(|(sku, _)| offers.iter().any(|offer| offer.sku_id == **sku));
-        let stock = stock.map(|(sku, level)| (sku.clone(), level.clone())).collect();
+        let stock = stock_by_sku(&product, &offers);
         cards.push(Card { pin, product, offers, stock });
     }
     Ok(cards)
@@ -231,7 +230,7 @@ impl Showcase {
         }
         let pin = live::put_pin(&mut tx, live, &product.id, now).await?;
         let offers = commerce::put_offers(&mut tx, live, &product, &terms, now).await?;
-        let stock = stock_by_sku(&mut tx, &offers).await?;
+        let stock = stock_by_sku(&product, &offers);
         let card = Card { pin, product, offers, stock };
         // The numbers follow their pin, so that whoever sees the card sees what is left of it.
         let mut facts = vec![Fact::Ordered { live: live.clone(), event: Event::Pinned(card.to_wire()) }];
@@ -239,9 +238,9 @@ impl Showcase {
             card.stock.values().map(|level| Fact::Stock { stock: level_to_wire(level), edge: StockEdge::None }),
         );
         facts.extend(card.left().map(|left| Fact::Left { live: live.clone(), left }));
-        bus::append_many(&mut tx, facts, now).await?;
+        let written = bus::append_many(&mut tx, facts, now).await?;
         tx.commit().await?;
-        self.relay.ring();
+        self.relay.tell(written);
         Ok((card, if again { Pinned::Again } else { Pinned::Fresh }))
     }
 
@@ -256,9 +255,10 @@ impl Showcase {
         let ended = live::end_pin(&mut tx, live, pin, now).await?.ok_or(LiveError::NotFound("pin"))?;
         commerce::end_offers(&mut tx, live, &ended.product_id, now).await?;
         let unpinned = wire::Unpinned { pin_id: ended.id.to_string(), version: ended.version };
-        bus::append(&mut tx, &Fact::Ordered { live: live.clone(), event: Event::Unpinned(unpinned) }, now).await?;
+        let fact = Fact::Ordered { live: live.clone(), event: Event::Unpinned(unpinned) };
+        let written = bus::append(&mut tx, fact, now).await?;
         tx.commit().await?;
-        self.relay.ring();
+        self.relay.tell(vec![written]);
         Ok(())
     }
 

@@ -53,11 +53,11 @@ fn payload(fact: &Fact) -> String {
     serde_json::to_string(fact).expect("facts hold text, numbers and proto messages")
 }
 
-/// Writes a fact into the caller's transaction. After the commit, ring.
+/// Writes a fact into the caller's transaction. After the commit, [`Relay::tell`] it, or ring.
 ///
 /// # Errors
 /// The database's.
-pub async fn append(tx: &mut Tx, fact: &Fact, now: Millis) -> Result<OutboxId, StoreError> {
+pub async fn append(tx: &mut Tx, fact: Fact, now: Millis) -> Result<Written, StoreError> {
     let id = OutboxId::fresh();
     on!(tx, |conn| {
         sqlx::query(
@@ -65,12 +65,12 @@ pub async fn append(tx: &mut Tx, fact: &Fact, now: Millis) -> Result<OutboxId, S
              VALUES ($1, $2, $3)",
         )
         .bind(&id)
-        .bind(payload(fact))
+        .bind(payload(&fact))
         .bind(now)
         .execute(conn)
         .await?;
     });
-    Ok(id)
+    Ok(Written { id, facts: vec![fact] })
 }
 
 /// Facts that were written as one row.

@@ -311,7 +311,7 @@ async fn what_is_committed_is_told_in_order_and_what_is_rolled_back_is_not() {
     let mut heard = bus.subscribe();
     // Left by a process that was killed before it told.
     let mut tx = db.write("before the crash").await.expect("a connection");
-    append(&mut tx, &sold(0), clock.now()).await.expect("it appends");
+    append(&mut tx, sold(0), clock.now()).await.expect("it appends");
     tx.commit().await.expect("it commits");
 
     let (relay, tasks) = (Relay::new(db.clone(), bus, clock.clone()), Tasks::new());
@@ -319,7 +319,7 @@ async fn what_is_committed_is_told_in_order_and_what_is_rolled_back_is_not() {
     assert_eq!(fact_of(heard.next().await).as_deref(), Some(&sold(0)));
 
     let mut tx = db.write("rolled back").await.expect("a connection");
-    append(&mut tx, &sold(666), clock.now()).await.expect("it appends");
+    append(&mut tx, sold(666), clock.now()).await.expect("it appends");
     drop(tx);
     let mut tx = db.write("many").await.expect("a connection");
     let facts: Vec<_> = (1..=600).map(sold).collect();

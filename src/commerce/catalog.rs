@@ -416,7 +416,9 @@ pub async fn put_offers(
     const PUT: &str = "
         INSERT INTO offers (id, live_id, product_id, sku_id, price_minor, limit_per_customer, starts_at_ms, ends_at_ms, quota,
                             version)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1)
+        SELECT id, live_id, product_id, sku_id, price_minor, limit_per_customer, starts_at_ms, ends_at_ms, quota, 1
+        FROM rows
+        WHERE true
         ON CONFLICT (live_id, sku_id) DO UPDATE SET
             price_minor = excluded.price_minor,
             limit_per_customer = excluded.limit_per_customer,
@@ -424,21 +426,31 @@ pub async fn put_offers(
             ends_at_ms = excluded.ends_at_ms,
             quota = excluded.quota,
             version = offers.version + 1";
+    let mut rows = Rows::new(&[
+        ("id", Kind::Text),
+        ("live_id", Kind::Text),
+        ("product_id", Kind::Text),
+        ("sku_id", Kind::Text),
+        ("price_minor", Kind::Number),
+        ("limit_per_customer", Kind::Number),
+        ("starts_at_ms", Kind::Number),
+        ("ends_at_ms", Kind::Number),
+        ("quota", Kind::Number),
+    ]);
     for sku in &product.skus {
-        on!(tx, |conn| sqlx::query(PUT)
-            .bind(OfferId::fresh())
-            .bind(live)
-            .bind(&product.id)
-            .bind(&sku.id)
-            .bind(terms.live_price_minor.unwrap_or(sku.price_minor))
-            .bind(terms.limit_per_customer)
-            .bind(terms.starts_at_ms.unwrap_or(now))
-            .bind(terms.ends_at_ms)
-            .bind(terms.quota)
-            .execute(conn)
-            .await
-            .map(drop))?;
+        rows.push([
+            OfferId::fresh().to_string().into(),
+            live.into(),
+            (&product.id).into(),
+            (&sku.id).into(),
+            terms.live_price_minor.unwrap_or(sku.price_minor).into(),
+            terms.limit_per_customer.map(i64::from).into(),
+            terms.starts_at_ms.unwrap_or(now).into(),
+            terms.ends_at_ms.into(),
+            terms.quota.into(),
+        ]);
     }
+    rows.execute(tx, PUT).await?;
     let mut offers = offers_of_live(tx, live).await?;
     offers.retain(|offer| offer.product_id == product.id);
     Ok(offers)

@@ -138,9 +138,9 @@ impl Act<'_> {
 
     /// Makes it true and tells it. This node's rooms have a changed order before this returns.
     pub(super) async fn finish(mut self) -> Result<(), LiveError> {
-        bus::append_many(&mut self.tx, self.facts, self.now).await?;
+        let written = bus::append_many(&mut self.tx, self.facts, self.now).await?;
         self.tx.commit().await?;
-        self.lives.0.relay.ring();
+        self.lives.0.relay.tell(written);
         if self.changes_order
             && let Err(error) = self.lives.0.hub.bring_order(&self.liver).await
         {

@@ -241,9 +241,9 @@ impl Lives {
             following: follow.following,
             version: follow.version,
         };
-        bus::append(&mut tx, &fact, now).await?;
+        let written = bus::append(&mut tx, fact, now).await?;
         tx.commit().await?;
-        self.0.relay.ring();
+        self.0.relay.tell(vec![written]);
         // Their next line on this node need not wait for the news.
         self.0.hub.heard_of_follow(liver, &follow);
         Ok(())
@@ -252,9 +252,9 @@ impl Lives {
     async fn commit_with(&self, mut tx: Tx, question: &Question, by: Voice) -> Result<(), LiveError> {
         let live = question.live_id.clone();
         let fact = Fact::Question { live, question: question.to_wire(), by: Some(by) };
-        bus::append(&mut tx, &fact, self.0.clock.now()).await?;
+        let written = bus::append(&mut tx, fact, self.0.clock.now()).await?;
         tx.commit().await?;
-        self.0.relay.ring();
+        self.0.relay.tell(vec![written]);
         Ok(())
     }
 

@@ -107,9 +107,9 @@ impl Lives {
             (self.0.end)(&mut tx, id, now).await?;
         }
         let fact = Fact::Ordered { live: id.clone(), event: Event::LiveChanged(live.to_wire()) };
-        bus::append(&mut tx, &fact, now).await?;
+        let written = bus::append(&mut tx, fact, now).await?;
         tx.commit().await?;
-        self.0.relay.ring();
+        self.0.relay.tell(vec![written]);
         tracing::info!(live.id = %id, live.state = live.session.phase.word(), "{name}");
         Ok(live)
     }

@@ -12,7 +12,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -145,9 +145,16 @@ pub(super) struct RoomBell {
     door: Arc<Door>,
     room: u32,
     rung: AtomicBool,
+    /// Microseconds that the last sweep of the room took here.
+    took_us: AtomicU32,
 }
 
 impl RoomBell {
+    /// How long the last sweep of the room took in this shard.
+    pub(super) fn last_took(&self) -> Duration {
+        Duration::from_micros(self.took_us.load(Ordering::Relaxed).into())
+    }
+
     pub(super) fn ring(&self) {
         if !self.rung.swap(true, Ordering::AcqRel) {
             self.door.leave(|inbox| inbox.rooms.push(self.room));
@@ -449,7 +456,12 @@ impl Shard {
         }
         let entry = self.rooms.vacant_entry();
         let room = u32::try_from(entry.key()).expect("fewer rooms than the hub allows");
-        let bell = Arc::new(RoomBell { door: Arc::clone(&self.door), room, rung: AtomicBool::new(false) });
+        let bell = Arc::new(RoomBell {
+            door: Arc::clone(&self.door),
+            room,
+            rung: AtomicBool::new(false),
+            took_us: AtomicU32::new(0),
+        });
         stage.hang(Arc::clone(&bell));
         entry.insert(Room { stage: Arc::clone(stage), bell, members: Vec::new() });
         self.by_stage.insert(address, room);

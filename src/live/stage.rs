@@ -47,6 +47,9 @@ use crate::{
 const MIN_TICK: Duration = Duration::from_millis(10);
 /// … and of one with many viewers: a batch costs a write per viewer.
 const MAX_TICK: Duration = Duration::from_millis(50);
+/// … and of one whose batches take long to write: between two there is time for half as much again, so that they never
+/// queue up behind each other.
+const SLOWEST_TICK: Duration = Duration::from_millis(100);
 /// Viewers for whom the pause grows by a millisecond.
 const VIEWERS_PER_TICK_MS: usize = 40;
 /// Reactions are added up this long.
@@ -693,7 +696,9 @@ impl Stage {
 
     fn pause(&self) -> Duration {
         let seats = self.inner.lock().seats.len() / VIEWERS_PER_TICK_MS;
-        Duration::from_millis(seats as u64).clamp(MIN_TICK, MAX_TICK)
+        let by_viewers = Duration::from_millis(seats as u64).clamp(MIN_TICK, MAX_TICK);
+        let writing = self.bells.lock().iter().map(|bell| bell.last_took()).max().unwrap_or_default();
+        by_viewers.max(writing * 3 / 2).min(SLOWEST_TICK)
     }
 
     fn next_due(&self, reactions_due: Instant, viewers_due: Instant, audience_due: Instant) -> Option<Instant> {

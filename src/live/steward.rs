@@ -94,7 +94,7 @@ impl Hub {
         for (ban, network) in places {
             sanctions::add_network(&mut tx, &ban, network).await?;
         }
-        bus::append(&mut tx, &Fact::Moderation { liver: liver.clone(), version }, now).await?;
+        bus::append(&mut tx, Fact::Moderation { liver: liver.clone(), version }, now).await?;
         tx.commit().await?;
         // The relay looks by itself within a second; this node need not wait for it.
         self.ask_order(liver);

@@ -67,6 +67,12 @@ impl From<i64> for Cell<'_> {
     }
 }
 
+impl From<Option<i64>> for Cell<'_> {
+    fn from(number: Option<i64>) -> Self {
+        Self::Number(number)
+    }
+}
+
 impl From<i32> for Cell<'_> {
     fn from(number: i32) -> Self {
         Self::Number(Some(i64::from(number)))

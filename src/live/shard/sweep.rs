@@ -3,9 +3,13 @@
 //! Nearly all of them stand at the same place: what follows is read once per codec, laid side by side, and handed to
 //! each with one plain write. Who stands elsewhere, or has something of its own to be told, is written to by itself.
 
-use std::{io, sync::atomic::Ordering};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+};
 
 use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
 
 use super::{Codec, Cursor, Shard, Stage};
 use crate::live::log::{CODECS, Frames, Read};
@@ -43,7 +47,8 @@ impl Shard {
         let Some(found) = self.rooms.get_mut(room as usize) else { return };
         // From here on the bell rings again: what is appended during the sweep gets a sweep of its own.
         found.bell.rung.store(false, Ordering::Release);
-        let stage = found.stage.clone();
+        let (stage, bell) = (found.stage.clone(), Arc::clone(&found.bell));
+        let began = Instant::now();
         let members = std::mem::take(&mut found.members);
         let mut next: [Option<Next>; CODECS] = [None, None];
         let (mut apart, mut gone) = (Vec::new(), Vec::new());
@@ -98,9 +103,10 @@ impl Shard {
         for at in apart {
             self.write_out(at);
         }
+        bell.took_us.store(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX), Ordering::Relaxed);
         // A read is bounded: what did not fit follows after others had their turn.
-        if more && let Some(room) = self.rooms.get(room as usize) {
-            room.bell.ring();
+        if more {
+            bell.ring();
         }
     }
 }
