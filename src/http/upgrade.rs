@@ -21,7 +21,10 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::problem::{Kind, Problem};
+use super::{
+    first_word::FirstWord,
+    problem::{Kind, Problem},
+};
 use crate::{live::Wire, tasks::Tasks};
 
 /// A request that asks for a WebSocket, and may be answered with 101.
@@ -106,8 +109,8 @@ impl Upgrade {
 }
 
 fn take_out(upgraded: Upgraded, tasks: &Tasks) -> std::io::Result<(Wire, Bytes)> {
-    match downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => Ok((Wire::tcp(parts.io.into_inner().into_std()?)?, parts.read_buf)),
+    match downcast::<TokioIo<FirstWord<TcpStream>>>(upgraded) {
+        Ok(parts) => Ok((Wire::tcp(parts.io.into_inner().into_inner().into_std()?)?, parts.read_buf)),
         Err(upgraded) => {
             let (near, far) = UnixStream::pair()?;
             far.set_nonblocking(true)?;

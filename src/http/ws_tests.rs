@@ -1,6 +1,6 @@
 //! The hub over real sockets, in both codecs.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, extract::Path, http::HeaderValue, routing::get};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -11,19 +11,45 @@ use tokio_tungstenite::{
 
 use super::*;
 use crate::{
+    http::FirstWord,
     live::{Mirror, tests::House},
     wire::{ClientFrame, server_frame::Body},
 };
 
 type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
 
+/// Takes connections as the server does.
+struct Listener(tokio::net::TcpListener);
+
+impl axum::serve::Listener for Listener {
+    type Io = FirstWord<tokio::net::TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let (stream, address) = self.0.accept().await.expect("the system gives it");
+        (FirstWord::within(stream, Duration::from_secs(15)), address)
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.0.local_addr()
+    }
+}
+
 /// Serves the hub of a house; `?as=0` is its first viewer.
 async fn serve(house: &Arc<House>) -> String {
-    let desk = Desk { lives: house.lives.clone(), checkout: None, passes: None };
-    serve_by(house, desk.handler()).await
+    serve_by(house, answers_of(house)).await
+}
+
+fn answers_of(house: &House) -> Handler {
+    Desk { lives: house.lives.clone(), checkout: None, passes: None }.handler()
 }
 
 async fn serve_by(house: &Arc<House>, answers: Handler) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    serve_at(house, answers, Listener(listener))
+}
+
+fn serve_at(house: &Arc<House>, answers: Handler, listener: impl axum::serve::Listener<Addr = SocketAddr>) -> String {
     let served = Arc::clone(house);
     let handler = async move |Path(live): Path<LiveId>, uri: axum::http::Uri, upgrade: Result<Upgrade, Problem>| {
         let n = uri.query().and_then(|query| query.strip_prefix("as=")).and_then(|n| n.parse::<usize>().ok());
@@ -32,11 +58,14 @@ async fn serve_by(house: &Arc<House>, answers: Handler) -> String {
         let desk = Desk { lives: served.lives.clone(), checkout: None, passes: None };
         admit(&desk, &answers, &live, caller, upgrade?).await
     };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let router = Router::new().route("/v1/lives/{live}/hub", get(handler));
+    let stopping = house.tasks.stopping();
     house.tasks.spawn("test server", async move {
-        let _ = tokio::time::timeout(Duration::from_secs(60), axum::serve(listener, router)).await;
+        tokio::select! {
+            served = axum::serve(listener, router) => served.expect("it never ends"),
+            () = stopping.cancelled() => {}
+        }
     });
     format!("ws://{address}/v1/lives/{}/hub", house.live)
 }
@@ -250,7 +279,12 @@ async fn a_stop_says_goodbye_and_when_to_return() {
 #[tokio::test]
 async fn a_stop_does_not_wait_for_who_takes_nothing() {
     let (house, url) = live_house().await;
-    let mut client = Client::connect(&url, Codec::Proto).await;
+    is_led_out_though_it_reads_nothing(&house, &url).await;
+}
+
+/// The client is there still.
+async fn is_led_out_though_it_reads_nothing(house: &House, url: &str) -> Client {
+    let mut client = Client::connect(url, Codec::Proto).await;
     client.say(0, Ask::Resume(wire::Resume::default())).await;
     client.until("a snapshot", |c| c.mirror.snapshots == 1).await;
     // More than the kernel's buffers hold, while nothing is read.
@@ -266,13 +300,14 @@ async fn a_stop_does_not_wait_for_who_takes_nothing() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), left).await.expect("it is led out, though it reads nothing");
+    client
 }
 
 /// A house with so many shards, each of which dies of a line that says so.
 async fn mortal_house(shards: usize) -> (Arc<House>, String) {
     let house = Arc::new(House::over_with(crate::live::tests::sqlite().await, shards).await);
     house.start().await;
-    let answers = Desk { lives: house.lives.clone(), checkout: None, passes: None }.handler();
+    let answers = answers_of(&house);
     let mortal: Handler = Arc::new(move |member, asked| {
         let fatal = |frame: &ClientFrame| matches!(&frame.body, Some(Ask::SendChat(chat)) if chat.text == "die");
         assert!(!matches!(&asked, Asked::Frame(frame) if fatal(frame)), "a fault of the handler");
