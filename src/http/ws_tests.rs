@@ -49,6 +49,12 @@ async fn serve_by(house: &Arc<House>, answers: Handler) -> String {
     serve_at(house, answers, Listener(listener))
 }
 
+/// With its bytes copied by a task, as over TLS: it is not the socket that the server takes out.
+async fn serve_copied(house: &Arc<House>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    serve_at(house, answers_of(house), listener)
+}
+
 fn serve_at(house: &Arc<House>, answers: Handler, listener: impl axum::serve::Listener<Addr = SocketAddr>) -> String {
     let served = Arc::clone(house);
     let handler = async move |Path(live): Path<LiveId>, uri: axum::http::Uri, upgrade: Result<Upgrade, Problem>| {
@@ -282,6 +288,15 @@ async fn a_stop_does_not_wait_for_who_takes_nothing() {
     is_led_out_though_it_reads_nothing(&house, &url).await;
 }
 
+#[tokio::test]
+async fn nor_does_the_task_that_copies_for_a_connection_over_tls() {
+    let house = Arc::new(House::new().await);
+    house.start().await;
+    let url = serve_copied(&house).await;
+    let _client = is_led_out_though_it_reads_nothing(&house, &url).await;
+    tokio::time::timeout(Duration::from_secs(20), house.tasks.stop()).await.expect("the task is over as well");
+}
+
 /// The client is there still.
 async fn is_led_out_though_it_reads_nothing(house: &House, url: &str) -> Client {
     let mut client = Client::connect(url, Codec::Proto).await;
@@ -301,6 +316,55 @@ async fn is_led_out_though_it_reads_nothing(house: &House, url: &str) -> Client 
     };
     tokio::time::timeout(Duration::from_secs(10), left).await.expect("it is led out, though it reads nothing");
     client
+}
+
+#[tokio::test]
+async fn who_asks_on_and_takes_no_answers_is_not_heard_until_they_do() {
+    use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+    /// Answers that wait before nothing more is read.
+    const FULL_AT: u64 = 32;
+    /// More, but not so many that reading them in one go were a flood.
+    const ASKED: u64 = 240;
+    let house = Arc::new(House::new().await);
+    house.start().await;
+    let (heard, answers) = (Arc::new(AtomicU64::new(0)), answers_of(&house));
+    let counted = Arc::clone(&heard);
+    let counting: Handler = Arc::new(move |member, asked| {
+        // Who only looks on asks with a number beyond.
+        if matches!(&asked, Asked::Frame(ClientFrame { id, .. }) | Asked::TooFast { id, .. } if *id <= ASKED) {
+            counted.fetch_add(1, SeqCst);
+        }
+        answers(member, asked);
+    });
+    let url = serve_by(&house, counting).await;
+    let mut bystander = Client::watch(&url).await;
+    let mut client = Client::through_a_small_window(&url).await;
+    client.say(0, Ask::Resume(wire::Resume::default())).await;
+    client.until("a snapshot", |c| c.mirror.snapshots == 1).await;
+    // From here on it reads nothing. In small pieces, so that little of a half-sent one is its own.
+    for version in 100..140 {
+        house.tell_title(version, 16 * 1024).await;
+        bystander.until("the title", |c| c.mirror.live.version == version).await;
+    }
+    let ask = || Ask::React(wire::React { kind: "heart".into() });
+    for id in 1..=FULL_AT {
+        client.say(id, ask()).await;
+        eventually("it is heard", || heard.load(SeqCst) == id).await;
+    }
+    for id in FULL_AT + 1..=ASKED {
+        client.say(id, ask()).await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(heard.load(SeqCst), FULL_AT, "it has {FULL_AT} answers to take first");
+    bystander.say(ASKED + 1, ask()).await;
+    bystander.until("an answer", |c| c.replies.len() == 1).await;
+
+    client.until("all answers", |c| c.replies.len() as u64 == ASKED).await;
+    assert!(client.replies.iter().map(|reply| reply.id).eq(1..=ASKED), "each once, in their order");
+    client.say(ASKED + 1, ask()).await;
+    client.until("one more", |c| c.replies.last().is_some_and(|reply| reply.id == ASKED + 1)).await;
+    client.until("what it was told meanwhile", |c| c.mirror.live.version == 139).await;
+    assert_eq!(client.mirror.faults, 0);
 }
 
 /// A house with so many shards, each of which dies of a line that says so.
@@ -327,6 +391,19 @@ async fn eventually(what: &str, is_so: impl Fn() -> bool) {
 }
 
 impl Client {
+    /// The kernel keeps little for it.
+    async fn through_a_small_window(url: &str) -> Self {
+        let mut request = url.into_client_request().expect("an address");
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4 * 1024).expect("a small window");
+        let address = request.uri().authority().expect("an address").as_str().parse().expect("an address");
+        let codec = Codec::Json;
+        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(codec.subprotocol()));
+        let stream = MaybeTlsStream::Plain(socket.connect(address).await.expect("it listens"));
+        let (socket, _) = tokio_tungstenite::client_async(request, stream).await.expect("it upgrades");
+        Self { socket, codec, mirror: Mirror::default(), replies: Vec::new(), goodbye: None, closed: None }
+    }
+
     async fn watch(url: &str) -> Self {
         let mut client = Self::connect(url, Codec::Json).await;
         client.say(0, Ask::Resume(wire::Resume::default())).await;
