@@ -391,20 +391,27 @@ fn lock_file(database: &str) -> anyhow::Result<Option<std::fs::File>> {
     }
 }
 
-/// Takes connections that say something: one that stays silent would hold its descriptor for ever.
-#[derive(Debug, Clone, Copy)]
-struct Patient;
+/// Takes connections as another acceptor does, but those that say nothing would hold their descriptors for ever.
+#[derive(Clone)]
+struct Patient<A> {
+    inner: A,
+    within: Duration,
+}
 
-impl<S: Send + 'static> axum_server::accept::Accept<tokio::net::TcpStream, S> for Patient {
-    type Stream = tokio::net::TcpStream;
-    type Service = S;
-    type Future = futures_util::future::BoxFuture<'static, std::io::Result<(tokio::net::TcpStream, S)>>;
+impl<A, I, S> axum_server::accept::Accept<I, S> for Patient<A>
+where
+    A: axum_server::accept::Accept<I, S>,
+    A::Future: Send + 'static,
+{
+    type Stream = http::FirstWord<A::Stream>;
+    type Service = A::Service;
+    type Future = futures_util::future::BoxFuture<'static, std::io::Result<(Self::Stream, A::Service)>>;
 
-    fn accept(&self, stream: tokio::net::TcpStream, service: S) -> Self::Future {
+    fn accept(&self, stream: I, service: S) -> Self::Future {
+        let (accepting, within) = (self.inner.accept(stream, service), self.within);
         Box::pin(async move {
-            stream.set_nodelay(true)?;
-            tokio::time::timeout(HEADERS_WITHIN, stream.readable()).await.map_err(std::io::Error::other)??;
-            Ok((stream, service))
+            let (stream, service) = accepting.await?;
+            Ok((http::FirstWord::within(stream, within), service))
         })
     }
 }
@@ -425,6 +432,11 @@ impl Server {
     /// # Errors
     /// As [`App::start`]; or the address is taken, or the certificate cannot be read.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        Self::start_within(config, clock, HEADERS_WITHIN).await
+    }
+
+    /// With so much patience for the headers of a request.
+    async fn start_within(config: Config, clock: Clock, headers: Duration) -> anyhow::Result<Self> {
         let listen = config.listen;
         let tls = config.tls.clone();
         let listener = std::net::TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
@@ -439,8 +451,10 @@ impl Server {
         // Who takes no byte for so long is gone: also streams over HTTP, which nobody else looks after. Inherited by connections.
         socket2::SockRef::from(&listener).set_tcp_user_timeout(Some(TAKES_NOTHING_AFTER))?;
         let mut plain = axum_server::from_tcp(listener)?.handle(handle.clone());
-        plain.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
-        let acceptor = Patient;
+        plain.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(headers);
+        // Who opens HTTP/2 and then says nothing does not answer either.
+        plain.http_builder().http2().timer(TokioTimer::new()).keep_alive_interval(headers).keep_alive_timeout(headers);
+        let acceptor = axum_server::accept::NoDelayAcceptor::new();
         // The one task outside the tracker: it is stopped first and by its own handle.
         #[expect(clippy::disallowed_methods, reason = "the listener must stop before the rooms do")]
         let serving = match tls {
@@ -451,10 +465,11 @@ impl Server {
                 let rustls = axum_server::tls_rustls::RustlsConfig::from_pem_file(&tls.cert_file, &tls.key_file)
                     .await
                     .context("cannot read the certificate or its key")?;
-                let acceptor = axum_server::tls_rustls::RustlsAcceptor::new(rustls).acceptor(acceptor);
+                let inner = axum_server::tls_rustls::RustlsAcceptor::new(rustls).handshake_timeout(headers);
+                let acceptor = Patient { inner: inner.acceptor(acceptor), within: headers };
                 tokio::spawn(plain.acceptor(acceptor).serve(service))
             }
-            None => tokio::spawn(plain.acceptor(acceptor).serve(service)),
+            None => tokio::spawn(plain.acceptor(Patient { inner: acceptor, within: headers }).serve(service)),
         };
         tracing::info!(listen = %address, store = app.db.engine(), "listening");
         Ok(Self { app, address, handle, serving })
@@ -494,5 +509,111 @@ impl Server {
         if tokio::time::timeout(limit, gently).await.is_err() {
             tracing::warn!("stopped hard: some requests did not finish in time");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+        net::TcpStream,
+        time::Instant,
+    };
+    use tokio_rustls::{
+        TlsConnector,
+        rustls::{ClientConfig, RootCertStore, pki_types::ServerName},
+    };
+
+    use super::*;
+    use crate::config::{MediaSection, Tls};
+
+    /// What the server is told to wait, instead of [`HEADERS_WITHIN`].
+    const HEADERS: Duration = Duration::from_millis(500);
+    /// Well before [`HEADERS_WITHIN`], and long after [`HEADERS`], twice.
+    const AT_MOST: Duration = Duration::from_secs(8);
+
+    fn pem(kind: &str, der: &[u8]) -> String {
+        format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", data_encoding::BASE64.encode(der))
+    }
+
+    /// A server, and how its TLS is checked.
+    async fn serve(over_tls: bool) -> (Server, TlsConnector) {
+        let folder = std::env::temp_dir().join(crate::ids::BatchId::fresh().as_str());
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+        let (cert_file, key_file) = (folder.join("cert.pem"), folder.join("key.pem"));
+        std::fs::write(&cert_file, pem("CERTIFICATE", made.cert.der())).expect("written");
+        std::fs::write(&key_file, pem("PRIVATE KEY", &made.signing_key.serialize_der())).expect("written");
+        let here = ([127, 0, 0, 1], 0).into();
+        let config = Config {
+            listen: here,
+            database: format!("sqlite:{}", folder.join("test.db").display()),
+            media: MediaSection { listen: here, advertise: vec![std::net::Ipv4Addr::LOCALHOST.into()] },
+            tls: over_tls.then_some(Tls { cert_file, key_file }),
+            ..Config::default()
+        };
+        let server = Server::start_within(config, Clock::system(), HEADERS).await.expect("it starts");
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).expect("our own root");
+        let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        (server, TlsConnector::from(Arc::new(client)))
+    }
+
+    /// Says this and nothing more, and is closed after the server's patience is over.
+    async fn is_closed(mut stream: impl AsyncRead + AsyncWrite + Unpin, said: &[u8]) {
+        let began = Instant::now();
+        stream.write_all(said).await.expect("sent");
+        // A reset, or a TLS connection without its end, is an end as well.
+        let reading = async { while let Ok(1..) = stream.read(&mut [0; 1_024]).await {} };
+        let said = String::from_utf8_lossy(said);
+        tokio::time::timeout(AT_MOST, reading).await.unwrap_or_else(|_| panic!("left open after {said:?}"));
+        assert!(began.elapsed() >= HEADERS, "not even waited for after {said:?}");
+    }
+
+    /// Says a request in two parts, and is answered.
+    async fn is_served(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+        for part in ["GET /healthz HT", "TP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"] {
+            stream.write_all(part.as_bytes()).await.expect("sent");
+            stream.flush().await.expect("sent");
+            tokio::time::sleep(HEADERS / 20).await;
+        }
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
+    }
+
+    /// Nothing; the first letter of three methods and of HTTP/2; half a header; HTTP/2, and then nothing.
+    const SILENT: [&[u8]; 5] = [
+        b"",
+        b"P",
+        b"GET /healthz HTTP/1.1\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nuser-agent: sl",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+    ];
+
+    #[tokio::test]
+    async fn a_connection_that_says_nothing_or_half_a_request_is_closed() {
+        let (server, _) = serve(false).await;
+        let connect = async || TcpStream::connect(server.address).await.expect("it listens");
+        let silent = SILENT.map(async |said| is_closed(connect().await, said).await);
+        futures_util::future::join_all(silent).await;
+        is_served(connect().await).await;
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn over_tls_it_is_closed_before_and_after_the_handshake() {
+        let (server, connector) = serve(true).await;
+        let connect = async || TcpStream::connect(server.address).await.expect("it listens");
+        let shake = async || {
+            let name = ServerName::try_from("localhost").expect("a name");
+            connector.connect(name, connect().await).await.expect("a handshake")
+        };
+        let no_handshake = [&b""[..], b"\x16\x03\x01"].map(async |said| is_closed(connect().await, said).await);
+        let silent = SILENT.map(async |said| is_closed(shake().await, said).await);
+        tokio::join!(futures_util::future::join_all(no_handshake), futures_util::future::join_all(silent));
+        is_served(shake().await).await;
+        server.stop().await;
     }
 }

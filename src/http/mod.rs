@@ -6,6 +6,7 @@ pub(crate) mod auth;
 mod demo;
 mod description;
 mod events;
+mod first_word;
 mod goods;
 mod idempotency;
 mod import;
@@ -38,6 +39,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use demo::{DemoAccount, DemoRole, DemoView};
+pub(crate) use first_word::FirstWord;
 
 use crate::app::App;
 use problem::{Kind, Problem};

@@ -4,7 +4,7 @@
 //! the bytes cannot leave: a task copies between them and one end of a socket pair, whose other end is served like any
 //! other connection.
 
-use std::os::unix::net::UnixStream;
+use std::{os::unix::net::UnixStream, time::Duration};
 
 use axum::{
     body::Body,
@@ -21,8 +21,14 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::problem::{Kind, Problem};
+use super::{
+    first_word::FirstWord,
+    problem::{Kind, Problem},
+};
 use crate::{live::Wire, tasks::Tasks};
+
+/// How long a client has, at a stop, to take what its shard said last: longer than the shard itself waits for it.
+const LAST_WORD_WITHIN: Duration = Duration::from_secs(3);
 
 /// A request that asks for a WebSocket, and may be answered with 101.
 pub(super) struct Upgrade {
@@ -106,13 +112,14 @@ impl Upgrade {
 }
 
 fn take_out(upgraded: Upgraded, tasks: &Tasks) -> std::io::Result<(Wire, Bytes)> {
-    match downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => Ok((Wire::tcp(parts.io.into_inner().into_std()?)?, parts.read_buf)),
+    match downcast::<TokioIo<FirstWord<TcpStream>>>(upgraded) {
+        Ok(parts) => Ok((Wire::tcp(parts.io.into_inner().into_inner().into_std()?)?, parts.read_buf)),
         Err(upgraded) => {
             let (near, far) = UnixStream::pair()?;
             far.set_nonblocking(true)?;
             let mut far = tokio::net::UnixStream::from_std(far)?;
             let (from_client, mut to_client) = tokio::io::split(TokioIo::new(upgraded));
+            let stopping = tasks.stopping();
             tasks.spawn("hub connection over TLS", async move {
                 let (from_shard, mut to_shard) = far.split();
                 let up = async {
@@ -123,11 +130,22 @@ fn take_out(upgraded: Upgraded, tasks: &Tasks) -> std::io::Result<(Wire, Bytes)>
                     let _ = copy_buf(&mut BufReader::with_capacity(16 * 1024, from_shard), &mut to_client).await;
                     let _ = to_client.shutdown().await;
                 };
-                tokio::pin!(down);
-                // The shard has the last word: when it has closed its end, a client that does not close is not waited for.
+                let copying = async {
+                    tokio::pin!(down);
+                    // The shard has the last word: when it has closed its end, a client that does not close is not waited for.
+                    tokio::select! {
+                        () = &mut down => {}
+                        () = up => down.await,
+                    }
+                };
+                // Nor is one that does not take it, at a stop.
+                let given_up = async {
+                    stopping.cancelled().await;
+                    tokio::time::sleep(LAST_WORD_WITHIN).await;
+                };
                 tokio::select! {
-                    () = &mut down => {}
-                    () = up => down.await,
+                    () = copying => {}
+                    () = given_up => {}
                 }
             });
             Ok((Wire::pair(near)?, Bytes::new()))

@@ -13,7 +13,7 @@
 //!
 //! Nobody is closed for being slow: see `live::reader`. Before the upgrade errors are problem+json: 400 for what is no
 //! WebSocket or an unknown subprotocol, 404 for an unknown live, 426 for another version of WebSocket, 503 when the room
-//! cannot be opened or the hub is full.
+//! cannot be opened, the hub is full or its threads have died.
 
 use std::{net::IpAddr, sync::Arc};
 

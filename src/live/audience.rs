@@ -6,6 +6,7 @@ use super::{
     Codec, Following, Handler, LiveError, Lives, Member, Phase, Question, Seat, TouchKind, Visitor, Wire, archive,
     follows, inquiries, orders,
     questions::{self, QuestionRefusal, State},
+    shard::Arrival,
     talk::Entry,
 };
 use crate::{
@@ -55,7 +56,7 @@ impl Lives {
     /// Takes a seat for a connection that is about to be upgraded; then [`Lives::connect`] it.
     ///
     /// # Errors
-    /// As [`Lives::join`].
+    /// As [`Lives::join`]; also [`LiveError::Busy`] when no shard lives that could serve it.
     pub async fn board(&self, live: &LiveId, visitor: Option<Visitor>, who: u64) -> Result<Arc<Member>, LiveError> {
         self.0.hub.board(live, visitor, who).await
     }
@@ -75,7 +76,11 @@ impl Lives {
 
     /// Seats an upgraded connection; `early` is what came with its request.
     pub fn connect(&self, member: Arc<Member>, wire: Wire, early: bytes::Bytes, codec: Codec, handler: Handler) {
-        self.0.hub.connect(member, wire, early, codec, handler);
+        let lane = Arc::clone(&member.lane);
+        // The lane rings this door and no other.
+        if let Some(door) = lane.door() {
+            door.arrive(Arrival { wire, early, member, codec, handler });
+        }
     }
 
     /// Says something in the chat: told at once, archived a moment later.

@@ -31,7 +31,7 @@ use super::{
     recent::Recent,
     room::News,
     seat::{Member, Seat},
-    shard::{Arrival, DrainPace, Handler, NOT_SEATED, Patience, Shards, Wire},
+    shard::{DrainPace, NOT_SEATED, Patience, Shards},
     stage::{Mending, Opening, Stage, Taken},
     talk::Scribe,
     whereabouts::Whereabouts,
@@ -56,7 +56,7 @@ const MAX_EARLY: usize = 20_000;
 /// Stock edges that wait for their place; beyond, the stock numbers alone tell it.
 const MAX_EDGES: usize = 4_096;
 /// Rooms that look at the database again at once.
-const MENDS_AT_ONCE: usize = 8;
+pub(super) const MENDS_AT_ONCE: usize = 8;
 /// Pause before a room that could not be mended is tried again.
 const MEND_AGAIN: Duration = Duration::from_millis(500);
 /// How often it is looked whose pass runs out soon …
@@ -240,7 +240,7 @@ impl Hub {
         codec: Codec,
         who: u64,
     ) -> Result<Seat, LiveError> {
-        let (member, head) = self.enter(live, visitor, who, |_| Bell::Task(Notify::new())).await?;
+        let (member, head) = self.enter(live, visitor, who, |_| Ok(Bell::Task(Notify::new()))).await?;
         Ok(Seat::new(member, codec, head))
     }
 
@@ -251,7 +251,11 @@ impl Hub {
         visitor: Option<Visitor>,
         who: u64,
     ) -> Result<Arc<Member>, LiveError> {
-        let bell = |id| Bell::Shard(Arc::clone(self.0.shards.door(id)), NOT_SEATED.into());
+        // Better sent away than taken in and never heard: another node has shards that live.
+        let bell = |id| {
+            let door = self.0.shards.door(id).ok_or(LiveError::Busy)?;
+            Ok(Bell::Shard(Arc::clone(door), NOT_SEATED.into()))
+        };
         Ok(self.enter(live, visitor, who, bell).await?.0)
     }
 
@@ -260,18 +264,12 @@ impl Hub {
         self.0.shards.led_out().await;
     }
 
-    /// Hands an upgraded connection to its shard.
-    pub(super) fn connect(&self, member: Arc<Member>, wire: Wire, early: bytes::Bytes, codec: Codec, handler: Handler) {
-        let door = Arc::clone(self.0.shards.door(member.id));
-        door.arrive(Arrival { wire, early, member, codec, handler });
-    }
-
     async fn enter(
         &self,
         live: &LiveId,
         visitor: Option<Visitor>,
         who: u64,
-        bell: impl Fn(u64) -> Bell,
+        bell: impl Fn(u64) -> Result<Bell, LiveError>,
     ) -> Result<(Arc<Member>, watch::Receiver<()>), LiveError> {
         if self.0.seated.load(Ordering::Relaxed) >= self.0.limits.connections {
             return Err(LiveError::Busy);
@@ -282,7 +280,7 @@ impl Hub {
             let liver = visitor.as_ref().is_some_and(|visitor| visitor.liver_id.as_ref() == Some(&stage.liver));
             let customer = visitor.as_ref().map(|visitor| visitor.customer_id.clone());
             let pace = customer.as_ref().map(|customer| self.pace_of(customer));
-            let lane = Arc::new(Lane::new(customer, liver, pace, bell(id)));
+            let lane = Arc::new(Lane::new(customer, liver, pace, bell(id)?));
             let Ok(head) = stage.seat(id, who, Arc::clone(&lane)) else { continue };
             self.0.seated.fetch_add(1, Ordering::Relaxed);
             if let Some(customer) = lane.customer() {
@@ -603,7 +601,7 @@ impl Hub {
     }
 
     /// Fetches what is missing, or begins anew; once at a time for each room.
-    fn mend(&self, stage: &Arc<Stage>, what: Mending) {
+    pub(super) fn mend(&self, stage: &Arc<Stage>, what: Mending) {
         if !stage.begin_mending(&what) {
             return;
         }

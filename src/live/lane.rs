@@ -286,6 +286,14 @@ impl Lane {
         }
     }
 
+    /// The door of the shard that serves the connection; none when a task does.
+    pub(super) fn door(&self) -> Option<&Arc<Door>> {
+        match &self.bell {
+            Bell::Task(_) => None,
+            Bell::Shard(door, _) => Some(door),
+        }
+    }
+
     /// The number under which the shard has the connection.
     pub(super) fn settle(&self, at: u32) {
         if let Bell::Shard(_, token) = &self.bell {

@@ -96,6 +96,8 @@ struct Inbox {
     lanes: Vec<u32>,
     rooms: Vec<u32>,
     stop: bool,
+    /// The thread has ended: nobody will look in here again.
+    closed: bool,
 }
 
 /// Where others leave word for a shard.
@@ -104,8 +106,6 @@ pub(super) struct Door {
     inbox: Mutex<Inbox>,
     /// It has been woken and has not looked yet.
     woken: AtomicBool,
-    /// Its thread has ended: nobody is sent there any more.
-    dead: AtomicBool,
 }
 
 impl std::fmt::Debug for Door {
@@ -115,8 +115,16 @@ impl std::fmt::Debug for Door {
 }
 
 impl Door {
+    /// Leaves word; nobody is told when the shard is over.
     fn leave(&self, word: impl FnOnce(&mut Inbox)) {
-        word(&mut self.inbox.lock());
+        let mut inbox = self.inbox.lock();
+        if inbox.closed {
+            // What the word bears is dropped after the lock.
+            drop(inbox);
+            return;
+        }
+        word(&mut inbox);
+        drop(inbox);
         if !self.woken.swap(true, Ordering::AcqRel)
             && let Err(error) = self.waker.wake()
         {
@@ -131,8 +139,19 @@ impl Door {
         }
     }
 
+    /// Brings a connection. When the shard has ended meanwhile it is closed, and comes back to another.
     pub(super) fn arrive(&self, arrival: Arrival) {
         self.leave(|inbox| inbox.arrivals.push(arrival));
+    }
+
+    fn is_closed(&self) -> bool {
+        self.inbox.lock().closed
+    }
+
+    /// After the thread: whoever came and was not seated is let go, and nobody comes after them.
+    fn close(&self) {
+        let left = std::mem::replace(&mut *self.inbox.lock(), Inbox { closed: true, ..Inbox::default() });
+        drop(left);
     }
 }
 
@@ -207,12 +226,7 @@ impl Shards {
         for n in 0..count {
             let poll = Poll::new()?;
             let waker = Waker::new(poll.registry(), WAKE)?;
-            let door = Arc::new(Door {
-                waker,
-                inbox: Mutex::default(),
-                woken: AtomicBool::new(false),
-                dead: AtomicBool::new(false),
-            });
+            let door = Arc::new(Door { waker, inbox: Mutex::default(), woken: AtomicBool::new(false) });
             let per_s = (pace.per_s / u32::try_from(count).unwrap_or(u32::MAX)).max(1);
             let shard = Shard::new(poll, Arc::clone(&door), clock.clone(), DrainPace { per_s, ..pace }, patience);
             let (over, joined) = tokio::sync::oneshot::channel();
@@ -224,7 +238,7 @@ impl Shards {
                 if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| shard.run())).is_err() {
                     tracing::error!("a hub shard has died; its connections are lost and come back to the others");
                 }
-                dying.dead.store(true, Ordering::Release);
+                dying.close();
                 let _ = over.send(());
             })?;
             let stopping = (leaving.clone(), tasks.stopping());
@@ -240,11 +254,10 @@ impl Shards {
         self.running.wait().await;
     }
 
-    /// The shard of a connection.
-    pub(super) fn door(&self, id: u64) -> &Arc<Door> {
+    /// The shard of a connection; none when all have ended.
+    pub(super) fn door(&self, id: u64) -> Option<&Arc<Door>> {
         let at = usize::try_from(id % self.doors.len() as u64).expect("less than their number");
-        let from_there = self.doors[at..].iter().chain(&self.doors[..at]);
-        from_there.into_iter().find(|door| !door.dead.load(Ordering::Acquire)).unwrap_or(&self.doors[at])
+        self.doors[at..].iter().chain(&self.doors[..at]).find(|door| !door.is_closed())
     }
 }
 

@@ -102,6 +102,11 @@ impl House {
     }
 
     pub(crate) async fn over(db: Db) -> Self {
+        Self::over_with(db, 1).await
+    }
+
+    /// With so many threads for the hub's connections.
+    pub(crate) async fn over_with(db: Db, shards: usize) -> Self {
         db.migrate().await.expect("a schema");
         let (bus, clock, tasks) = (Bus::local(Clock::system()), Clock::system(), Tasks::new());
         let liver = LiverId::fresh();
@@ -131,7 +136,7 @@ impl House {
             touches: Arc::new(move |touch| noted.lock().push(touch)),
             passes: Arc::new(|_| Box::pin(async { Ok(None) })),
             leaving: tasks.stopping(),
-            limits: HubLimits { shards: 1, ..HubLimits::default() },
+            limits: HubLimits { shards, ..HubLimits::default() },
         })
         .expect("threads for the hub");
         relay.start(&tasks);
@@ -191,14 +196,15 @@ impl Watcher {
     /// At one of several nodes.
     pub(crate) async fn join_at(lives: &Lives, house: &House, visitor: Option<&Visitor>, codec: Codec) -> Self {
         let seat = lives.join(&house.live, visitor.cloned(), codec, 1).await.expect("a seat");
-        let mut watcher = Self {
-            seat,
-            mirror: Mirror::default(),
-            personal: Vec::new(),
-            standing: wire::Standing::default(),
-            upvoted: Vec::new(),
-        };
-        for first in watcher.seat.begin(None) {
+        Self::sit(seat, Mirror::default())
+    }
+
+    /// With what it knows already.
+    fn sit(seat: Seat, mirror: Mirror) -> Self {
+        let from = wire::Resume { epoch: mirror.epoch.clone(), seq: mirror.seq };
+        let (personal, standing, upvoted) = (Vec::new(), wire::Standing::default(), Vec::new());
+        let mut watcher = Self { seat, mirror, personal, standing, upvoted };
+        for first in watcher.seat.begin((watcher.mirror.snapshots > 0).then_some(&from)) {
             watcher.take(&first);
         }
         watcher
@@ -350,10 +356,19 @@ impl House {
     pub(crate) fn beside(&self) -> Lives {
         open(&self.db, &self.clock, &self.bus, &self.tasks)
     }
+
+    /// Another node, which looks by itself what is shown.
+    fn beside_looking(&self, shown: ShownLoader) -> Lives {
+        open_looking(&self.db, &self.clock, &self.bus, &self.tasks, shown)
+    }
 }
 
 /// Rooms without a shop.
 fn open(db: &Db, clock: &Clock, bus: &Bus, tasks: &Tasks) -> Lives {
+    open_looking(db, clock, bus, tasks, Arc::new(showcase::load_shown))
+}
+
+fn open_looking(db: &Db, clock: &Clock, bus: &Bus, tasks: &Tasks, shown: ShownLoader) -> Lives {
     let relay = Relay::new(db.clone(), bus.clone(), clock.clone());
     let lives = Lives::start(Wiring {
         db: db.clone(),
@@ -361,7 +376,7 @@ fn open(db: &Db, clock: &Clock, bus: &Bus, tasks: &Tasks) -> Lives {
         bus: bus.clone(),
         relay: relay.clone(),
         tasks: tasks.clone(),
-        shown: Arc::new(showcase::load_shown),
+        shown,
         end: Arc::new(showcase::close_offers),
         registry: crate::app::registry(),
         sales: Arc::new(|_| Box::pin(async { Ok(Figures::default()) })),
@@ -380,17 +395,20 @@ async fn a_live_from_its_schedule_to_its_end_on_sqlite() {
     a_live_from_its_schedule_to_its_end(House::new().await).await;
 }
 
-#[tokio::test]
 #[expect(clippy::disallowed_methods, reason = "the address of the tests' PostgreSQL")]
-async fn a_live_from_its_schedule_to_its_end_on_postgres() {
+async fn postgres() -> Db {
     let var = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `make test`"));
     let server = format!("postgres://{}:{}@{}:{}", var("PGUSER"), var("PGPASSWORD"), var("PGHOST"), var("PGPORT"));
     let name = crate::ids::BatchId::fresh().to_string();
     let pool = sqlx::PgPool::connect(&format!("{server}/postgres")).await.expect("PostgreSQL answers");
     let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
     sqlx::query(create).execute(&pool).await.expect("a fresh database");
-    let db = Db::connect(&format!("{server}/{name}")).await.expect("it answers");
-    a_live_from_its_schedule_to_its_end(House::over(db).await).await;
+    Db::connect(&format!("{server}/{name}")).await.expect("it answers")
+}
+
+#[tokio::test]
+async fn a_live_from_its_schedule_to_its_end_on_postgres() {
+    a_live_from_its_schedule_to_its_end(House::over(postgres().await).await).await;
 }
 
 #[tokio::test]
@@ -562,6 +580,54 @@ async fn purchases_go_to_their_buyer_and_sales_to_the_liver() {
 }
 
 #[tokio::test]
+async fn news_of_a_purchase_that_came_while_its_buyer_was_away_is_told_when_they_are_back() {
+    let house = House::new().await;
+    house.start().await;
+    let mut other = Watcher::join(&house, Some(&house.viewers[1]), Codec::Json).await;
+    let mut buyer = Watcher::join(&house, Some(&house.viewers[0]), Codec::Proto).await;
+    let (purchase, waiting) = (PurchaseId::fresh().to_string(), "wait".to_owned());
+    let status = |state: &str, version| Fact::Purchase {
+        customer: house.viewers[0].customer_id.clone(),
+        status: wire::PurchaseStatus {
+            id: purchase.clone(),
+            state: state.to_owned(),
+            version,
+            ..wire::PurchaseStatus::default()
+        },
+    };
+    let wait = wire::Wait { id: waiting.clone(), version: 3, ..wire::Wait::default() };
+    let wait = Fact::Wait { customer: house.viewers[0].customer_id.clone(), wait };
+    let heard = async |house: &House, other: &mut Watcher, facts: Vec<Fact>, version: i64| {
+        house.bus.publish_all(facts).await.expect("the bus is up");
+        house.tell_title(version, 30).await;
+        other.until("what the hub heard after it", |w| w.mirror.live.version == version).await;
+    };
+    heard(&house, &mut other, vec![status("paying", 1)], 100).await;
+    buyer.until("the beginning", |w| !w.personal.is_empty()).await;
+    let Watcher { seat, mirror: known, .. } = buyer;
+    drop(seat);
+    assert_eq!(house.lives.audience(&house.live).0, 1, "the buyer is away");
+    let missed = vec![status("held", 2), status("authorized", 4), status("paying", 3), wait];
+    heard(&house, &mut other, missed, 101).await;
+
+    // Back where they were, and at another connection from nothing: only the newest, and what follows.
+    for known in [known, Mirror::default()] {
+        let back = house.lives.join(&house.live, Some(house.viewers[0].clone()), Codec::Json, 1).await;
+        let mut back = Watcher::sit(back.expect("a seat"), known);
+        let both = |w: &Watcher| w.personal.len() == 2 && w.mirror.live.version == 101;
+        back.until("what was missed", both).await;
+        let told = back.personal.iter().map(|body| match body {
+            wire::personal::Body::Purchase(status) => (status.id.clone(), status.version),
+            wire::personal::Body::Wait(wait) => (wait.id.clone(), wait.version),
+            body => panic!("nothing else is theirs: {body:?}"),
+        });
+        let told: Vec<_> = told.collect();
+        assert_eq!(told, [(purchase.clone(), 4), (waiting.clone(), 3)]);
+    }
+    assert!(other.personal.is_empty(), "another's purchase is not told");
+}
+
+#[tokio::test]
 async fn a_busy_chat_is_thinned_fairly_and_the_liver_is_always_heard() {
     let house = House::new().await;
     house.start().await;
@@ -678,6 +744,54 @@ async fn what_is_missed_while_a_room_is_mended_is_mended_after() {
     assert!(!stage.begin_mending(&hole()));
     assert!(stage.end_mending().is_none(), "no hole is left");
     assert!(stage.begin_mending(&hole()), "the next one begins it again");
+}
+
+/// On PostgreSQL: a SQLite file has no more readers than rooms are mended at once, so they would be the bound.
+#[tokio::test]
+async fn rooms_that_all_have_to_look_at_the_database_do_so_a_few_at_a_time() {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+    const ROOMS: usize = 20;
+    let house = House::over(postgres().await).await;
+    let (looking, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (held, turns) = (Arc::new(AtomicBool::new(false)), Arc::new(tokio::sync::Semaphore::new(0)));
+    let (now, all, is_held, turn) = (Arc::clone(&looking), Arc::clone(&done), Arc::clone(&held), Arc::clone(&turns));
+    let node = house.beside_looking(Arc::new(move |_, _| {
+        let (now, all, is_held, turn) = (Arc::clone(&now), Arc::clone(&all), Arc::clone(&is_held), Arc::clone(&turn));
+        Box::pin(async move {
+            if is_held.load(SeqCst) {
+                now.fetch_add(1, SeqCst);
+                turn.acquire().await.expect("open").forget();
+                now.fetch_sub(1, SeqCst);
+                all.fetch_add(1, SeqCst);
+            }
+            Ok(Shown::default())
+        })
+    }));
+    let mut stages = Vec::new();
+    for _ in 0..ROOMS {
+        let plan = Announcement { title: "春".to_owned(), ..Announcement::default() };
+        let live = node.schedule(house.liver(), plan, false).await.expect("a live").id;
+        stages.push(node.0.hub.open(&live).await.expect("a room"));
+    }
+    held.store(true, SeqCst);
+    for stage in &stages {
+        node.0.hub.mend(stage, stage::Mending::Everything);
+    }
+    for looked in 0..ROOMS {
+        let due = hub::MENDS_AT_ONCE.min(ROOMS - looked);
+        let waiting = async {
+            while looking.load(SeqCst) < due || done.load(SeqCst) < looked {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("others have their turn");
+        // Whoever else could look by now would: these pass through the same pool after them.
+        for _ in 0..3 {
+            house.db.read("after them").await.expect("connections are left for others");
+        }
+        assert_eq!(looking.load(SeqCst), due, "after {looked} of {ROOMS}");
+        turns.add_permits(1);
+    }
 }
 
 #[tokio::test]

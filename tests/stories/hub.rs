@@ -5,19 +5,17 @@ use std::{collections::BTreeSet, time::Duration};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream,
-    tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
-};
+use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest, http::HeaderValue};
 
 use crate::{
     both_databases,
     harness::{Actor, Engine, House, PATIENCE, Plan, Sale, text},
+    viewer::{self, Pipe},
 };
 
 /// A connection to the hub that speaks JSON.
 pub struct Socket {
-    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    stream: viewer::Socket,
     next_id: u64,
 }
 
@@ -28,13 +26,20 @@ impl Socket {
 
     /// With the subprotocols that the client offers, a pass among them.
     pub async fn join_by(actor: &Actor, live: &str, resume: Value, protocols: &str) -> Self {
+        let address = actor.base.strip_prefix("http://").expect("no TLS here");
+        let stream = TcpStream::connect(address).await.expect("the server listens");
+        Self::join_over(Box::new(stream), actor, live, resume, protocols).await
+    }
+
+    /// Over a connection that is there; the actor's address is only what it calls the server.
+    pub async fn join_over(pipe: Box<dyn Pipe>, actor: &Actor, live: &str, resume: Value, protocols: &str) -> Self {
         let url = format!("{}/v1/lives/{live}/hub", actor.base.replacen("http", "ws", 1));
         let mut request = url.into_client_request().expect("an address");
         if !actor.cookie.is_empty() {
             request.headers_mut().insert("cookie", HeaderValue::from_str(&actor.cookie).expect("text"));
         }
         request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_str(protocols).expect("tokens"));
-        let (stream, _) = tokio_tungstenite::connect_async(request).await.expect("the hub answers");
+        let (stream, _) = tokio_tungstenite::client_async(request, pipe).await.expect("the hub answers");
         let mut socket = Self { stream, next_id: 1 };
         socket.send(json!({ "resume": resume })).await;
         socket
