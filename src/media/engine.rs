@@ -20,6 +20,7 @@ use super::{
     MAX_EVENTS, MediaConfig, MediaError, MediaEvent, MediaStats,
     demux::Demux,
     leg::{Leg, LegMaker, Role, Step},
+    outbox::Outbox,
     sfu::{Effect, Slot, Stage},
     socket::MediaSocket,
 };
@@ -59,15 +60,25 @@ struct Session {
     armed: Option<Instant>,
 }
 
-pub(super) struct Engine {
+/// What must be had before the engine's thread begins.
+pub(super) struct Ground {
     config: MediaConfig,
     poll: Poll,
     waker: Arc<Waker>,
+    socket: MediaSocket,
+    addresses: Vec<SocketAddr>,
+    maker: LegMaker,
+}
+
+pub(super) struct Engine {
+    config: MediaConfig,
+    poll: Poll,
     inbox: Receiver<Command>,
     events: mpsc::Sender<MediaEvent>,
     untold: VecDeque<MediaEvent>,
+    /// Points into the socket, so it goes first.
+    outbox: Outbox,
     socket: MediaSocket,
-    addresses: Vec<SocketAddr>,
     maker: LegMaker,
     sessions: HashMap<Slot, Session>,
     by_id: HashMap<MediaSessionId, Slot>,
@@ -82,28 +93,39 @@ pub(super) struct Engine {
     stopped: Option<oneshot::Sender<()>>,
 }
 
-impl Engine {
+impl Ground {
     /// Opens port and certificate.
-    pub(super) fn open(
-        config: MediaConfig,
-        inbox: Receiver<Command>,
-        events: mpsc::Sender<MediaEvent>,
-    ) -> Result<Self, MediaError> {
+    pub(super) fn open(config: MediaConfig) -> Result<Self, MediaError> {
         let poll = Poll::new()?;
         let (mut socket, addresses) = MediaSocket::bind(config.bind, &config.advertise)?;
         poll.registry().register(socket.source(), SOCKET, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), COMMANDS)?);
         let no_certificate = || MediaError::CannotOpen(std::io::Error::other("no certificate could be made"));
         let maker = LegMaker::new(addresses.clone()).ok_or_else(no_certificate)?;
-        Ok(Self {
+        Ok(Self { config, poll, waker, socket, addresses, maker })
+    }
+
+    pub(super) fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+}
+
+impl Engine {
+    /// On the thread that will run it.
+    pub(super) fn new(ground: Ground, inbox: Receiver<Command>, events: mpsc::Sender<MediaEvent>) -> Self {
+        let Ground { config, poll, socket, maker, .. } = ground;
+        Self {
             config,
             poll,
-            waker,
             inbox,
             events,
             untold: VecDeque::new(),
+            outbox: socket.outbox(),
             socket,
-            addresses,
             maker,
             sessions: HashMap::new(),
             by_id: HashMap::new(),
@@ -116,15 +138,7 @@ impl Engine {
             stats: MediaStats::default(),
             next_sweep: Instant::now(),
             stopped: None,
-        })
-    }
-
-    pub(super) fn waker(&self) -> Arc<Waker> {
-        Arc::clone(&self.waker)
-    }
-
-    pub(super) fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+        }
     }
 
     /// Runs until it is told to stop, or every door is dropped.
@@ -145,6 +159,7 @@ impl Engine {
             busy = self.receive(now, &mut buffer);
             busy |= self.take_commands(now);
             self.tick(now);
+            self.outbox.flush();
             self.tell();
             if let Some(reply) = self.stopped.take() {
                 let slots: Vec<Slot> = self.sessions.keys().copied().collect();
@@ -276,8 +291,13 @@ impl Engine {
                     Effect::Deliver { to, packet, place } => {
                         if let Some(session) = self.sessions.get_mut(&to) {
                             self.stats.packets_forwarded += 1;
-                            session.leg.deliver(now, &packet, place);
-                            self.drain(to, now);
+                            session.leg.deliver(now, &packet, place, &mut self.outbox);
+                        }
+                    }
+                    Effect::Resend { to, packet, place } => {
+                        if let Some(session) = self.sessions.get_mut(&to) {
+                            self.stats.packets_resent += 1;
+                            session.leg.resend(&packet, place, &mut self.outbox);
                         }
                     }
                     Effect::AskKeyframe(slot) => {
@@ -362,6 +382,7 @@ fn heard(stage: &mut Stage, slot: Slot, session: &mut Session, step: Step, now: 
         }
         (Step::Packet(packet), Role::Publisher) => stage.packet(slot, &Arc::new(packet), now, effects),
         (Step::KeyframeRequested, Role::Viewer) => stage.keyframe_requested(slot, now, effects),
+        (Step::Lost { first, others }, Role::Viewer) => stage.lost(slot, first, others, now, effects),
         _ => {}
     }
 }

@@ -1,7 +1,7 @@
-//! Edge: one peer's transport: SDP, ICE, DTLS, SRTP and RTCP by `str0m`.
+//! Edge: one peer's transport: SDP, ICE and DTLS by `str0m`; of a publisher SRTP and RTCP too.
 //!
-//! Owns everything that knows the library. The engine sees the trait [`Leg`] only, so another library, or a fan-out
-//! that seals packets itself, can stand behind it.
+//! The engine sees the trait [`Leg`] only, so another library can stand behind it. Towards viewers `sealed.rs` stands
+//! around the library and seals every packet itself.
 //! Invariants: `now` is always a parameter; the library never takes the process down: whatever a peer sends, a panic
 //! inside it ends that leg alone; no leg sends the transport-wide sequence extension to a viewer.
 
@@ -17,19 +17,22 @@ use str0m::{
     change::SdpOffer,
     config::{CryptoProvider, DtlsCert, DtlsVersion},
     format::{Codec, CodecConfig, CodecSpec, FormatParams, PayloadParams},
-    media::{Frequency, KeyframeRequestKind, Mid, Pt},
+    media::{Frequency, KeyframeRequestKind, Mid},
     net::{Protocol, Receive},
-    rtp::{Extension, ExtensionMap, RtpPacket, RtpWrite, Ssrc},
+    rtp::{Extension, ExtensionMap, RtpPacket, Ssrc},
 };
 
 use super::{
+    keys::{self, KeyCell},
     numbering::Place,
+    outbox::Outbox,
     packet::{Kind, Packet, VideoCodec, starts_keyframe},
     sdp::Offer,
+    sealed::SealedLeg,
 };
 
-/// Packets kept per viewer to answer its NACKs: about two seconds.
-const VIEWER_RESEND_PACKETS: usize = 384;
+/// The library sends nothing to viewers, so it need not keep anything to send again; less it does not take.
+const VIEWER_RESEND_PACKETS: usize = 1;
 
 /// Streams of a peer that are remembered; two are in use.
 const MAX_PEER_STREAMS: usize = 32;
@@ -50,6 +53,11 @@ pub(super) enum Step {
     Connected,
     Packet(Packet),
     KeyframeRequested,
+    /// A viewer did not get these packets of the picture: the first, and of the sixteen that follow those whose bit is set.
+    Lost {
+        first: u16,
+        others: u16,
+    },
     /// Nothing more until this time.
     Wait(Instant),
     /// The peer closed, or the transport failed.
@@ -60,7 +68,10 @@ pub(super) enum Step {
 pub(super) trait Leg: Send {
     fn receive(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]);
     fn tick(&mut self, now: Instant);
-    fn deliver(&mut self, now: Instant, packet: &Packet, place: Place);
+    /// A packet for a viewer.
+    fn deliver(&mut self, now: Instant, packet: &Packet, place: Place, out: &mut Outbox);
+    /// One that it did not get, once more.
+    fn resend(&mut self, packet: &Packet, place: Place, out: &mut Outbox);
     fn ask_keyframe(&mut self);
     fn add_candidate(&mut self, candidate: &str);
     fn close(&mut self, now: Instant);
@@ -88,7 +99,7 @@ pub(super) struct LegMaker {
 impl LegMaker {
     /// `None` when no certificate could be made.
     pub(super) fn new(candidates: Vec<SocketAddr>) -> Option<Self> {
-        let crypto = Arc::new(str0m_aws_lc_rs::default_provider());
+        let crypto = Arc::new(keys::provider());
         let certificate = crypto.dtls_provider.generate_certificate()?;
         Some(Self { crypto, certificate, candidates })
     }
@@ -117,7 +128,8 @@ impl LegMaker {
             .set_send_buffer_video(VIEWER_RESEND_PACKETS)
             .set_extension_map(extensions(role));
         *config.codec_config() = codecs(role, codec);
-        let mut rtc = config.build(now);
+        let cell = KeyCell::default();
+        let mut rtc = keys::kept_in(&cell, || config.build(now));
         for address in &self.candidates {
             let candidate = Candidate::host(*address, "udp").map_err(|error| refused(&error))?;
             rtc.add_local_candidate(candidate);
@@ -134,7 +146,11 @@ impl LegMaker {
             over: false,
         };
         leg.find_tracks(role, offer)?;
-        Ok(Answered { leg: Box::new(leg), sdp: answer.to_sdp_string(), ufrag })
+        let leg: Box<dyn Leg> = match role {
+            Role::Publisher => Box::new(leg),
+            Role::Viewer => Box::new(SealedLeg::new(leg, Arc::clone(&self.crypto), cell, now)),
+        };
+        Ok(Answered { leg, sdp: answer.to_sdp_string(), ufrag })
     }
 }
 
@@ -189,19 +205,21 @@ fn codecs(role: Role, codec: VideoCodec) -> CodecConfig {
 
 /// One direction of one kind of media.
 #[derive(Debug)]
-struct Track {
+pub(super) struct Track {
     mid: Mid,
     /// Ours, towards a viewer.
-    ssrc: Option<Ssrc>,
-    pt: Pt,
+    pub(super) ssrc: Option<u32>,
+    pub(super) pt: u8,
+    /// Where what is sent again goes, when that was agreed on.
+    pub(super) rtx: Option<(u32, u8)>,
 }
 
-struct StrLeg {
+pub(super) struct StrLeg {
     rtc: Rtc,
     codec: VideoCodec,
     candidates: Vec<SocketAddr>,
-    video: Option<Track>,
-    audio: Option<Track>,
+    pub(super) video: Option<Track>,
+    pub(super) audio: Option<Track>,
     /// What the peer's streams carry.
     kinds: Vec<(Ssrc, Option<Kind>)>,
     over: bool,
@@ -227,10 +245,13 @@ impl StrLeg {
             Role::Viewer => media.direction().is_sending(),
         };
         let agreed = media.remote_pts().to_vec();
-        let ours = self.rtc.codec_config().params().iter().map(PayloadParams::pt);
-        let pt = ours.into_iter().find(|pt| fits && agreed.contains(pt))?;
-        let ssrc = self.rtc.direct_api().stream_tx_by_mid(mid, None).map(|stream| stream.ssrc());
-        Some(Track { mid, ssrc, pt })
+        let ours = self.rtc.codec_config().params().iter().map(|param| (param.pt(), param.resend()));
+        let (pt, resend) = ours.into_iter().find(|(pt, _)| fits && agreed.contains(pt))?;
+        let mut api = self.rtc.direct_api();
+        let stream = api.stream_tx_by_mid(mid, None);
+        let ssrc = stream.as_ref().map(|stream| *stream.ssrc());
+        let rtx = stream.and_then(|stream| stream.rtx()).zip(resend).map(|(ssrc, pt)| (*ssrc, *pt));
+        Some(Track { mid, ssrc, pt: *pt, rtx })
     }
 
     /// Runs the library; its panic or error is this leg's end.
@@ -316,21 +337,10 @@ impl Leg for StrLeg {
         self.guarded(|rtc| rtc.handle_input(Input::Timeout(now)));
     }
 
-    fn deliver(&mut self, now: Instant, packet: &Packet, place: Place) {
-        let track = if packet.kind == Kind::Video { &self.video } else { &self.audio };
-        let Some((ssrc, pt)) = track.as_ref().and_then(|track| Some((track.ssrc?, track.pt))) else {
-            return;
-        };
-        let write = RtpWrite::new(pt, place.seq.into(), place.ts, now, Arc::clone(&packet.payload))
-            .marker(packet.marker)
-            .nackable(packet.kind == Kind::Video);
-        self.guarded(|rtc| {
-            if let Some(stream) = rtc.direct_api().stream_tx(&ssrc) {
-                stream.write_rtp(write);
-            }
-            rtc.handle_input(Input::Timeout(now))
-        });
-    }
+    /// A publisher is sent nothing.
+    fn deliver(&mut self, _: Instant, _: &Packet, _: Place, _: &mut Outbox) {}
+
+    fn resend(&mut self, _: &Packet, _: Place, _: &mut Outbox) {}
 
     fn ask_keyframe(&mut self) {
         let Some(mid) = self.video.as_ref().map(|track| track.mid) else {

@@ -19,14 +19,20 @@ use crate::ids::{LiveId, MediaSessionId};
 mod demux;
 mod engine;
 mod gop;
+mod history;
+mod keys;
 mod leg;
 mod numbering;
+mod outbox;
 mod packet;
+mod rtcp;
 mod sdp;
+mod sealed;
 mod sfu;
 mod socket;
+mod srtp;
 
-use engine::{Command, Engine};
+use engine::{Command, Engine, Ground};
 pub use packet::VideoCodec;
 
 /// Bytes of an offer or a trickle fragment; a browser's offer has about 6 KiB.
@@ -151,6 +157,8 @@ pub struct MediaStats {
     pub packets_received: u64,
     /// Media packets forwarded to viewers.
     pub packets_forwarded: u64,
+    /// Packets sent once more to viewers that did not get them.
+    pub packets_resent: u64,
     /// Keyframes asked of publishers.
     pub keyframes_asked: u64,
     /// Datagrams that the kernel did not take.
@@ -189,9 +197,10 @@ impl Media {
     pub fn start(config: MediaConfig) -> Result<(Self, mpsc::Receiver<MediaEvent>), MediaError> {
         let (commands, inbox) = std::sync::mpsc::sync_channel(MAX_COMMANDS);
         let (events, receiver) = mpsc::channel(MAX_EVENTS);
-        let engine = Engine::open(config, inbox, events)?;
-        let (waker, addresses) = (engine.waker(), engine.addresses().into());
-        let thread = std::thread::Builder::new().name("media".into()).spawn(move || engine.run())?;
+        let ground = Ground::open(config)?;
+        let (waker, addresses) = (ground.waker(), ground.addresses().into());
+        let run = move || Engine::new(ground, inbox, events).run();
+        let thread = std::thread::Builder::new().name("media".into()).spawn(run)?;
         let thread = Arc::new(Mutex::new(Some(thread)));
         Ok((Self { commands, waker, thread, addresses }, receiver))
     }

@@ -88,6 +88,16 @@ impl Numbering {
         Some(Place { seq, ts: ts as u32 })
     }
 
+    /// The publisher's number of a packet that the viewer names by the 16 bits it sees; only of the present stretch.
+    pub(super) fn origin(&self, seq: u16) -> Option<u64> {
+        let base = self.base.as_ref()?;
+        let newest = self.next_seq.checked_sub(1)?;
+        // Of all numbers that look like it, the newest that was told.
+        let behind = newest.wrapping_sub(seq.into()) & 0xffff;
+        let told = newest.checked_sub(behind)?;
+        Some(told.checked_sub(base.to_seq)? + base.from_seq)
+    }
+
     fn ticks(&self, duration: Duration) -> u64 {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         micros.saturating_mul(self.clock_hz) / 1_000_000
@@ -133,6 +143,26 @@ mod tests {
         assert_eq!((same, real - fast), (fast, 3_000), "a frame keeps its time across the knee");
         let late = numbering.place(10, 90_000, now).expect("in the stretch").ts;
         assert_eq!(late, key, "a late packet belongs to its frame");
+    }
+
+    #[test]
+    fn a_viewers_number_leads_back_to_the_publishers() {
+        let mut numbering = video();
+        let now = Instant::now();
+        assert_eq!(numbering.origin(100), None);
+        numbering.rebase(70_000, 5_000, now);
+        for seq in 70_000..140_000 {
+            numbering.place(seq, seq, now).expect("in the stretch");
+        }
+        let newest = numbering.place(140_000, 140_000, now).expect("in the stretch").seq;
+        #[expect(clippy::cast_possible_truncation, reason = "what the viewer sees")]
+        let seen = |seq: u64| seq as u16;
+        assert_eq!(numbering.origin(seen(newest)), Some(140_000));
+        assert_eq!(numbering.origin(seen(newest - 500)), Some(139_500));
+        numbering.rebase(3, 200_000, now);
+        assert_eq!(numbering.origin(seen(newest)), None, "of another stretch");
+        let next = numbering.place(3, 200_000, now).expect("in the stretch");
+        assert_eq!(numbering.origin(seen(next.seq)), Some(3));
     }
 
     proptest::proptest! {

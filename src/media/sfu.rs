@@ -8,12 +8,14 @@
 //! successor's first keyframe; a publisher is asked for a keyframe at most once per [`KEYFRAME_REQUEST_INTERVAL`].
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
     gop::Gop,
+    history::History,
     numbering::{CATCH_UP_SPEED, Numbering, Place},
     packet::{AUDIO_CLOCK_HZ, Kind, Packet, VIDEO_CLOCK_HZ, VideoCodec},
 };
@@ -30,13 +32,36 @@ const FLOW_LIMIT: Duration = Duration::from_millis(500);
 /// A viewer that asks again within this time is not served from the cache again.
 const SERVE_INTERVAL: Duration = Duration::from_millis(200);
 
+/// A frame waits so long for its last packet: what goes to a viewer together costs one message.
+const FRAME_HOLD: Duration = Duration::from_millis(2);
+/// Packets of a frame that wait.
+const MAX_HELD: usize = 32;
+/// A packet is not sent again within this time, however often it is asked for.
+const RESEND_INTERVAL: Duration = Duration::from_millis(25);
+/// Packets remembered as having been sent again.
+const MAX_RESENT: usize = 64;
+/// Packets that may be sent again at once …
+const RESEND_BURST: u32 = 128;
+/// … and on the way one for so many that are sent: a fifth of a viewer's bits.
+const PACKETS_PER_RESEND: u32 = 5;
+
 /// A session's place in the engine.
 pub(super) type Slot = u64;
 
 /// What follows from an event.
 #[derive(Debug)]
 pub(super) enum Effect {
-    Deliver { to: Slot, packet: Arc<Packet>, place: Place },
+    Deliver {
+        to: Slot,
+        packet: Arc<Packet>,
+        place: Place,
+    },
+    /// As it was delivered, once more.
+    Resend {
+        to: Slot,
+        packet: Arc<Packet>,
+        place: Place,
+    },
     AskKeyframe(Slot),
     Close(Slot),
     Up,
@@ -72,6 +97,10 @@ struct Viewer {
     audio: Numbering,
     audio_ssrc: Option<u32>,
     last_served: Option<Instant>,
+    /// What was sent again lately.
+    resent: VecDeque<(u64, Instant)>,
+    /// In packets times [`PACKETS_PER_RESEND`].
+    resend_budget: u32,
 }
 
 /// One live's stage.
@@ -83,6 +112,10 @@ pub(super) struct Stage {
     viewers: Vec<Viewer>,
     catching_up: usize,
     gop: Gop,
+    history: History,
+    /// Packets of a frame whose last one has not come.
+    held: Vec<Arc<Packet>>,
+    held_since: Option<Instant>,
     video_ssrc: Option<u32>,
     had_picture: bool,
     keyframe_wanted: bool,
@@ -139,6 +172,8 @@ impl Stage {
             audio: Numbering::new(AUDIO_CLOCK_HZ, seed ^ 0x5555),
             audio_ssrc: None,
             last_served: None,
+            resent: VecDeque::new(),
+            resend_budget: RESEND_BURST * PACKETS_PER_RESEND,
         };
         serve(&mut viewer, &self.gop, now + SETTLE);
         self.viewers.push(viewer);
@@ -154,6 +189,7 @@ impl Stage {
         }
         if self.on_air.as_ref().is_some_and(|source| source.slot == slot) {
             self.on_air = None;
+            self.held.clear();
             effects.push(Effect::Away);
         }
         self.viewers.retain(|viewer| viewer.slot != slot);
@@ -182,6 +218,31 @@ impl Stage {
         self.poll(now, effects);
     }
 
+    /// A viewer did not get these: `first`, and of the sixteen that follow those whose bit is set.
+    pub(super) fn lost(&mut self, by: Slot, first: u16, others: u16, now: Instant, effects: &mut Vec<Effect>) {
+        let Some(viewer) = self.viewers.iter_mut().find(|viewer| viewer.slot == by) else {
+            return;
+        };
+        let named = (0..16u16).filter(|bit| others & (1 << bit) != 0).map(|bit| first.wrapping_add(bit + 1));
+        for seq in std::iter::once(first).chain(named) {
+            let Some(packet) = viewer.video.origin(seq).and_then(|seq| self.history.get(seq)) else {
+                continue;
+            };
+            let recent = |(seq, at): &(u64, Instant)| *seq == packet.seq && now < *at + RESEND_INTERVAL;
+            if viewer.resend_budget < PACKETS_PER_RESEND || viewer.resent.iter().any(recent) {
+                continue;
+            }
+            if let Some(place) = viewer.video.place(packet.seq, packet.ts, now) {
+                viewer.resend_budget -= PACKETS_PER_RESEND;
+                if viewer.resent.len() == MAX_RESENT {
+                    viewer.resent.pop_front();
+                }
+                viewer.resent.push_back((packet.seq, now));
+                effects.push(Effect::Resend { to: by, packet: Arc::clone(packet), place });
+            }
+        }
+    }
+
     fn has_fresh_keyframe(&self, now: Instant) -> bool {
         self.gop.first().is_some() && self.last_keyframe.is_some_and(|at| now < at + FRESH_LIMIT)
     }
@@ -192,6 +253,7 @@ impl Stage {
             if !packet.starts_keyframe {
                 return;
             }
+            self.tell_frame(now, effects);
             self.switch(effects);
         }
         if self.on_air.as_ref().is_none_or(|source| source.slot != from) {
@@ -222,46 +284,70 @@ impl Stage {
     fn begin_stream(&mut self, ssrc: Option<u32>) {
         self.video_ssrc = ssrc;
         self.gop.clear();
+        self.history.clear();
         self.catching_up = 0;
         for viewer in &mut self.viewers {
             viewer.phase = Phase::Waiting;
         }
     }
 
+    /// A packet waits for the rest of its frame, not for long.
     fn video(&mut self, packet: &Arc<Packet>, now: Instant, effects: &mut Vec<Effect>) {
-        if self.video_ssrc != Some(packet.ssrc) {
-            self.begin_stream(Some(packet.ssrc));
+        if self.held.first().is_some_and(|first| first.ts != packet.ts || first.ssrc != packet.ssrc) {
+            self.tell_frame(now, effects);
         }
-        self.gop.push(packet);
-        self.last_video = Some(now);
-        if packet.starts_keyframe {
-            self.keyframe_wanted = false;
-            self.last_keyframe = Some(now);
+        self.held_since.get_or_insert(now);
+        self.held.push(Arc::clone(packet));
+        if packet.marker || self.held.len() >= MAX_HELD {
+            self.tell_frame(now, effects);
+        }
+        self.poll(now, effects);
+    }
+
+    /// What is held goes out, viewer by viewer.
+    fn tell_frame(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.held_since = None;
+        let mut held = std::mem::take(&mut self.held);
+        for packet in &held {
+            if self.video_ssrc != Some(packet.ssrc) {
+                self.begin_stream(Some(packet.ssrc));
+            }
+            self.gop.push(packet);
+            self.history.push(packet);
+            self.last_video = Some(now);
+            if packet.starts_keyframe {
+                self.keyframe_wanted = false;
+                self.last_keyframe = Some(now);
+            }
         }
         let mut arrived = false;
         for viewer in &mut self.viewers {
-            match viewer.phase {
-                Phase::Present => {}
-                Phase::CatchingUp { next_seq, .. } if !packet.starts_keyframe => {
-                    if packet.seq >= next_seq {
-                        continue;
+            for packet in &held {
+                match viewer.phase {
+                    Phase::Present => {}
+                    Phase::CatchingUp { next_seq, .. } if !packet.starts_keyframe => {
+                        if packet.seq >= next_seq {
+                            continue;
+                        }
+                    }
+                    Phase::Waiting if !packet.starts_keyframe => continue,
+                    Phase::CatchingUp { .. } | Phase::Waiting => {
+                        viewer.video.rebase(packet.seq, packet.ts, now);
+                        viewer.phase = Phase::Present;
+                        arrived = true;
                     }
                 }
-                Phase::Waiting if !packet.starts_keyframe => continue,
-                Phase::CatchingUp { .. } | Phase::Waiting => {
-                    viewer.video.rebase(packet.seq, packet.ts, now);
-                    viewer.phase = Phase::Present;
-                    arrived = true;
+                if let Some(place) = viewer.video.place(packet.seq, packet.ts, now) {
+                    viewer.resend_budget = (viewer.resend_budget + 1).min(RESEND_BURST * PACKETS_PER_RESEND);
+                    effects.push(Effect::Deliver { to: viewer.slot, packet: Arc::clone(packet), place });
                 }
             }
-            if let Some(place) = viewer.video.place(packet.seq, packet.ts, now) {
-                effects.push(Effect::Deliver { to: viewer.slot, packet: Arc::clone(packet), place });
-            }
         }
+        held.clear();
+        self.held = held;
         if arrived {
             self.count_catching_up();
         }
-        self.poll(now, effects);
     }
 
     fn audio(&mut self, packet: &Arc<Packet>, now: Instant, effects: &mut Vec<Effect>) {
@@ -278,6 +364,9 @@ impl Stage {
 
     /// What is due by now: cached packets for those who catch up, a keyframe request.
     pub(super) fn poll(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if self.held_since.is_some_and(|since| since + FRAME_HOLD <= now) {
+            self.tell_frame(now, effects);
+        }
         if self.catching_up > 0 {
             for viewer in &mut self.viewers {
                 catch_up(viewer, &self.gop, now, effects);
@@ -306,7 +395,8 @@ impl Stage {
         let request = self.request_due().map(|at| (at, "keyframe request"));
         let successor = self.successor.as_ref().and_then(|source| source.last_request);
         let successor = successor.map(|at| (at + KEYFRAME_REQUEST_INTERVAL, "keyframe of the successor"));
-        [catch_up.flatten(), request, successor].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let frame = self.held_since.map(|since| (since + FRAME_HOLD, "frame"));
+        [catch_up.flatten(), request, successor, frame].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// When a wanted keyframe may be asked for.

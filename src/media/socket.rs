@@ -10,6 +10,8 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::outbox::Outbox;
+
 /// Kernel buffers in each direction; a frame for a thousand viewers fits.
 const KERNEL_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
@@ -40,6 +42,11 @@ impl MediaSocket {
         let addresses = ips.into_iter().map(|ip| SocketAddr::new(ip, local.port())).collect();
         let udp = mio::net::UdpSocket::from_std(udp);
         Ok((Self { udp, is_ipv6: bind.is_ipv6(), unsent: 0 }, addresses))
+    }
+
+    /// What sends many packets at once from this port.
+    pub(super) fn outbox(&self) -> Outbox {
+        Outbox::new(&self.udp, self.is_ipv6)
     }
 
     pub(super) fn source(&mut self) -> &mut mio::net::UdpSocket {

@@ -185,7 +185,7 @@ impl Engine {
             codec: stage.codec(),
         });
         let lives = lives.collect();
-        let (sessions, datagrams_unsent) = (self.sessions.len(), self.socket.unsent);
+        let (sessions, datagrams_unsent) = (self.sessions.len(), self.socket.unsent + self.outbox.unsent);
         MediaStats { lives, sessions, datagrams_unsent, ..self.stats.clone() }
     }
 }

@@ -1,0 +1,331 @@
+//! Edge: a viewer's leg: the library makes the connection, we seal, send and listen.
+//!
+//! A packet costs one seal into the outbox: no library, no queue and no copy of its own. What the viewer reports (RTCP) is
+//! opened here; the library does not see it. Sender reports go out every [`REPORT_EVERY`].
+//! Invariants: media goes only where the library's ICE agent sends, or where a check that it answered nominated us to
+//! (RFC 8445, section 7.3.1.5); a stream's index is used once.
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use str0m::crypto::CryptoProvider;
+
+use super::{
+    keys::KeyCell,
+    leg::{Leg, Step, StrLeg, Track},
+    numbering::Place,
+    outbox::Outbox,
+    packet::{Kind, Packet},
+    rtcp::{self, Block, Report, Sent},
+    srtp::{Opener, RTP_HEADER_BYTES, Sealer},
+};
+
+/// How often a viewer is told what was sent, so that picture and sound stay together.
+const REPORT_EVERY: Duration = Duration::from_secs(2);
+/// The first report follows the first packets.
+const FIRST_REPORT_AFTER: Duration = Duration::from_millis(200);
+/// Reports of one viewer that wait for the engine; more at once are dropped.
+const MAX_HEARD: usize = 64;
+const MARKER: u8 = 0x80;
+const VERSION: u8 = 0x80;
+/// First bytes of DTLS (RFC 7983).
+const DTLS: std::ops::RangeInclusive<u8> = 20..=63;
+/// First bytes of RTP and RTCP, and the second ones of RTCP (RFC 5761, section 4).
+const MEDIA: std::ops::RangeInclusive<u8> = 128..=191;
+const RTCP: std::ops::RangeInclusive<u8> = 192..=223;
+/// STUN: a binding request, its success, and the attribute by which a client nominates.
+const STUN_REQUEST: [u8; 2] = [0x00, 0x01];
+const STUN_SUCCESS: [u8; 2] = [0x01, 0x01];
+const STUN_HEADER_BYTES: usize = 20;
+const USE_CANDIDATE: u16 = 0x0025;
+
+/// One of our streams towards the viewer.
+struct Stream {
+    ssrc: u32,
+    pt: u8,
+    packets: u32,
+    bytes: u32,
+    /// The newest packet's time, and when that was.
+    last: Option<(u32, Instant)>,
+    received: Option<Block>,
+}
+
+/// Where packets are sent again (RFC 4588).
+struct Retransmission {
+    ssrc: u32,
+    pt: u8,
+    next: u64,
+    /// The number of the lost packet, then its payload.
+    scratch: Vec<u8>,
+}
+
+impl Stream {
+    fn new(track: &Track) -> Option<Self> {
+        Some(Self { ssrc: track.ssrc?, pt: track.pt, packets: 0, bytes: 0, last: None, received: None })
+    }
+
+    fn header(&self, marker: bool, place: Place) -> [u8; RTP_HEADER_BYTES] {
+        header(self.pt, self.ssrc, marker, place.seq, place.ts)
+    }
+
+    /// At most once for a packet that came late: its time is older than the newest.
+    fn note(&mut self, place: Place, bytes: usize, now: Instant) {
+        self.packets = self.packets.wrapping_add(1);
+        self.bytes = self.bytes.wrapping_add(u32::try_from(bytes).unwrap_or(0));
+        if self.last.is_none_or(|(ts, _)| place.ts.wrapping_sub(ts).cast_signed() >= 0) {
+            self.last = Some((place.ts, now));
+        }
+    }
+}
+
+fn header(pt: u8, ssrc: u32, marker: bool, seq: u64, ts: u32) -> [u8; RTP_HEADER_BYTES] {
+    #[expect(clippy::cast_possible_truncation, reason = "the rest of the index is the roll-over counter")]
+    let [high, low] = (seq as u16).to_be_bytes();
+    let [t0, t1, t2, t3] = ts.to_be_bytes();
+    let [s0, s1, s2, s3] = ssrc.to_be_bytes();
+    [VERSION, pt | if marker { MARKER } else { 0 }, high, low, t0, t1, t2, t3, s0, s1, s2, s3]
+}
+
+/// A viewer's transport.
+pub(super) struct SealedLeg {
+    library: StrLeg,
+    crypto: Arc<CryptoProvider>,
+    keys: KeyCell,
+    cipher: Option<(Sealer, Opener)>,
+    to: Option<SocketAddr>,
+    /// Where a check came from that would nominate, until the library has answered it.
+    nominating: Option<SocketAddr>,
+    video: Option<Stream>,
+    audio: Option<Stream>,
+    rtx: Option<Retransmission>,
+    heard: VecDeque<Step>,
+    report_due: Instant,
+    opened: Vec<u8>,
+    over: bool,
+}
+
+impl SealedLeg {
+    pub(super) fn new(library: StrLeg, crypto: Arc<CryptoProvider>, keys: KeyCell, now: Instant) -> Self {
+        let (video, audio) =
+            (library.video.as_ref().and_then(Stream::new), library.audio.as_ref().and_then(Stream::new));
+        let rtx = library.video.as_ref().and_then(|track| track.rtx);
+        let rtx = rtx.map(|(ssrc, pt)| Retransmission { ssrc, pt, next: 1, scratch: Vec::new() });
+        Self {
+            library,
+            crypto,
+            keys,
+            cipher: None,
+            to: None,
+            nominating: None,
+            video,
+            audio,
+            rtx,
+            heard: VecDeque::new(),
+            report_due: now + FIRST_REPORT_AFTER,
+            opened: Vec::new(),
+            over: false,
+        }
+    }
+
+    /// The handshake is over; whether we can seal.
+    fn arm(&mut self) -> bool {
+        let ciphers = self.keys.get().and_then(|keys| {
+            let (sealer, opener) = (Sealer::new(&self.crypto, keys)?, Opener::new(&self.crypto, keys)?);
+            Some((sealer, opener))
+        });
+        self.cipher = ciphers;
+        self.cipher.is_some()
+    }
+
+    fn hear(&mut self, sealed: &[u8]) {
+        let Some((_, opener)) = &mut self.cipher else { return };
+        let mut plain = std::mem::take(&mut self.opened);
+        if opener.open_rtcp(sealed, &mut plain).is_ok() {
+            rtcp::read(&plain, |report| self.note(report));
+        }
+        self.opened = plain;
+    }
+
+    fn note(&mut self, report: Report) {
+        let is_video = |leg: &Self, ssrc: u32| leg.video.as_ref().is_some_and(|stream| stream.ssrc == ssrc);
+        let step = match report {
+            Report::KeyframeWanted { ssrc } if is_video(self, ssrc) => Step::KeyframeRequested,
+            Report::Lost { ssrc, first, others } if is_video(self, ssrc) => Step::Lost { first, others },
+            Report::Received { ssrc, block } => {
+                let streams = [&mut self.video, &mut self.audio].into_iter().flatten();
+                if let Some(stream) = streams.into_iter().find(|stream| stream.ssrc == ssrc) {
+                    stream.received = Some(block);
+                }
+                return;
+            }
+            // Who says goodbye to one stream may go on with another; who leaves closes DTLS, or falls silent.
+            Report::Goodbye | Report::KeyframeWanted { .. } | Report::Lost { .. } => return,
+        };
+        if self.heard.len() < MAX_HEARD {
+            self.heard.push_back(step);
+        }
+    }
+
+    /// Tells what was sent, when it is time.
+    fn report(&mut self, now: Instant) {
+        if self.report_due > now {
+            return;
+        }
+        self.report_due = now + REPORT_EVERY;
+        let (Some((sealer, _)), Some(to)) = (&mut self.cipher, self.to) else { return };
+        let unix_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+        let unix_us = u64::try_from(unix_us).unwrap_or(u64::MAX);
+        for stream in [&self.video, &self.audio].into_iter().flatten() {
+            let Some((ts, at)) = stream.last else { continue };
+            let ago_us = u64::try_from(now.duration_since(at).as_micros()).unwrap_or(0);
+            let at_ntp = rtcp::ntp(unix_us.saturating_sub(ago_us));
+            let sent = Sent { ssrc: stream.ssrc, at_ntp, ts, packets: stream.packets, bytes: stream.bytes };
+            rtcp::write_report(&sent, &mut self.opened);
+            let mut datagram = Vec::with_capacity(self.opened.len() + 2 * super::srtp::MAX_OVERHEAD);
+            if sealer.seal_rtcp(&self.opened, &mut datagram).is_ok() {
+                self.heard.push_back(Step::Send { to, datagram });
+            }
+        }
+    }
+
+    /// Learns from what the library sends where media goes.
+    fn follow(&mut self, to: SocketAddr, datagram: &[u8]) {
+        let first = datagram.first().copied().unwrap_or_default();
+        if DTLS.contains(&first) {
+            self.to = Some(to);
+        } else if datagram.starts_with(&STUN_SUCCESS) && self.nominating == Some(to) {
+            self.nominating = None;
+            self.to = Some(to);
+        }
+    }
+}
+
+/// Whether a binding request nominates the pair it comes over.
+fn nominates(datagram: &[u8]) -> bool {
+    let Some((header, mut attributes)) = datagram.split_at_checked(STUN_HEADER_BYTES) else { return false };
+    if !header.starts_with(&STUN_REQUEST) {
+        return false;
+    }
+    while let Some((head, rest)) = attributes.split_at_checked(4) {
+        if u16::from_be_bytes([head[0], head[1]]) == USE_CANDIDATE {
+            return true;
+        }
+        let len = usize::from(u16::from_be_bytes([head[2], head[3]])).next_multiple_of(4);
+        let Some(next) = rest.get(len..) else { return false };
+        attributes = next;
+    }
+    false
+}
+
+impl Leg for SealedLeg {
+    fn receive(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) {
+        let [first, second] = [0, 1].map(|at| datagram.get(at).copied().unwrap_or_default());
+        if MEDIA.contains(&first) {
+            // A viewer sends no media.
+            if RTCP.contains(&second) {
+                self.hear(datagram);
+            }
+            return;
+        }
+        if nominates(datagram) {
+            self.nominating = Some(source);
+        }
+        self.library.receive(now, source, datagram);
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.library.tick(now);
+        self.report(now);
+    }
+
+    fn deliver(&mut self, now: Instant, packet: &Packet, place: Place, out: &mut Outbox) {
+        let stream = if packet.kind == Kind::Video { &mut self.video } else { &mut self.audio };
+        let (Some(stream), Some((sealer, _)), Some(to)) = (stream, &mut self.cipher, self.to) else { return };
+        let header = stream.header(packet.marker, place);
+        if out.push(to, |slab| sealer.seal_rtp(&header, place.seq, &packet.payload, slab)).is_ok() {
+            stream.note(place, packet.payload.len(), now);
+        }
+    }
+
+    fn resend(&mut self, packet: &Packet, place: Place, out: &mut Outbox) {
+        let (Some(stream), Some((sealer, _)), Some(to)) = (&self.video, &mut self.cipher, self.to) else { return };
+        match &mut self.rtx {
+            Some(rtx) => {
+                let seq = rtx.next;
+                rtx.next += 1;
+                let header = header(rtx.pt, rtx.ssrc, packet.marker, seq, place.ts);
+                rtx.scratch.clear();
+                rtx.scratch.extend_from_slice(&stream.header(false, place)[2..4]);
+                rtx.scratch.extend_from_slice(&packet.payload);
+                let _ = out.push(to, |slab| sealer.seal_rtp(&header, seq, &rtx.scratch, slab));
+            }
+            // The same bytes under the same index: the same packet, not a nonce used twice.
+            None => {
+                let header = stream.header(packet.marker, place);
+                let _ = out.push(to, |slab| sealer.seal_rtp(&header, place.seq, &packet.payload, slab));
+            }
+        }
+    }
+
+    fn ask_keyframe(&mut self) {}
+
+    fn add_candidate(&mut self, candidate: &str) {
+        self.library.add_candidate(candidate);
+    }
+
+    fn close(&mut self, now: Instant) {
+        self.library.close(now);
+    }
+
+    fn step(&mut self) -> Step {
+        if let Some(step) = self.heard.pop_front() {
+            return step;
+        }
+        match self.library.step() {
+            Step::Connected => {
+                self.over = !self.arm();
+                if self.over {
+                    tracing::debug!("a viewer's handshake gave no keys that we know");
+                    return Step::Over;
+                }
+                Step::Connected
+            }
+            Step::Send { to, datagram } => {
+                self.follow(to, &datagram);
+                Step::Send { to, datagram }
+            }
+            Step::Wait(_) if self.over => Step::Over,
+            Step::Wait(at) if self.cipher.is_some() => Step::Wait(at.min(self.report_due)),
+            step => step,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nomination_is_seen_behind_other_attributes() {
+        let mut check = vec![0u8; STUN_HEADER_BYTES];
+        check[1] = 1;
+        check.extend([0x80, 0x22, 0, 3, b'x', b'y', b'z', 0]);
+        assert!(!nominates(&check));
+        check.extend([0x00, 0x25, 0, 0]);
+        assert!(nominates(&check));
+        check[0] = 1;
+        assert!(!nominates(&check), "an answer nominates nothing");
+        assert!(!nominates(&check[..10]) && !nominates(&[]));
+    }
+
+    #[test]
+    fn a_header_says_what_it_should() {
+        let place = Place { seq: 0x1_0203, ts: 0x0405_0607 };
+        let bytes = header(108, 0x0809_0a0b, true, place.seq, place.ts);
+        assert_eq!(bytes, [0x80, 0x80 | 108, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    }
+}

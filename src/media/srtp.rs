@@ -1,0 +1,323 @@
+//! Pure: sealing and opening of SRTP and SRTCP (RFC 3711, RFC 7714) towards one peer.
+//!
+//! The handshake is the library's; what it agreed on comes here as [`Keys`]. A [`Sealer`] writes a packet straight from its
+//! shared payload into the caller's buffer: one pass, no copy before it, no allocation. AES-GCM first; AES-CM with SHA-1
+//! for peers that offer nothing else.
+//! Invariant: an index is used once per stream. Our SRTCP indices begin at [`FIRST_RTCP_INDEX`], far above those that the
+//! library uses for its own, so that a nonce is never used twice.
+
+use str0m::crypto::{
+    AeadAes128Gcm, AeadAes128GcmCipher, AeadAes256Gcm, AeadAes256GcmCipher, Aes128CmSha1_80, Aes128CmSha1_80Cipher,
+    CryptoProvider, Sha1HmacProvider, dtls::SrtpProfile,
+};
+
+/// Where our own SRTCP indices begin; the library counts its own from zero.
+pub(super) const FIRST_RTCP_INDEX: u32 = 1 << 30;
+/// Bytes that sealing adds at most.
+pub(super) const MAX_OVERHEAD: usize = 16;
+/// A fixed RTP header, as we send it.
+pub(super) const RTP_HEADER_BYTES: usize = 12;
+const RTCP_HEADER_BYTES: usize = 8;
+const RTCP_INDEX_BYTES: usize = 4;
+/// The highest bit of the SRTCP index: the packet is encrypted.
+const ENCRYPTED: u32 = 1 << 31;
+/// AES in counter mode writes whole blocks.
+const BLOCK_BYTES: usize = 16;
+
+/// Labels of the key derivation (RFC 3711, section 4.3.2): key, authentication key, salt.
+const RTP_LABELS: [u8; 3] = [0, 1, 2];
+const RTCP_LABELS: [u8; 3] = [3, 4, 5];
+
+/// What a handshake agreed on.
+#[derive(Clone)]
+pub(super) struct Keys {
+    pub(super) profile: SrtpProfile,
+    /// As of RFC 5764, section 4.2: client's key, server's key, client's salt, server's salt.
+    pub(super) material: Vec<u8>,
+    /// Whether we were the client.
+    pub(super) client: bool,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keys").field("profile", &self.profile).finish_non_exhaustive()
+    }
+}
+
+/// Which side's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Ours,
+    Theirs,
+}
+
+/// A packet that is not the peer's, or damaged.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Forged;
+
+enum Cipher {
+    Gcm128 { cipher: Box<dyn AeadAes128GcmCipher>, salt: [u8; 12] },
+    Gcm256 { cipher: Box<dyn AeadAes256GcmCipher>, salt: [u8; 12] },
+    Cm { cipher: Box<dyn Aes128CmSha1_80Cipher>, salt: [u8; 14], key: [u8; 20], sha1: &'static dyn Sha1HmacProvider },
+}
+
+/// The master key of one side, and what is derived from it.
+struct Master<'a> {
+    crypto: &'a CryptoProvider,
+    key: &'a [u8],
+    salt: &'a [u8],
+}
+
+impl Master<'_> {
+    /// RFC 3711, section 4.3.1, with a key derivation rate of zero.
+    fn derive<const N: usize>(&self, label: u8) -> [u8; N] {
+        let mut block = [0; BLOCK_BYTES];
+        block[..self.salt.len()].copy_from_slice(self.salt);
+        block[7] ^= label;
+        let mut derived = [0; N];
+        for (round, part) in (0u16..).zip(derived.chunks_mut(BLOCK_BYTES)) {
+            block[14..].copy_from_slice(&round.to_be_bytes());
+            // The provider writes a padded block; the first half is the key stream.
+            let mut output = [0; 2 * BLOCK_BYTES];
+            if self.key.len() == AeadAes256Gcm::KEY_LEN {
+                self.crypto.srtp_provider.srtp_aes_256_ecb_round(self.key, &block, &mut output);
+            } else {
+                self.crypto.srtp_provider.srtp_aes_128_ecb_round(self.key, &block, &mut output);
+            }
+            part.copy_from_slice(&output[..part.len()]);
+        }
+        derived
+    }
+
+    fn cipher(&self, profile: SrtpProfile, labels: [u8; 3], encrypt: bool) -> Option<Cipher> {
+        let [key, authentication, salt] = labels;
+        let srtp = self.crypto.srtp_provider;
+        Some(match profile {
+            SrtpProfile::AEAD_AES_128_GCM => Cipher::Gcm128 {
+                cipher: srtp.aead_aes_128_gcm().create_cipher(self.derive(key), encrypt),
+                salt: self.derive(salt),
+            },
+            SrtpProfile::AEAD_AES_256_GCM => Cipher::Gcm256 {
+                cipher: srtp.aead_aes_256_gcm().create_cipher(self.derive(key), encrypt),
+                salt: self.derive(salt),
+            },
+            SrtpProfile::AES128_CM_SHA1_80 => Cipher::Cm {
+                cipher: srtp.aes_128_cm_sha1_80().create_cipher(self.derive(key), encrypt),
+                salt: self.derive(salt),
+                key: self.derive(authentication),
+                sha1: self.crypto.sha1_hmac_provider,
+            },
+            _ => return None,
+        })
+    }
+}
+
+impl Keys {
+    /// `None` for a profile that we do not know, or material of the wrong length.
+    fn master<'a>(&'a self, crypto: &'a CryptoProvider, side: Side) -> Option<Master<'a>> {
+        let (key, salt) = match self.profile {
+            SrtpProfile::AEAD_AES_128_GCM => (AeadAes128Gcm::KEY_LEN, AeadAes128Gcm::SALT_LEN),
+            SrtpProfile::AEAD_AES_256_GCM => (AeadAes256Gcm::KEY_LEN, AeadAes256Gcm::SALT_LEN),
+            SrtpProfile::AES128_CM_SHA1_80 => (Aes128CmSha1_80::KEY_LEN, Aes128CmSha1_80::SALT_LEN),
+            _ => return None,
+        };
+        let (keys, salts) = self.material.split_at_checked(2 * key).filter(|(_, salts)| salts.len() == 2 * salt)?;
+        let first = self.client == (side == Side::Ours);
+        let of = |all: &'a [u8], len: usize| if first { &all[..len] } else { &all[len..] };
+        Some(Master { crypto, key: of(keys, key), salt: of(salts, salt) })
+    }
+}
+
+/// Seals what we send.
+pub(super) struct Sealer {
+    rtp: Cipher,
+    rtcp: Cipher,
+    rtcp_index: u32,
+}
+
+impl Sealer {
+    /// `None` when nothing can be made of the keys.
+    pub(super) fn new(crypto: &CryptoProvider, keys: &Keys) -> Option<Self> {
+        let master = keys.master(crypto, Side::Ours)?;
+        Some(Self {
+            rtp: master.cipher(keys.profile, RTP_LABELS, true)?,
+            rtcp: master.cipher(keys.profile, RTCP_LABELS, true)?,
+            rtcp_index: FIRST_RTCP_INDEX,
+        })
+    }
+
+    /// Appends the sealed packet. `index` is the sequence number with its roll-overs (RFC 3711, section 3.3.1).
+    pub(super) fn seal_rtp(
+        &mut self,
+        header: &[u8; RTP_HEADER_BYTES],
+        index: u64,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Forged> {
+        let ssrc = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+        let seq = u16::from_be_bytes([header[2], header[3]]);
+        // A stream of 2^48 packets does not exist.
+        let rolled = u32::try_from(index >> 16).map_err(|_| Forged)?;
+        let start = out.len();
+        out.extend_from_slice(header);
+        let body = out.len();
+        match &mut self.rtp {
+            Cipher::Gcm128 { cipher, salt } => {
+                out.resize(body + payload.len() + AeadAes128Gcm::TAG_LEN, 0);
+                let nonce = AeadAes128Gcm::rtp_iv(*salt, ssrc, rolled, seq);
+                cipher.encrypt(&nonce, header, payload, &mut out[body..]).map_err(|_| Forged)
+            }
+            Cipher::Gcm256 { cipher, salt } => {
+                out.resize(body + payload.len() + AeadAes256Gcm::TAG_LEN, 0);
+                let nonce = AeadAes256Gcm::rtp_iv(*salt, ssrc, rolled, seq);
+                cipher.encrypt(&nonce, header, payload, &mut out[body..]).map_err(|_| Forged)
+            }
+            Cipher::Cm { cipher, salt, key, sha1 } => {
+                out.resize(body + payload.len() + BLOCK_BYTES, 0);
+                let iv = Aes128CmSha1_80::rtp_iv(*salt, ssrc, index);
+                cipher.encrypt(&iv, payload, &mut out[body..]).map_err(|_| Forged)?;
+                out.truncate(body + payload.len());
+                let tag = sha1.sha1_hmac(&key[..], &[&out[start..], &rolled.to_be_bytes()]);
+                out.extend_from_slice(&tag[..Aes128CmSha1_80::HMAC_TAG_LEN]);
+                Ok(())
+            }
+        }
+    }
+
+    /// Appends a sealed compound packet; `plain` begins with the header of its first packet.
+    pub(super) fn seal_rtcp(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Forged> {
+        let (header, body) = plain.split_first_chunk::<RTCP_HEADER_BYTES>().ok_or(Forged)?;
+        let ssrc = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+        let index = self.rtcp_index;
+        self.rtcp_index = (index + 1) % ENCRYPTED;
+        let trailer = (index | ENCRYPTED).to_be_bytes();
+        let start = out.len();
+        out.extend_from_slice(header);
+        let at = out.len();
+        match &mut self.rtcp {
+            Cipher::Gcm128 { cipher, salt } => {
+                out.resize(at + body.len() + AeadAes128Gcm::TAG_LEN, 0);
+                let nonce = AeadAes128Gcm::rtcp_iv(*salt, ssrc, index);
+                cipher.encrypt(&nonce, &associated(header, trailer), body, &mut out[at..]).map_err(|_| Forged)?;
+                out.extend_from_slice(&trailer);
+            }
+            Cipher::Gcm256 { cipher, salt } => {
+                out.resize(at + body.len() + AeadAes256Gcm::TAG_LEN, 0);
+                let nonce = AeadAes256Gcm::rtcp_iv(*salt, ssrc, index);
+                cipher.encrypt(&nonce, &associated(header, trailer), body, &mut out[at..]).map_err(|_| Forged)?;
+                out.extend_from_slice(&trailer);
+            }
+            Cipher::Cm { cipher, salt, key, sha1 } => {
+                out.resize(at + body.len() + BLOCK_BYTES, 0);
+                let iv = Aes128CmSha1_80::rtp_iv(*salt, ssrc, index.into());
+                cipher.encrypt(&iv, body, &mut out[at..]).map_err(|_| Forged)?;
+                out.truncate(at + body.len());
+                out.extend_from_slice(&trailer);
+                let tag = sha1.sha1_hmac(&key[..], &[&out[start..]]);
+                out.extend_from_slice(&tag[..Aes128CmSha1_80::HMAC_TAG_LEN]);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// RFC 7714, section 9.2: the header and the index with its flag.
+fn associated(header: &[u8; RTCP_HEADER_BYTES], trailer: [u8; RTCP_INDEX_BYTES]) -> [u8; AeadAes128Gcm::RTCP_AAD_LEN] {
+    let mut associated = [0; AeadAes128Gcm::RTCP_AAD_LEN];
+    associated[..RTCP_HEADER_BYTES].copy_from_slice(header);
+    associated[RTCP_HEADER_BYTES..].copy_from_slice(&trailer);
+    associated
+}
+
+/// Opens the peer's SRTCP.
+pub(super) struct Opener {
+    rtcp: Cipher,
+    /// The highest index so far, and which of the 63 before it were seen.
+    newest: u32,
+    seen: u64,
+}
+
+impl Opener {
+    /// `None` when nothing can be made of the keys.
+    pub(super) fn new(crypto: &CryptoProvider, keys: &Keys) -> Option<Self> {
+        let rtcp = keys.master(crypto, Side::Theirs)?.cipher(keys.profile, RTCP_LABELS, false)?;
+        Some(Self { rtcp, newest: 0, seen: 0 })
+    }
+
+    /// Writes the plain compound packet into `out`, replacing what it held.
+    pub(super) fn open_rtcp(&mut self, sealed: &[u8], out: &mut Vec<u8>) -> Result<(), Forged> {
+        let header: &[u8; RTCP_HEADER_BYTES] = sealed.first_chunk().ok_or(Forged)?;
+        let ssrc = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+        out.clear();
+        let index = match &mut self.rtcp {
+            Cipher::Gcm128 { cipher, salt } => {
+                let (body, trailer) = gcm_parts(sealed)?;
+                let index = u32::from_be_bytes(trailer) & !ENCRYPTED;
+                out.extend_from_slice(header);
+                out.resize(RTCP_HEADER_BYTES + body.len() - AeadAes128Gcm::TAG_LEN, 0);
+                let nonce = AeadAes128Gcm::rtcp_iv(*salt, ssrc, index);
+                let associated = associated(header, trailer);
+                cipher.decrypt(&nonce, &[&associated], body, &mut out[RTCP_HEADER_BYTES..]).map_err(|_| Forged)?;
+                index
+            }
+            Cipher::Gcm256 { cipher, salt } => {
+                let (body, trailer) = gcm_parts(sealed)?;
+                let index = u32::from_be_bytes(trailer) & !ENCRYPTED;
+                out.extend_from_slice(header);
+                out.resize(RTCP_HEADER_BYTES + body.len() - AeadAes256Gcm::TAG_LEN, 0);
+                let nonce = AeadAes256Gcm::rtcp_iv(*salt, ssrc, index);
+                let associated = associated(header, trailer);
+                cipher.decrypt(&nonce, &[&associated], body, &mut out[RTCP_HEADER_BYTES..]).map_err(|_| Forged)?;
+                index
+            }
+            Cipher::Cm { cipher, salt, key, sha1 } => {
+                let (signed, tag) = sealed.split_last_chunk::<{ Aes128CmSha1_80::HMAC_TAG_LEN }>().ok_or(Forged)?;
+                let hmac = |key: &[u8], parts: &[&[u8]]| sha1.sha1_hmac(key, parts);
+                if !Aes128CmSha1_80::rtcp_verify(hmac, &key[..], signed, tag) {
+                    return Err(Forged);
+                }
+                let (rest, trailer) = signed.split_last_chunk::<RTCP_INDEX_BYTES>().ok_or(Forged)?;
+                let body = rest.get(RTCP_HEADER_BYTES..).ok_or(Forged)?;
+                let word = u32::from_be_bytes(*trailer);
+                let index = word & !ENCRYPTED;
+                out.extend_from_slice(header);
+                if word & ENCRYPTED == 0 {
+                    out.extend_from_slice(body);
+                } else {
+                    out.resize(RTCP_HEADER_BYTES + body.len() + BLOCK_BYTES, 0);
+                    let iv = Aes128CmSha1_80::rtp_iv(*salt, ssrc, index.into());
+                    cipher.decrypt(&iv, body, &mut out[RTCP_HEADER_BYTES..]).map_err(|_| Forged)?;
+                    out.truncate(RTCP_HEADER_BYTES + body.len());
+                }
+                index
+            }
+        };
+        self.admit(index)
+    }
+
+    /// RFC 3711, section 3.3.2: each index once.
+    fn admit(&mut self, index: u32) -> Result<(), Forged> {
+        if index > self.newest || self.seen == 0 {
+            let by = index.saturating_sub(self.newest);
+            self.seen = self.seen.checked_shl(by).unwrap_or(0) | 1;
+            self.newest = index;
+            return Ok(());
+        }
+        let behind = self.newest - index;
+        if behind >= u64::BITS || self.seen & (1 << behind) != 0 {
+            return Err(Forged);
+        }
+        self.seen |= 1 << behind;
+        Ok(())
+    }
+}
+
+/// What is encrypted, with its tag, and the index. Every peer of ours encrypts (RFC 8827, section 6.5).
+fn gcm_parts(sealed: &[u8]) -> Result<(&[u8], [u8; RTCP_INDEX_BYTES]), Forged> {
+    let (rest, trailer) = sealed.split_last_chunk::<RTCP_INDEX_BYTES>().ok_or(Forged)?;
+    let body = rest.get(RTCP_HEADER_BYTES..).filter(|body| body.len() >= AeadAes128Gcm::TAG_LEN).ok_or(Forged)?;
+    if u32::from_be_bytes(*trailer) & ENCRYPTED == 0 {
+        return Err(Forged);
+    }
+    Ok((body, *trailer))
+}
