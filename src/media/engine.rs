@@ -382,7 +382,7 @@ fn heard(stage: &mut Stage, slot: Slot, session: &mut Session, step: Step, now: 
         }
         (Step::Packet(packet), Role::Publisher) => stage.packet(slot, &Arc::new(packet), now, effects),
         (Step::KeyframeRequested, Role::Viewer) => stage.keyframe_requested(slot, now, effects),
-        (Step::Lost { first, others }, Role::Viewer) => stage.lost(slot, first, others, now, effects),
+        (Step::Lost(loss), Role::Viewer) => stage.lost(slot, loss, now, effects),
         _ => {}
     }
 }

@@ -29,6 +29,7 @@ use super::{
     packet::{Kind, Packet, VideoCodec, starts_keyframe},
     sdp::Offer,
     sealed::SealedLeg,
+    sfu::Loss,
 };
 
 /// The library sends nothing to viewers, so it need not keep anything to send again; less it does not take.
@@ -53,11 +54,7 @@ pub(super) enum Step {
     Connected,
     Packet(Packet),
     KeyframeRequested,
-    /// A viewer did not get these packets of the picture: the first, and of the sixteen that follow those whose bit is set.
-    Lost {
-        first: u16,
-        others: u16,
-    },
+    Lost(Loss),
     /// Nothing more until this time.
     Wait(Instant),
     /// The peer closed, or the transport failed.

@@ -141,14 +141,14 @@ fn blocks(bytes: &[u8], count: u8, hear: &mut impl FnMut(Report)) {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sent {
     pub(super) ssrc: u32,
-    /// Seconds since 1970, with 32 bits of fraction: the moment of `ts`.
+    /// An NTP time: the moment of `ts`.
     pub(super) at_ntp: u64,
     pub(super) ts: u32,
     pub(super) packets: u32,
     pub(super) bytes: u32,
 }
 
-/// An NTP time of so many microseconds since 1970.
+/// An NTP time of so many microseconds since 1970, or since whatever a sender counts from.
 pub(super) fn ntp(unix_us: u64) -> u64 {
     let fraction = ((unix_us % 1_000_000) << 32) / 1_000_000;
     ((unix_us / 1_000_000 + NTP_OFFSET_S) << 32) | fraction
@@ -180,16 +180,6 @@ pub(super) fn write_report(sent: &Sent, out: &mut Vec<u8>) {
     out.extend_from_slice(&[CNAME, u8::try_from(OUR_NAME.len()).expect("a short name")]);
     out.extend_from_slice(OUR_NAME);
     out.resize(out.len() + padded - item, 0);
-}
-
-/// Writes a goodbye of these streams (RFC 3550, section 6.6) into `out`, replacing what it held.
-pub(super) fn write_goodbye(ssrcs: &[u32], out: &mut Vec<u8>) {
-    out.clear();
-    let count = u8::try_from(ssrcs.len()).unwrap_or(0x1f).min(0x1f);
-    out.extend_from_slice(&[0x80 | count, GOODBYE, 0, count]);
-    for ssrc in ssrcs.iter().take(count.into()) {
-        out.extend_from_slice(&ssrc.to_be_bytes());
-    }
 }
 
 #[cfg(test)]
@@ -242,8 +232,6 @@ mod tests {
         let mut rest = &out[..];
         assert_eq!([next(&mut rest).map(<[u8]>::len), next(&mut rest).map(<[u8]>::len)], [Some(28), Some(20)]);
         assert!(rest.is_empty());
-        write_goodbye(&[9, 10], &mut out);
-        assert_eq!(heard(&out), [Report::Goodbye]);
     }
 
     proptest::proptest! {

@@ -9,7 +9,7 @@ use std::{
     collections::VecDeque,
     net::SocketAddr,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use str0m::crypto::CryptoProvider;
@@ -20,7 +20,8 @@ use super::{
     numbering::Place,
     outbox::Outbox,
     packet::{Kind, Packet},
-    rtcp::{self, Block, Report, Sent},
+    rtcp::{self, Report, Sent},
+    sfu::Loss,
     srtp::{Opener, RTP_HEADER_BYTES, Sealer},
 };
 
@@ -51,7 +52,6 @@ struct Stream {
     bytes: u32,
     /// The newest packet's time, and when that was.
     last: Option<(u32, Instant)>,
-    received: Option<Block>,
 }
 
 /// Where packets are sent again (RFC 4588).
@@ -65,7 +65,7 @@ struct Retransmission {
 
 impl Stream {
     fn new(track: &Track) -> Option<Self> {
-        Some(Self { ssrc: track.ssrc?, pt: track.pt, packets: 0, bytes: 0, last: None, received: None })
+        Some(Self { ssrc: track.ssrc?, pt: track.pt, packets: 0, bytes: 0, last: None })
     }
 
     fn header(&self, marker: bool, place: Place) -> [u8; RTP_HEADER_BYTES] {
@@ -103,6 +103,9 @@ pub(super) struct SealedLeg {
     audio: Option<Stream>,
     rtx: Option<Retransmission>,
     heard: VecDeque<Step>,
+    began: Instant,
+    /// As the viewer's newest report tells it.
+    round_trip: Duration,
     report_due: Instant,
     opened: Vec<u8>,
     over: bool,
@@ -125,6 +128,8 @@ impl SealedLeg {
             audio,
             rtx,
             heard: VecDeque::new(),
+            began: now,
+            round_trip: Duration::ZERO,
             report_due: now + FIRST_REPORT_AFTER,
             opened: Vec::new(),
             over: false,
@@ -141,24 +146,31 @@ impl SealedLeg {
         self.cipher.is_some()
     }
 
-    fn hear(&mut self, sealed: &[u8]) {
+    /// The time of our reports: since the connection began, which a sender may use (RFC 3550, section 6.4.1).
+    fn ntp(&self, at: Instant) -> u64 {
+        let elapsed = at.saturating_duration_since(self.began);
+        rtcp::ntp(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn hear(&mut self, now: Instant, sealed: &[u8]) {
         let Some((_, opener)) = &mut self.cipher else { return };
         let mut plain = std::mem::take(&mut self.opened);
         if opener.open_rtcp(sealed, &mut plain).is_ok() {
-            rtcp::read(&plain, |report| self.note(report));
+            rtcp::read(&plain, |report| self.note(now, report));
         }
         self.opened = plain;
     }
 
-    fn note(&mut self, report: Report) {
+    fn note(&mut self, now: Instant, report: Report) {
         let is_video = |leg: &Self, ssrc: u32| leg.video.as_ref().is_some_and(|stream| stream.ssrc == ssrc);
         let step = match report {
             Report::KeyframeWanted { ssrc } if is_video(self, ssrc) => Step::KeyframeRequested,
-            Report::Lost { ssrc, first, others } if is_video(self, ssrc) => Step::Lost { first, others },
-            Report::Received { ssrc, block } => {
-                let streams = [&mut self.video, &mut self.audio].into_iter().flatten();
-                if let Some(stream) = streams.into_iter().find(|stream| stream.ssrc == ssrc) {
-                    stream.received = Some(block);
+            Report::Lost { ssrc, first, others } if is_video(self, ssrc) => {
+                Step::Lost(Loss { first, others, round_trip: self.round_trip })
+            }
+            Report::Received { block, .. } => {
+                if let Some(trip) = block.round_trip(rtcp::middle(self.ntp(now))) {
+                    self.round_trip = Duration::from_micros((u64::from(trip) * 1_000_000) >> 16);
                 }
                 return;
             }
@@ -176,15 +188,14 @@ impl SealedLeg {
             return;
         }
         self.report_due = now + REPORT_EVERY;
+        let sent = [&self.video, &self.audio].map(|stream| {
+            let Stream { ssrc, packets, bytes, last, .. } = stream.as_ref()?;
+            let (ts, at) = (*last)?;
+            Some(Sent { ssrc: *ssrc, at_ntp: self.ntp(at), ts, packets: *packets, bytes: *bytes })
+        });
         let (Some((sealer, _)), Some(to)) = (&mut self.cipher, self.to) else { return };
-        let unix_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
-        let unix_us = u64::try_from(unix_us).unwrap_or(u64::MAX);
-        for stream in [&self.video, &self.audio].into_iter().flatten() {
-            let Some((ts, at)) = stream.last else { continue };
-            let ago_us = u64::try_from(now.duration_since(at).as_micros()).unwrap_or(0);
-            let at_ntp = rtcp::ntp(unix_us.saturating_sub(ago_us));
-            let sent = Sent { ssrc: stream.ssrc, at_ntp, ts, packets: stream.packets, bytes: stream.bytes };
-            rtcp::write_report(&sent, &mut self.opened);
+        for sent in sent.iter().flatten() {
+            rtcp::write_report(sent, &mut self.opened);
             let mut datagram = Vec::with_capacity(self.opened.len() + 2 * super::srtp::MAX_OVERHEAD);
             if sealer.seal_rtcp(&self.opened, &mut datagram).is_ok() {
                 self.heard.push_back(Step::Send { to, datagram });
@@ -227,7 +238,7 @@ impl Leg for SealedLeg {
         if MEDIA.contains(&first) {
             // A viewer sends no media.
             if RTCP.contains(&second) {
-                self.hear(datagram);
+                self.hear(now, datagram);
             }
             return;
         }
@@ -326,6 +337,6 @@ mod tests {
     fn a_header_says_what_it_should() {
         let place = Place { seq: 0x1_0203, ts: 0x0405_0607 };
         let bytes = header(108, 0x0809_0a0b, true, place.seq, place.ts);
-        assert_eq!(bytes, [0x80, 0x80 | 108, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+        assert_eq!(bytes, [0x80, 0xec, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
     }
 }

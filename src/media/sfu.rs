@@ -36,7 +36,7 @@ const SERVE_INTERVAL: Duration = Duration::from_millis(200);
 const FRAME_HOLD: Duration = Duration::from_millis(2);
 /// Packets of a frame that wait.
 const MAX_HELD: usize = 32;
-/// A packet is not sent again within this time, however often it is asked for.
+/// A packet is not sent again within this time, however often it is asked for and however near the viewer is.
 const RESEND_INTERVAL: Duration = Duration::from_millis(25);
 /// Packets remembered as having been sent again.
 const MAX_RESENT: usize = 64;
@@ -66,6 +66,17 @@ pub(super) enum Effect {
     Close(Slot),
     Up,
     Away,
+}
+
+/// Packets of the picture that a viewer did not get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Loss {
+    /// As the viewer numbers them.
+    pub(super) first: u16,
+    /// Of the sixteen that follow those whose bit is set.
+    pub(super) others: u16,
+    /// What was sent again needs so long to get there.
+    pub(super) round_trip: Duration,
 }
 
 /// Another publisher holds the live.
@@ -218,8 +229,9 @@ impl Stage {
         self.poll(now, effects);
     }
 
-    /// A viewer did not get these: `first`, and of the sixteen that follow those whose bit is set.
-    pub(super) fn lost(&mut self, by: Slot, first: u16, others: u16, now: Instant, effects: &mut Vec<Effect>) {
+    /// A viewer did not get these: they are sent again from the history, each once in a round trip.
+    pub(super) fn lost(&mut self, by: Slot, loss: Loss, now: Instant, effects: &mut Vec<Effect>) {
+        let Loss { first, others, round_trip } = loss;
         let Some(viewer) = self.viewers.iter_mut().find(|viewer| viewer.slot == by) else {
             return;
         };
@@ -228,7 +240,7 @@ impl Stage {
             let Some(packet) = viewer.video.origin(seq).and_then(|seq| self.history.get(seq)) else {
                 continue;
             };
-            let recent = |(seq, at): &(u64, Instant)| *seq == packet.seq && now < *at + RESEND_INTERVAL;
+            let recent = |(seq, at): &(u64, Instant)| *seq == packet.seq && now < *at + round_trip.max(RESEND_INTERVAL);
             if viewer.resend_budget < PACKETS_PER_RESEND || viewer.resent.iter().any(recent) {
                 continue;
             }

@@ -51,6 +51,22 @@ impl Scene {
         delivered
     }
 
+    /// As [`Scene::delivered`], of what was sent again.
+    fn resent(&mut self) -> Vec<(u64, u64)> {
+        let resent = self.effects.iter().filter_map(|effect| match effect {
+            Effect::Resend { to: VIEWER, packet, place } => Some((packet.seq, place.seq)),
+            _ => None,
+        });
+        let resent = resent.collect();
+        self.effects.clear();
+        resent
+    }
+
+    fn lose(&mut self, first: u16, others: u16) {
+        let loss = Loss { first, others, round_trip: Duration::from_millis(40) };
+        self.stage.lost(VIEWER, loss, self.now, &mut self.effects);
+    }
+
     fn asked(&mut self) -> usize {
         let asked = self.effects.iter().filter(|effect| matches!(effect, Effect::AskKeyframe(_))).count();
         self.effects.clear();
@@ -203,4 +219,76 @@ fn another_ssrc_of_the_same_publisher_begins_at_its_keyframe() {
     other.ssrc = 8;
     scene.stage.packet(1, &Arc::new(other), scene.now, &mut scene.effects);
     assert_eq!(scene.delivered(), []);
+}
+
+#[test]
+fn a_frame_goes_out_whole_and_waits_no_longer_than_it_may() {
+    let part = |seq, ts, marker| {
+        let mut part = Arc::into_inner(video(seq, ts, false)).expect("the only owner");
+        part.marker = marker;
+        Arc::new(part)
+    };
+    let mut scene = Scene::with_publisher(1);
+    scene.frame(1, 100, 0, true);
+    scene.join_and_settle();
+    scene.delivered();
+    let send = |scene: &mut Scene, packet: Arc<Packet>| {
+        scene.stage.packet(1, &packet, scene.now, &mut scene.effects);
+    };
+    send(&mut scene, part(101, 3_000, false));
+    send(&mut scene, part(102, 3_000, false));
+    assert_eq!(scene.delivered(), []);
+    send(&mut scene, part(103, 3_000, true));
+    assert_eq!(scene.delivered(), [(101, 1), (102, 2), (103, 3)]);
+    send(&mut scene, part(104, 6_000, false));
+    assert_eq!(scene.stage.poll_timeout(), Some((scene.now + FRAME_HOLD, "frame")));
+    scene.after(2);
+    assert_eq!(scene.delivered(), [(104, 4)], "its rest is late");
+    send(&mut scene, part(105, 6_000, false));
+    send(&mut scene, part(106, 9_000, false));
+    assert_eq!(scene.delivered(), [(105, 5)], "another frame has begun");
+}
+
+#[test]
+fn what_a_viewer_lost_is_sent_again_once_in_a_round_trip() {
+    let mut scene = Scene::with_publisher(1);
+    scene.frame(1, 100, 0, true);
+    scene.join_and_settle();
+    for n in 1..=20u64 {
+        scene.frame(1, 100 + n, n * 3_000, false);
+    }
+    scene.delivered();
+    scene.lose(3, 0b101);
+    assert_eq!(scene.resent(), [(103, 3), (104, 4), (106, 6)]);
+    scene.after(39);
+    scene.lose(3, 0b11);
+    assert_eq!(scene.resent(), [(105, 5)], "the others are under way");
+    scene.after(1);
+    scene.lose(3, 0);
+    assert_eq!(scene.resent(), [(103, 3)]);
+    scene.lose(21, 0xffff);
+    assert_eq!(scene.resent(), [], "what was never sent");
+    scene.stage.lost(
+        VIEWER + 1,
+        Loss { first: 3, others: 0, round_trip: Duration::ZERO },
+        scene.now,
+        &mut scene.effects,
+    );
+    assert_eq!(scene.resent(), [], "nobody's");
+}
+
+#[test]
+fn a_viewer_that_asks_for_everything_again_gets_a_fifth() {
+    let mut scene = Scene::with_publisher(1);
+    scene.frame(1, 100, 0, true);
+    scene.join_and_settle();
+    let mut resent = 0;
+    for n in 1..=2_000u16 {
+        scene.now += Duration::from_millis(100);
+        scene.frame(1, 100 + u64::from(n), u64::from(n) * 9_000, false);
+        scene.lose(n.saturating_sub(16), 0xffff);
+        resent += scene.resent().len();
+    }
+    let fifth = 2_000 / PACKETS_PER_RESEND as usize;
+    assert!((fifth..=fifth + RESEND_BURST as usize + 1).contains(&resent), "{resent} of 2,000");
 }

@@ -198,13 +198,13 @@ impl Sealer {
             Cipher::Gcm128 { cipher, salt } => {
                 out.resize(at + body.len() + AeadAes128Gcm::TAG_LEN, 0);
                 let nonce = AeadAes128Gcm::rtcp_iv(*salt, ssrc, index);
-                cipher.encrypt(&nonce, &associated(header, trailer), body, &mut out[at..]).map_err(|_| Forged)?;
+                cipher.encrypt(&nonce, &associated(*header, trailer), body, &mut out[at..]).map_err(|_| Forged)?;
                 out.extend_from_slice(&trailer);
             }
             Cipher::Gcm256 { cipher, salt } => {
                 out.resize(at + body.len() + AeadAes256Gcm::TAG_LEN, 0);
                 let nonce = AeadAes256Gcm::rtcp_iv(*salt, ssrc, index);
-                cipher.encrypt(&nonce, &associated(header, trailer), body, &mut out[at..]).map_err(|_| Forged)?;
+                cipher.encrypt(&nonce, &associated(*header, trailer), body, &mut out[at..]).map_err(|_| Forged)?;
                 out.extend_from_slice(&trailer);
             }
             Cipher::Cm { cipher, salt, key, sha1 } => {
@@ -222,9 +222,9 @@ impl Sealer {
 }
 
 /// RFC 7714, section 9.2: the header and the index with its flag.
-fn associated(header: &[u8; RTCP_HEADER_BYTES], trailer: [u8; RTCP_INDEX_BYTES]) -> [u8; AeadAes128Gcm::RTCP_AAD_LEN] {
+fn associated(header: [u8; RTCP_HEADER_BYTES], trailer: [u8; RTCP_INDEX_BYTES]) -> [u8; AeadAes128Gcm::RTCP_AAD_LEN] {
     let mut associated = [0; AeadAes128Gcm::RTCP_AAD_LEN];
-    associated[..RTCP_HEADER_BYTES].copy_from_slice(header);
+    associated[..RTCP_HEADER_BYTES].copy_from_slice(&header);
     associated[RTCP_HEADER_BYTES..].copy_from_slice(&trailer);
     associated
 }
@@ -256,7 +256,7 @@ impl Opener {
                 out.extend_from_slice(header);
                 out.resize(RTCP_HEADER_BYTES + body.len() - AeadAes128Gcm::TAG_LEN, 0);
                 let nonce = AeadAes128Gcm::rtcp_iv(*salt, ssrc, index);
-                let associated = associated(header, trailer);
+                let associated = associated(*header, trailer);
                 cipher.decrypt(&nonce, &[&associated], body, &mut out[RTCP_HEADER_BYTES..]).map_err(|_| Forged)?;
                 index
             }
@@ -266,7 +266,7 @@ impl Opener {
                 out.extend_from_slice(header);
                 out.resize(RTCP_HEADER_BYTES + body.len() - AeadAes256Gcm::TAG_LEN, 0);
                 let nonce = AeadAes256Gcm::rtcp_iv(*salt, ssrc, index);
-                let associated = associated(header, trailer);
+                let associated = associated(*header, trailer);
                 cipher.decrypt(&nonce, &[&associated], body, &mut out[RTCP_HEADER_BYTES..]).map_err(|_| Forged)?;
                 index
             }
@@ -320,4 +320,120 @@ fn gcm_parts(sealed: &[u8]) -> Result<(&[u8], [u8; RTCP_INDEX_BYTES]), Forged> {
         return Err(Forged);
     }
     Ok((body, *trailer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROFILES: [(SrtpProfile, usize); 3] = [
+        (SrtpProfile::AEAD_AES_128_GCM, 56),
+        (SrtpProfile::AEAD_AES_256_GCM, 88),
+        (SrtpProfile::AES128_CM_SHA1_80, 60),
+    ];
+
+    fn crypto() -> CryptoProvider {
+        str0m_aws_lc_rs::default_provider()
+    }
+
+    /// Both ends of a connection.
+    fn ends(profile: SrtpProfile, len: usize) -> [Keys; 2] {
+        let material: Vec<u8> = (0u8..).take(len).map(|n| n.wrapping_mul(37) ^ 0x5a).collect();
+        [true, false].map(|client| Keys { profile, material: material.clone(), client })
+    }
+
+    fn hex<const N: usize>(text: &str) -> [u8; N] {
+        std::array::from_fn(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("hexadecimal digits"))
+    }
+
+    #[test]
+    fn keys_are_derived_as_in_rfc_3711_appendix_b_3() {
+        let (key, salt) = (hex::<16>("E1F97A0D3E018BE0D64FA32C06DE4139"), hex::<14>("0EC675AD498AFEEBB6960B3AABE6"));
+        let crypto = crypto();
+        let master = Master { crypto: &crypto, key: &key, salt: &salt };
+        assert_eq!(master.derive(0), hex::<16>("C61E7A93744F39EE10734AFE3FF7A087"));
+        assert_eq!(master.derive(2), hex::<14>("30CBBC08863D8C85D49DB34A9AE1"));
+        assert_eq!(master.derive(1), hex::<20>("CEBE321F6FF7716B6FD4AB49AF256A156D38BAA4"));
+    }
+
+    /// The packet and the session keys of RFC 7714, section 16.1.1.
+    #[test]
+    fn a_packet_is_sealed_as_in_rfc_7714() {
+        let crypto = crypto();
+        let gcm = crypto.srtp_provider.aead_aes_128_gcm();
+        let cipher = |encrypt| Cipher::Gcm128 {
+            cipher: gcm.create_cipher(std::array::from_fn(|at| u8::try_from(at).expect("small")), encrypt),
+            salt: hex("517569642070726f2071756f"),
+        };
+        let mut sealer = Sealer { rtp: cipher(true), rtcp: cipher(true), rtcp_index: 0 };
+        let header = hex::<12>("8040f17b8041f8d35501a0b2");
+        let payload = *b"Gallia est omnis divisa in partes tres";
+        let mut out = Vec::new();
+        sealer.seal_rtp(&header, 0xf17b, &payload[..], &mut out).expect("sealed");
+        let sealed = hex::<66>(
+            "8040f17b8041f8d35501a0b2f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf8833899d7f27beb16a9152cf765ee4390cce",
+        );
+        assert_eq!(out, sealed);
+    }
+
+    #[test]
+    fn what_one_end_seals_the_other_opens_once() {
+        let crypto = crypto();
+        let plain =
+            [0x80, 201, 0, 7, 0, 0, 0, 1, 0, 0, 0, 9, 64, 0, 0, 2, 0, 1, 0, 5, 0, 0, 0, 77, 0, 2, 0, 0, 0, 0, 0x80, 0];
+        for (profile, len) in PROFILES {
+            let [client, server] = ends(profile, len);
+            for (from, to) in [(&client, &server), (&server, &client)] {
+                let mut sealer = Sealer::new(&crypto, from).expect("keys of the right length");
+                let mut opener = Opener::new(&crypto, to).expect("keys of the right length");
+                let mut packets = Vec::new();
+                for _ in 0..100 {
+                    let mut sealed = Vec::new();
+                    sealer.seal_rtcp(&plain, &mut sealed).expect("sealed");
+                    assert!(sealed.len() <= plain.len() + RTCP_INDEX_BYTES + MAX_OVERHEAD);
+                    assert_ne!(sealed[8..32], plain[8..32], "{profile:?}");
+                    packets.push(sealed);
+                }
+                let mut out = Vec::new();
+                // Two change places, one comes again, one is far too old.
+                packets.swap(10, 11);
+                for sealed in &packets[1..] {
+                    assert_eq!(opener.open_rtcp(sealed, &mut out), Ok(()), "{profile:?}");
+                    assert_eq!(out, plain);
+                }
+                assert_eq!(opener.open_rtcp(&packets[99], &mut out), Err(Forged));
+                assert_eq!(opener.open_rtcp(&packets[0], &mut out), Err(Forged));
+                assert_eq!(Opener::new(&crypto, from).expect("keys").open_rtcp(&packets[1], &mut out), Err(Forged));
+            }
+        }
+    }
+
+    #[test]
+    fn keys_of_the_wrong_length_are_none() {
+        let [keys, _] = ends(SrtpProfile::AEAD_AES_128_GCM, 55);
+        assert!(Sealer::new(&crypto(), &keys).is_none());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_damaged_or_cut_is_not_opened(at in 0usize..52, bit in 0u32..8, which in 0usize..3, rubbish in proptest::collection::vec(0u8..=255, 0..60)) {
+            let (crypto, (profile, len)) = (crypto(), PROFILES[which]);
+            let [client, server] = ends(profile, len);
+            let mut sealed = Vec::new();
+            let plain = [0x80, 201, 0, 7, 0, 0, 0, 1, 0, 0, 0, 9, 64, 0, 0, 2, 0, 1, 0, 5, 0, 0, 0, 77, 0, 2, 0, 0, 0, 0, 0x80, 0];
+            Sealer::new(&crypto, &client).expect("keys").seal_rtcp(&plain, &mut sealed).expect("sealed");
+            let mut opener = Opener::new(&crypto, &server).expect("keys");
+            let mut out = Vec::new();
+            for len in 0..sealed.len() {
+                proptest::prop_assert_eq!(opener.open_rtcp(&sealed[..len], &mut out), Err(Forged));
+            }
+            proptest::prop_assert_eq!(opener.open_rtcp(&rubbish, &mut out), Err(Forged));
+            if let Some(byte) = sealed.get_mut(at) {
+                *byte ^= 1 << bit;
+                proptest::prop_assert_eq!(opener.open_rtcp(&sealed, &mut out), Err(Forged));
+                sealed[at] ^= 1 << bit;
+            }
+            proptest::prop_assert_eq!(opener.open_rtcp(&sealed, &mut out), Ok(()));
+        }
+    }
 }
