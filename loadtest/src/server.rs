@@ -17,6 +17,8 @@ use crate::client::{PASSWORD, fresh_email, fresh_name};
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// A stop that was asked for takes no longer than this.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often it is looked whether a process has come or gone.
+pub const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How often it is asked whether it is ready.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
@@ -90,6 +92,25 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A process that is killed when it is dropped.
+pub struct Killed(pub Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // The master of nginx takes its worker along when it is asked to stop, not when it is killed.
+        let asked = Command::new("kill").arg(self.0.id().to_string()).status();
+        let by = Instant::now() + Duration::from_secs(2);
+        while asked.as_ref().is_ok_and(std::process::ExitStatus::success) && Instant::now() < by {
+            if matches!(self.0.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     io::ErrorKind,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     client,
-    server::{Database, Folder, Process, free_port},
+    server::{Database, Folder, Killed, LOOK_EVERY, Process, free_port},
     shop::Shop,
 };
 
@@ -38,8 +38,6 @@ const FIRST_PRICE: i64 = 1_000;
 const UNITS: i64 = 1_000;
 /// A peer listens within this.
 const START_WITHIN: Duration = Duration::from_secs(10);
-/// How often it is looked whether it does.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Where Debian puts the module.
 const NCHAN_MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
@@ -127,25 +125,6 @@ impl Product {
             tongue: Tongue::Hub(*codec),
         };
         Ok(codecs.iter().map(way).collect())
-    }
-}
-
-/// A process that is killed when it is dropped.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        // The master of nginx takes its worker along when it is asked to stop, not when it is killed.
-        let asked = Command::new("kill").arg(self.0.id().to_string()).status();
-        let by = Instant::now() + Duration::from_secs(2);
-        while asked.as_ref().is_ok_and(std::process::ExitStatus::success) && Instant::now() < by {
-            if matches!(self.0.try_wait(), Ok(Some(_))) {
-                return;
-            }
-            std::thread::sleep(LOOK_EVERY);
-        }
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

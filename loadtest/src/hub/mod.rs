@@ -6,9 +6,9 @@
 mod bare;
 mod big;
 mod contender;
-mod cpu;
+pub mod cpu;
 mod crowd;
-mod figures;
+pub mod figures;
 pub mod frame;
 mod measure;
 pub mod picture;
@@ -124,7 +124,7 @@ pub async fn run(size: &Size) -> anyhow::Result<Results> {
 }
 
 /// Raises the limit on open files as far as is needed; the processes that are started inherit it.
-fn allow_files(needed: usize) -> anyhow::Result<()> {
+pub fn allow_files(needed: usize) -> anyhow::Result<()> {
     let needed = needed as u64;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if let Some(maximum) = maximum {

@@ -1,0 +1,275 @@
+//! Pure: one viewer: watches over what comes, and answers as a browser does.
+//!
+//! Everybody watches the headers of all packets, reports once a second, and asks for what is missing. A full viewer
+//! opens every packet and looks at its bytes, its number and its age, and now and then pretends that one was lost, so
+//! that it has to come again; the others open a sample.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    clip::{self, Stamp},
+    rtp::{self, Block, Header, RESENT_HEAD_BYTES, Said},
+    sdp::Types,
+    transport::Transport,
+    watch::{Arrival, Stream, Timing},
+};
+
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// Of so many packets a viewer that is not full opens one.
+const SAMPLE: u64 = 64;
+/// Of so many pictures' packets a full viewer pretends one to be lost.
+const PRETEND_EVERY: u64 = 300;
+
+/// How closely a viewer looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    Full {
+        pretends: bool,
+    },
+    Sample,
+    /// There is nothing to open: what comes is not from a server.
+    Headers,
+}
+
+/// What a viewer saw.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// From the request to the first picture's packet.
+    pub first_ms: Option<f64>,
+    pub packets: u64,
+    pub opened: u64,
+    pub holes: u64,
+    /// Packets that never came, and those that the numbering hid.
+    pub lost: u64,
+    pub hidden: u64,
+    pub repeated: u64,
+    pub disordered: u64,
+    pub cut: u64,
+    /// Packets that are not authentic, or not as they were sent.
+    pub damaged: u64,
+    /// Packets that were asked for again, and those that came.
+    pub pretended: u64,
+    pub resent: u64,
+    /// Ages of packets while they were timed, in microseconds.
+    pub ages_us: Vec<u64>,
+    pub profile: Option<&'static str>,
+    pub failure: Option<String>,
+}
+
+#[derive(Default)]
+struct Half {
+    stream: Option<Stream>,
+    /// The last number that was read, and whether everything since was read, too.
+    number: Option<u64>,
+    /// The last sender report: its time's middle, and when it came.
+    reported: Option<(u32, Instant)>,
+}
+
+/// What the run tells its viewers, and the time.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    pub now: Instant,
+    /// Since the run's beginning.
+    pub clock_us: u64,
+    /// Everybody is in: ages count, and nothing may be left out.
+    pub is_timed: bool,
+}
+
+/// A viewer.
+pub struct Viewer {
+    types: Types,
+    depth: Depth,
+    own: u32,
+    posted: Instant,
+    video: Half,
+    sound: Half,
+    resent: Option<u32>,
+    next_report: Instant,
+    seen: Seen,
+}
+
+impl Viewer {
+    /// Asked to be let in at that time.
+    pub fn new(types: Types, depth: Depth, own: u32, posted: Instant) -> Self {
+        Self {
+            types,
+            depth,
+            own,
+            posted,
+            video: Half::default(),
+            sound: Half::default(),
+            resent: None,
+            next_report: posted + REPORT_EVERY,
+            seen: Seen::default(),
+        }
+    }
+
+    /// Has it seen a picture?
+    pub fn has_picture(&self) -> bool {
+        self.video.stream.is_some()
+    }
+
+    /// Takes a packet of RTP; whether it is one of the stream's that was not there yet.
+    pub fn take(&mut self, packet: &[u8], at: Moment, transport: Option<&mut Transport>) -> bool {
+        let Some(header) = Header::parse(packet) else {
+            self.seen.damaged += 1;
+            return false;
+        };
+        if header.pt == self.types.resent && self.types.resent != 0 {
+            self.take_resent(packet, &header, transport);
+            return false;
+        }
+        let is_video = header.pt == self.types.video;
+        if !is_video && header.pt != self.types.sound {
+            self.seen.damaged += 1;
+            return false;
+        }
+        let half = if is_video { &mut self.video } else { &mut self.sound };
+        let timing = if is_video { Timing::Frames } else { Timing::Single };
+        let arrival = match &mut half.stream {
+            Some(stream) if stream.ssrc == header.ssrc => stream.take(&header, at.now),
+            Some(_) => {
+                self.seen.failure = Some("a stream changed its name".to_owned());
+                return false;
+            }
+            place => {
+                *place = Some(Stream::begin(&header, timing));
+                Arrival::Next
+            }
+        };
+        if is_video && self.seen.first_ms.is_none() {
+            self.seen.first_ms = Some(at.now.saturating_duration_since(self.posted).as_secs_f64() * 1_000.0);
+        }
+        if arrival == Arrival::Repeated {
+            return false;
+        }
+        self.seen.packets += 1;
+        let opens = match self.depth {
+            Depth::Full { .. } => true,
+            Depth::Sample => self.seen.packets.is_multiple_of(SAMPLE),
+            Depth::Headers => false,
+        };
+        match transport.filter(|_| opens).map(|transport| transport.open(packet)) {
+            None => half.number = None,
+            Some(opened) => self.read(opened.as_deref(), &header, arrival, at),
+        }
+        self.pretend(is_video && arrival == Arrival::Next, at);
+        true
+    }
+
+    /// Looks at an opened packet.
+    fn read(&mut self, packet: Option<&[u8]>, header: &Header, arrival: Arrival, at: Moment) {
+        self.seen.opened += 1;
+        let is_video = header.pt == self.types.video;
+        let payload = packet.and_then(|packet| packet.get(header.payload_at..));
+        let stamp = payload.and_then(if is_video { clip::read_video } else { clip::read_sound });
+        let Some(Stamp { number, sent_us }) = stamp else {
+            self.seen.damaged += 1;
+            return;
+        };
+        let half = if is_video { &mut self.video } else { &mut self.sound };
+        match (arrival, half.number) {
+            (Arrival::Next, Some(last)) if number <= last => self.seen.repeated += 1,
+            (Arrival::Next, Some(last)) if at.is_timed => self.seen.hidden += number - last - 1,
+            _ => {}
+        }
+        if arrival != Arrival::Late {
+            half.number = Some(number);
+        }
+        if at.is_timed {
+            self.seen.ages_us.push(at.clock_us.saturating_sub(sent_us));
+        }
+    }
+
+    fn pretend(&mut self, may: bool, at: Moment) {
+        let pretends = self.depth == Depth::Full { pretends: true };
+        if may
+            && pretends
+            && at.is_timed
+            && self.seen.packets.is_multiple_of(PRETEND_EVERY)
+            && let Some(stream) = &mut self.video.stream
+        {
+            stream.pretend_lost(at.now);
+            self.seen.pretended += 1;
+        }
+    }
+
+    fn take_resent(&mut self, packet: &[u8], header: &Header, transport: Option<&mut Transport>) {
+        let is_known = *self.resent.get_or_insert(header.ssrc) == header.ssrc;
+        let opened = transport.and_then(|transport| transport.open(packet));
+        let payload = opened.as_deref().and_then(|packet| packet.get(header.payload_at..));
+        let Some((seq, payload)) = payload.and_then(|payload| payload.split_first_chunk::<RESENT_HEAD_BYTES>()) else {
+            // A probe's padding is not a packet that is sent again.
+            self.seen.damaged += u64::from(payload.is_none());
+            return;
+        };
+        if !is_known || clip::read_video(payload).is_none() {
+            self.seen.damaged += 1;
+            return;
+        }
+        if self.video.stream.as_mut().is_some_and(|stream| stream.resent(u16::from_be_bytes(*seq))) {
+            self.seen.resent += 1;
+        }
+    }
+
+    /// The server said something.
+    pub fn hear(&mut self, said: Said, now: Instant) {
+        let Said::SenderReport { ssrc, middle } = said else { return };
+        for half in [&mut self.video, &mut self.sound] {
+            if half.stream.as_ref().is_some_and(|stream| stream.ssrc == ssrc) {
+                half.reported = Some((middle, now));
+            }
+        }
+    }
+
+    /// Says what is due: reports, and what is missing.
+    pub fn tick(&mut self, now: Instant, transport: &mut Transport, out: &mut Vec<Vec<u8>>) {
+        let mut compound = Vec::new();
+        let wanted = self.video.stream.as_mut().map(|stream| (stream.ssrc, stream.ask(now)));
+        // Lost sound is not asked for again, but it is counted.
+        self.sound.stream.as_mut().map(|stream| stream.ask(now));
+        let wanted = wanted.filter(|(_, seqs)| !seqs.is_empty());
+        if self.next_report <= now || wanted.is_some() {
+            self.next_report = now + REPORT_EVERY;
+            let blocks: Vec<Block> =
+                [&self.video, &self.sound].into_iter().filter_map(|half| half.block(now)).collect();
+            rtp::receiver_report(self.own, &blocks, &mut compound);
+        }
+        if let Some((ssrc, seqs)) = wanted {
+            rtp::nack(self.own, ssrc, &seqs, &mut compound);
+        }
+        if !compound.is_empty() {
+            out.extend(transport.seal_rtcp(&compound));
+        }
+    }
+
+    /// What it saw until now; the ages go out of its memory.
+    pub fn seen(&mut self, transport: Option<&Transport>) -> Seen {
+        let mut seen = self.seen.clone();
+        self.seen.ages_us.clear();
+        for stream in [&self.video.stream, &self.sound.stream].into_iter().flatten() {
+            seen.holes += stream.holes;
+            seen.lost += stream.lost;
+            seen.repeated += stream.repeated;
+            seen.disordered += stream.disordered;
+            seen.cut += stream.cut;
+        }
+        if let Some(transport) = transport {
+            seen.profile = transport.profile();
+            seen.failure = seen.failure.or_else(|| transport.failure().map(str::to_owned));
+        }
+        seen
+    }
+}
+
+impl Half {
+    fn block(&self, now: Instant) -> Option<Block> {
+        let stream = self.stream.as_ref()?;
+        let (last_report, since) = self.reported.map_or((0, 0), |(middle, at)| {
+            let parts = now.saturating_duration_since(at).as_micros() * 65_536 / 1_000_000;
+            (middle, u32::try_from(parts).unwrap_or(u32::MAX))
+        });
+        let lost = u32::try_from(stream.lost).unwrap_or(u32::MAX);
+        Some(Block { ssrc: stream.ssrc, lost, highest: stream.highest(), last_report, since })
+    }
+}
