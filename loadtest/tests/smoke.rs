@@ -31,3 +31,21 @@ fn twenty_seconds_of_chaos_find_no_fault() {
     assert!(result["total"]["ordered"].as_u64().is_some_and(|ordered| ordered > 0), "{result:#}");
     assert_eq!((&result["total"]["faults"], &result["total"]["ordered_lost"]), (&0.into(), &0.into()));
 }
+
+#[test]
+fn a_small_audience_gets_every_packet_of_a_picture() {
+    let size = ["--viewers", "8", "--rounds", "1", "--seconds", "2", "--no-janus"];
+    let result = run(&[&["media"][..], &size].concat());
+    for figure in
+        ["us_per_packet", "bare_us_per_packet", "bare_gso_us_per_packet", "ratio_to_bare", "ratio_to_bare_gso"]
+    {
+        assert!(result[figure].as_f64().is_some_and(|figure| figure > 0.0), "{figure}: {result:#}");
+    }
+    for figure in ["viewers_per_core", "first_packet_ms_p50", "first_packet_ms_p99", "latency_ms_p50", "latency_ms_p99"]
+    {
+        assert!(result[figure].as_f64().is_some_and(|figure| figure > 0.0), "{figure}: {result:#}");
+    }
+    assert_eq!((&result["packets_lost"], &result["packets_repeated"]), (&0.into(), &0.into()));
+    assert_eq!((&result["asked_again"], &result["janus_us_per_packet"]), (&result["came_again"], &().into()));
+    assert!(result["asked_again"].as_u64().is_some_and(|asked| asked > 0), "{result:#}");
+}

@@ -15,8 +15,10 @@ use anyhow::{Context, bail};
 use reqwest::{StatusCode, header};
 
 use super::{
+    crowd::Seat,
     janus::Janus,
     sdp::{self, Own, Remote, Setup, Way},
+    stun::Role,
     transport::Identity,
 };
 use crate::{
@@ -32,7 +34,7 @@ const SDP: &str = "application/sdp";
 const ON_AIR_WITHIN: Duration = Duration::from_secs(10);
 const ASK_EVERY: Duration = Duration::from_millis(50);
 /// Janus tells nobody over HTTP that a publisher's first packets came.
-const JANUS_ON_AIR: Duration = Duration::from_secs(2);
+const JANUS_ON_AIR: Duration = Duration::from_secs(3);
 /// The publisher's streams.
 const STREAMS: Way = Way::Send { video: 0x1111_1111, sound: 0x2222_2222 };
 
@@ -60,6 +62,7 @@ impl Who {
 
 /// A viewer who was let in, but has sent nothing yet.
 pub struct Entry {
+    pub seat: Seat,
     pub own: Own,
     pub remote: Remote,
     /// When it asked.
@@ -154,17 +157,21 @@ impl Forwarder {
         }
     }
 
-    /// Where its peers have to be.
-    pub fn ip(&self) -> IpAddr {
-        match self {
+    /// A place to be reached at. Janus has to be told of it; the product finds us by our checks, as it does with browsers
+    /// that do not wait for their candidates.
+    fn seat(&self, identity: &Identity, way: Way) -> anyhow::Result<(Seat, Own)> {
+        let ip = match self {
             Self::Product(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
             Self::Janus(janus) => janus.ip,
-        }
+        };
+        let seat = Seat::take(ip)?;
+        let candidate = matches!(self, Self::Janus(_)).then_some(seat.address);
+        Ok((seat, Own { candidate, ..identity.own(way) }))
     }
 
     /// Lets the publisher in.
-    pub async fn publish(&self, identity: &Identity) -> anyhow::Result<(Own, Remote)> {
-        let own = identity.own(STREAMS);
+    pub async fn publish(&self, identity: &Identity) -> anyhow::Result<(Seat, Own, Remote)> {
+        let (seat, own) = self.seat(identity, STREAMS)?;
         let answer = match self {
             Self::Product(product) => match product.post("whip", sdp::offer(&own, Setup::Either)).await? {
                 Ok((answer, _)) => answer,
@@ -172,7 +179,7 @@ impl Forwarder {
             },
             Self::Janus(janus) => janus.enter().await?.publish(&sdp::offer(&own, Setup::Ours)).await?,
         };
-        Ok((own, Remote::read(&answer)?))
+        Ok((seat, own, Remote::read(&answer)?))
     }
 
     /// Waits until the publisher is on air.
@@ -194,22 +201,24 @@ impl Forwarder {
 
     /// Lets a viewer in. Of Janus the time counts from its second request, as if the first two were one before.
     pub async fn watch(&self, identity: &Identity) -> anyhow::Result<Entry> {
-        let own = identity.own(Way::Receive);
+        let (seat, own) = self.seat(identity, Way::Receive)?;
         match self {
             Self::Product(product) => {
                 let offer = sdp::offer(&own, Setup::Either);
                 let posted = Instant::now();
                 match product.post("whep", offer).await? {
-                    Ok((answer, session)) => Ok(Entry { own, remote: Remote::read(&answer)?, posted, session }),
+                    Ok((answer, session)) => Ok(Entry { seat, own, remote: Remote::read(&answer)?, posted, session }),
                     Err(status) => bail!("a viewer was refused with {status}"),
                 }
             }
             Self::Janus(janus) => {
+                // It offers, so it controls.
+                let own = Own { role: Role::Obeys, ..own };
                 let handle = janus.enter().await?;
                 let posted = Instant::now();
                 let remote = Remote::read(&handle.watch().await?)?;
                 handle.answer(&sdp::answer(&own, &remote)).await?;
-                Ok(Entry { own, remote, posted, session: String::new() })
+                Ok(Entry { seat, own, remote, posted, session: String::new() })
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Edge: Janus, to be compared with: its video room over its HTTP interface.
 //!
-//! Owns its configuration (two event loops, ICE-lite, nothing but the video room) and the few requests that a publisher
+//! Owns its configuration (two event loops, nothing but the video room) and the few requests that a publisher
 //! and a viewer need. Janus takes no loopback interface, so it is met on this host's other address.
 
 use std::{
@@ -199,7 +199,7 @@ fn configuration(folder: &Path, libraries: &Path, ip: IpAddr) -> anyhow::Result<
         "general: {{ configs_folder = \"{folder}\" plugins_folder = \"{libraries}/plugins\" \
          transports_folder = \"{libraries}/transports\" debug_level = 1 session_timeout = 0 event_loops = 2 }}\n\
          media: {{ }}\n\
-         nat: {{ ice_lite = true ice_enforce_list = \"{ip}\" }}\n\
+         nat: {{ ice_enforce_list = \"{ip}\" }}\n\
          plugins: {{ disable = \"{plugins}\" }}\n\
          transports: {{ disable = \"{transports}\" }}\n"
     ))

@@ -199,8 +199,7 @@ async fn loop_of(who: Who, load: &Load) -> anyhow::Result<Passed> {
 async fn forwarder(who: Who, load: &Load, identity: &Identity) -> anyhow::Result<Passed> {
     let server = Arc::new(Forwarder::start(who, &load.binary).await?);
     let mut crowd = Crowd::new()?;
-    let seat = Seat::take(server.ip())?;
-    let (own, remote) = server.publish(identity).await?;
+    let (seat, own, remote) = server.publish(identity).await?;
     crowd.publish(seat, identity, own, remote, load.spread)?;
     server.until_on_air(identity).await?;
     let mut passed = Passed::new(who, load.viewers);
@@ -260,9 +259,8 @@ async fn join(
             biased;
             Some(entered) = asking.join_next() => {
                 let (place, entry) = entered??;
-                let seat = Seat::take(server.ip())?;
                 let depth = depth(place, viewers, server);
-                crowd.watch(seat, identity, (entry.own, entry.remote), depth, entry.posted)?;
+                crowd.watch(entry.seat, identity, (entry.own, entry.remote), depth, entry.posted)?;
                 left -= 1;
             }
             _ = pace.tick(), if !places.is_empty() => {

@@ -7,6 +7,8 @@ use std::{fmt::Write, net::SocketAddr};
 
 use anyhow::{Context, ensure};
 
+use super::stun::Role;
+
 /// Payload types of our own offers.
 const VIDEO_PT: u8 = 102;
 const RESENT_PT: u8 = 103;
@@ -22,6 +24,9 @@ pub struct Own {
     /// SHA-256 of our certificate.
     pub fingerprint: String,
     pub way: Way,
+    /// Said to a server that will not find us by our checks.
+    pub candidate: Option<SocketAddr>,
+    pub role: Role,
 }
 
 /// Which way the media goes, as we see it.
@@ -94,11 +99,17 @@ fn write(own: &Own, types: &Types, media: &[(bool, String)], setup: Setup) -> St
         let _ = write!(
             text,
             "m={kind} 9 UDP/TLS/RTP/SAVPF {pts}\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\n\
-             a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=ice-options:trickle\r\na=fingerprint:sha-256 {}\r\na=setup:{setup}\r\n\
+             a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:sha-256 {}\r\na=setup:{setup}\r\n\
              a=mid:{mid}\r\na=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\na={direction}\r\na=rtcp-mux\r\na=rtcp-rsize\r\n",
             own.ufrag, own.pwd, own.fingerprint
         );
         text.push_str(&codecs(*is_video, types));
+        text.push_str(&match own.candidate {
+            Some(at) => {
+                format!("a=candidate:1 1 udp 2130706431 {} {} typ host\r\na=end-of-candidates\r\n", at.ip(), at.port())
+            }
+            None => "a=ice-options:trickle\r\n".to_owned(),
+        });
         if let Way::Send { video, sound } = own.way {
             let ssrc = if *is_video { video } else { sound };
             let _ = write!(text, "a=msid:load load{mid}\r\na=ssrc:{ssrc} cname:load\r\n");
@@ -179,7 +190,14 @@ mod tests {
     use super::*;
 
     fn own(way: Way) -> Own {
-        Own { ufrag: "abcd".to_owned(), pwd: "p".repeat(24), fingerprint: "AB:CD".to_owned(), way }
+        Own {
+            ufrag: "abcd".to_owned(),
+            pwd: "p".repeat(24),
+            fingerprint: "AB:CD".to_owned(),
+            way,
+            candidate: None,
+            role: Role::Controls,
+        }
     }
 
     const CANDIDATES: &str = "a=candidate:1 1 udp 2130706431 127.0.0.1 4000 typ host\r\n\
@@ -194,6 +212,9 @@ mod tests {
         assert_eq!(remote.types, Types { video: VIDEO_PT, resent: RESENT_PT, sound: SOUND_PT });
         assert_eq!(remote.media, [(true, "0".to_owned()), (false, "1".to_owned())]);
         assert!(text.contains("a=recvonly") && text.contains("a=setup:actpass") && !text.contains("a=ssrc"));
+        let here = Own { candidate: Some(remote.addresses[0]), ..own(Way::Receive) };
+        let told = Remote::read(&offer(&here, Setup::Ours)).expect("it is one");
+        assert_eq!(told.addresses, [remote.addresses[0]; 2], "once of each media");
         let text = offer(&own(Way::Send { video: 5, sound: 6 }), Setup::Ours);
         assert!(text.contains("a=sendonly") && text.contains("a=ssrc:5 ") && text.contains("a=setup:active"));
     }

@@ -1,7 +1,9 @@
-//! Edge: the two STUN messages that a client needs towards a server that is ICE-lite: a check, and what answers it.
+//! Edge: the STUN messages of ICE: a check, what answers it, and answers to the other side's (RFC 8445, 8489).
 //!
-//! The check names both sides, nominates its pair at once, and is signed with the server's password (RFC 8445, 8489).
-//! The answer is known by its transaction: on one machine nobody else could have seen that.
+//! A check of who controls nominates its pair at once. An answer is known by its transaction, and the other side's checks
+//! are not verified: on one machine nobody else could have sent them.
+
+use std::net::SocketAddr;
 
 use aws_lc_rs::hmac;
 
@@ -11,9 +13,11 @@ const BINDING_SUCCESS: [u8; 2] = [0x01, 0x01];
 const COOKIE: [u8; 4] = 0x2112_a442_u32.to_be_bytes();
 const USERNAME: u16 = 0x0006;
 const MESSAGE_INTEGRITY: u16 = 0x0008;
+const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 const PRIORITY: u16 = 0x0024;
 const USE_CANDIDATE: u16 = 0x0025;
 const FINGERPRINT: u16 = 0x8028;
+const ICE_CONTROLLED: u16 = 0x8029;
 const ICE_CONTROLLING: u16 = 0x802a;
 const FINGERPRINT_MASK: u32 = 0x5354_554e;
 /// Of a peer-reflexive candidate on the only interface.
@@ -25,17 +29,53 @@ const FINGERPRINT_BYTES: usize = 8;
 /// What makes one check different from all others.
 pub type Transaction = [u8; 12];
 
-/// A check of a pair, with its nomination.
-pub fn check(transaction: Transaction, username: &str, password: &str, tie_breaker: u64) -> Vec<u8> {
+/// Who decides which pair is used: whoever offered, or the side that is not ICE-lite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Controls,
+    Obeys,
+}
+
+/// A check of a pair.
+pub fn check(transaction: Transaction, username: &str, password: &str, role: Role, tie_breaker: u64) -> Vec<u8> {
+    let mut message = begin(BINDING_REQUEST, transaction);
+    attribute(USERNAME, username.as_bytes(), &mut message);
+    attribute(PRIORITY, &PRIORITY_VALUE.to_be_bytes(), &mut message);
+    match role {
+        Role::Controls => {
+            attribute(ICE_CONTROLLING, &tie_breaker.to_be_bytes(), &mut message);
+            attribute(USE_CANDIDATE, &[], &mut message);
+        }
+        Role::Obeys => attribute(ICE_CONTROLLED, &tie_breaker.to_be_bytes(), &mut message),
+    }
+    finish(message, password)
+}
+
+/// The answer to a check that came from there.
+pub fn answer(transaction: Transaction, from: SocketAddr, password: &str) -> Vec<u8> {
+    let mut message = begin(BINDING_SUCCESS, transaction);
+    let port = from.port() ^ 0x2112;
+    // Its family: 1 is version 4, the only one that is spoken here.
+    let mut value = vec![0, 1];
+    value.extend(port.to_be_bytes());
+    if let SocketAddr::V4(v4) = from {
+        value.extend(v4.ip().octets().iter().zip(COOKIE).map(|(octet, with)| octet ^ with));
+    }
+    attribute(XOR_MAPPED_ADDRESS, &value, &mut message);
+    finish(message, password)
+}
+
+fn begin(kind: [u8; 2], transaction: Transaction) -> Vec<u8> {
     let mut message = Vec::with_capacity(128);
-    message.extend(BINDING_REQUEST);
+    message.extend(kind);
     message.extend([0, 0]);
     message.extend(COOKIE);
     message.extend(transaction);
-    attribute(USERNAME, username.as_bytes(), &mut message);
-    attribute(PRIORITY, &PRIORITY_VALUE.to_be_bytes(), &mut message);
-    attribute(ICE_CONTROLLING, &tie_breaker.to_be_bytes(), &mut message);
-    attribute(USE_CANDIDATE, &[], &mut message);
+    message
+}
+
+/// Signs it.
+fn finish(mut message: Vec<u8>, password: &str) -> Vec<u8> {
     set_len(&mut message, INTEGRITY_BYTES);
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes());
     let signature = hmac::sign(&key, &message);
@@ -44,6 +84,21 @@ pub fn check(transaction: Transaction, username: &str, password: &str, tie_break
     let sum = crc32(&message) ^ FINGERPRINT_MASK;
     attribute(FINGERPRINT, &sum.to_be_bytes(), &mut message);
     message
+}
+
+/// A check of the other side, and whether it nominates the pair.
+pub fn asked(datagram: &[u8]) -> Option<(Transaction, bool)> {
+    let (header, mut attributes) = datagram.split_first_chunk::<HEADER_BYTES>()?;
+    if header[..2] != BINDING_REQUEST || header[4..8] != COOKIE {
+        return None;
+    }
+    let mut nominates = false;
+    while let Some((head, rest)) = attributes.split_first_chunk::<4>() {
+        nominates |= u16::from_be_bytes([head[0], head[1]]) == USE_CANDIDATE;
+        let len = usize::from(u16::from_be_bytes([head[2], head[3]])).next_multiple_of(4);
+        attributes = rest.get(len..).unwrap_or_default();
+    }
+    Some((header[8..].try_into().ok()?, nominates))
 }
 
 /// Which check this answers with success.
@@ -79,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_check_has_its_length_and_a_sum_at_its_end() {
-        let message = check([7; 12], "theirs:ours", "a password of them", 42);
+        let message = check([7; 12], "theirs:ours", "a password of them", Role::Controls, 42);
         let len = u16::from_be_bytes([message[2], message[3]]);
         assert_eq!(usize::from(len) + HEADER_BYTES, message.len());
         let (body, sum) = message.split_at(message.len() - 4);
@@ -90,10 +145,13 @@ mod tests {
 
     #[test]
     fn an_answer_is_known_by_its_transaction() {
-        let mut message = check([7; 12], "a:b", "c", 1);
-        assert_eq!(answered(&message), None, "a check is no answer");
-        message[..2].copy_from_slice(&BINDING_SUCCESS);
-        assert_eq!(answered(&message), Some([7; 12]));
+        let message = check([7; 12], "a:b", "c", Role::Controls, 1);
+        assert_eq!((answered(&message), asked(&message)), (None, Some(([7; 12], true))), "a check is no answer");
+        assert_eq!(asked(&check([7; 12], "a:b", "c", Role::Obeys, 1)), Some(([7; 12], false)));
+        let message = answer([7; 12], "192.0.2.1:32853".parse().expect("an address"), "c");
+        assert_eq!((answered(&message), asked(&message)), (Some([7; 12]), None));
+        // The example of RFC 5769.
+        assert_eq!(message[20..32], [0, 0x20, 0, 8, 0, 1, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43]);
         assert_eq!(answered(&message[..19]), None);
     }
 }

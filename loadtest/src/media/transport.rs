@@ -1,4 +1,4 @@
-//! Edge: one client's transport: ICE towards a server that is ICE-lite, DTLS as client, SRTP.
+//! Edge: one client's transport: ICE towards a server with one address, DTLS as client, SRTP.
 //!
 //! Put together from the pieces of a stack that is not the server's, because a whole peer connection costs more than
 //! the server under test. Sans-IO: datagrams and the time go in, datagrams come out.
@@ -27,7 +27,7 @@ use rtc_srtp::{
 
 use super::{
     sdp::{Own, Remote, Way},
-    stun,
+    stun::{self, Role},
 };
 use crate::client;
 
@@ -36,6 +36,9 @@ const CHECK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// Consent is asked for so often (RFC 7675: every 5 s, a fifth more or less, so that a crowd does not ask at once).
 const CONSENT_EVERY: Duration = Duration::from_millis(4_000);
 const CONSENT_SPREAD: Duration = Duration::from_millis(2_000);
+/// A part of the handshake that is not answered is sent again after this, as Chromium does; a library's usual second
+/// would make of one early packet a second without a picture.
+const SHAKE_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// What all clients of a run share: one certificate, one configuration. A browser has one of each connection, but the
 /// server sees no difference in cost.
@@ -62,6 +65,7 @@ impl Identity {
                 SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
             ])
             .with_extended_master_secret(ExtendedMasterSecretType::Require)
+            .with_flight_interval(SHAKE_AGAIN_AFTER)
             // Nobody signed it: it is known by its fingerprint, which is compared when the handshake is complete.
             .with_insecure_skip_verify(true)
             .build(true, None)?;
@@ -72,7 +76,7 @@ impl Identity {
     pub fn own(&self, way: Way) -> Own {
         let pwd: String = client::fresh_name().chars().filter(char::is_ascii_alphanumeric).collect();
         let ufrag = pwd.chars().rev().take(8).collect();
-        Own { ufrag, pwd, fingerprint: self.fingerprint.clone(), way }
+        Own { ufrag, pwd, fingerprint: self.fingerprint.clone(), way, candidate: None, role: Role::Controls }
     }
 }
 
@@ -119,6 +123,9 @@ pub struct Transport {
     checks: u32,
     next_check: Instant,
     tie_breaker: u64,
+    /// Of the pair: we were answered; it was nominated.
+    is_checked: bool,
+    is_nominated: bool,
 }
 
 impl Transport {
@@ -130,6 +137,7 @@ impl Transport {
         (from, to): (SocketAddr, SocketAddr),
         now: Instant,
     ) -> Self {
+        let is_nominated = own.role == Role::Controls;
         Self {
             identity: identity.clone(),
             own,
@@ -141,6 +149,8 @@ impl Transport {
             checks: 0,
             next_check: now,
             tie_breaker: client::fresh_number(),
+            is_checked: false,
+            is_nominated,
         }
     }
 
@@ -175,14 +185,15 @@ impl Transport {
 
     fn check(&mut self, now: Instant, out: &mut Vec<Vec<u8>>) {
         self.next_check = match &self.stage {
-            Stage::Checking => now + CHECK_AGAIN_AFTER,
+            // As long as the handshake goes on, too: a first check may come before the server knows who we are.
+            Stage::Checking | Stage::Shaking(_) => now + CHECK_AGAIN_AFTER,
             _ => now + CONSENT_EVERY + CONSENT_SPREAD.mul_f64(f64::from(self.checks.wrapping_mul(37) % 100) / 100.0),
         };
         self.checks = self.checks.wrapping_add(1);
         self.transaction[..4].copy_from_slice(&self.checks.to_be_bytes());
         self.transaction[4..].copy_from_slice(&self.tie_breaker.to_be_bytes());
         let username = format!("{}:{}", self.remote.ufrag, self.own.ufrag);
-        out.push(stun::check(self.transaction, &username, &self.remote.pwd, self.tie_breaker));
+        out.push(stun::check(self.transaction, &username, &self.remote.pwd, self.own.role, self.tie_breaker));
     }
 
     /// Takes a datagram.
@@ -190,8 +201,13 @@ impl Transport {
         match datagram.first() {
             Some(128..=191) => return Heard::Media,
             Some(0..=3) => {
-                let ours = stun::answered(datagram).is_some_and(|answered| answered[4..] == self.transaction[4..]);
-                if ours && matches!(self.stage, Stage::Checking) {
+                if let Some((transaction, nominates)) = stun::asked(datagram) {
+                    out.push(stun::answer(transaction, self.to, &self.own.pwd));
+                    self.is_nominated |= nominates;
+                }
+                self.is_checked |=
+                    stun::answered(datagram).is_some_and(|answered| answered[4..] == self.transaction[4..]);
+                if self.is_checked && self.is_nominated && matches!(self.stage, Stage::Checking) {
                     self.shake(now, out);
                 }
             }
@@ -213,7 +229,6 @@ impl Transport {
 
     fn shake(&mut self, now: Instant, out: &mut Vec<Vec<u8>>) {
         let mut endpoint = Box::new(Endpoint::new(self.from, Default::default(), None));
-        self.next_check = now + CONSENT_EVERY;
         let begun = endpoint.connect(now, self.to, Arc::clone(&self.identity.config), None);
         drain(&mut endpoint, out);
         self.stage = match begun {

@@ -18,7 +18,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Of so many packets a viewer that is not full opens one.
 const SAMPLE: u64 = 64;
 /// Of so many pictures' packets a full viewer pretends one to be lost.
-const PRETEND_EVERY: u64 = 300;
+const PRETEND_EVERY: u64 = 200;
 
 /// How closely a viewer looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +85,8 @@ pub struct Viewer {
     sound: Half,
     resent: Option<u32>,
     next_report: Instant,
+    /// Pictures' packets since one was pretended to be lost.
+    believed: u64,
     seen: Seen,
 }
 
@@ -100,6 +102,7 @@ impl Viewer {
             sound: Half::default(),
             resent: None,
             next_report: posted + REPORT_EVERY,
+            believed: 0,
             seen: Seen::default(),
         }
     }
@@ -182,13 +185,14 @@ impl Viewer {
     }
 
     fn pretend(&mut self, may: bool, at: Moment) {
-        let pretends = self.depth == Depth::Full { pretends: true };
-        if may
-            && pretends
-            && at.is_timed
-            && self.seen.packets.is_multiple_of(PRETEND_EVERY)
+        if self.depth != (Depth::Full { pretends: true }) || !may || !at.is_timed {
+            return;
+        }
+        self.believed += 1;
+        if self.believed == PRETEND_EVERY
             && let Some(stream) = &mut self.video.stream
         {
+            self.believed = 0;
             stream.pretend_lost(at.now);
             self.seen.pretended += 1;
         }
