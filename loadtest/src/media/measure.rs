@@ -234,13 +234,10 @@ async fn enter(
     Ok(())
 }
 
-/// How closely a viewer looks: the full ones are spread over all, so that some are served early and some late.
-fn depth(place: usize, viewers: usize, who: &Forwarder) -> Depth {
+/// Does the viewer at this place look at everything? Those who do are spread over all: some are served early, some late.
+fn is_full(place: usize, viewers: usize) -> bool {
     let full = FULL.min(viewers);
-    let is_full = (0..full).any(|n| n * (viewers - 1) / (full - 1).max(1) == place);
-    // Janus was never seen to answer those requests here, and what never comes again counts as lost.
-    let pretends = matches!(who, Forwarder::Product(_));
-    if is_full { Depth::Full { pretends } } else { Depth::Sample }
+    (0..full).any(|n| n * (viewers - 1) / (full - 1).max(1) == place)
 }
 
 /// Lets viewers in, one by one at a pace; nobody waits for the one before.
@@ -259,7 +256,9 @@ async fn join(
             biased;
             Some(entered) = asking.join_next() => {
                 let (place, entry) = entered??;
-                let depth = depth(place, viewers, server);
+                // Janus was never seen to answer such requests, and what does not come again counts as lost.
+                let pretends = matches!(server.as_ref(), Forwarder::Product(_));
+                let depth = if is_full(place, viewers) { Depth::Full { pretends } } else { Depth::Sample };
                 crowd.watch(entry.seat, identity, (entry.own, entry.remote), depth, entry.posted)?;
                 left -= 1;
             }
@@ -302,4 +301,23 @@ async fn answers(passed: &mut Passed, server: &Arc<Forwarder>, identity: &Identi
         product.end(&session?).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_look_at_everything_are_spread_over_the_room() {
+        let full = |viewers| (0..viewers).filter(|place| is_full(*place, viewers)).collect::<Vec<_>>();
+        assert_eq!(full(200), [0, 66, 132, 199]);
+        assert_eq!((full(1), full(2), full(3)), (vec![0], vec![0, 1], vec![0, 1, 2]));
+    }
+
+    #[test]
+    fn costs_are_those_of_a_packet_that_somebody_got() {
+        let cost = Passed { packets: 46_000, cpu_us: 460_000.0, seconds: 1.0, ..Passed::new(Who::Product, 200) };
+        assert!((cost.us_per_packet() - 10.0).abs() < 1e-9 && (cost.viewers_per_core() - 434.78).abs() < 0.01);
+        assert_eq!((cost.first_ms(50.0), cost.latency_ms(99.0)), (None, None));
+    }
 }

@@ -277,3 +277,33 @@ impl Half {
         Some(Block { ssrc: stream.ssrc, lost, highest: stream.highest(), last_report, since })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TYPES: Types = Types { video: 102, resent: 103, sound: 111 };
+
+    fn packet(pt: u8, seq: u16, ts: u32, ssrc: u32) -> Vec<u8> {
+        let mut packet = Vec::new();
+        Header { pt, marker: true, seq, ts, ssrc, payload_at: rtp::HEADER_BYTES }.write(&mut packet);
+        packet
+    }
+
+    #[test]
+    fn headers_alone_tell_holes_repeats_and_streams_that_change() {
+        let now = Instant::now();
+        let at = Moment { now: now + Duration::from_millis(25), clock_us: 0, is_timed: true };
+        let mut viewer = Viewer::new(TYPES, Depth::Headers, 1, now);
+        assert!(viewer.take(&packet(111, 1, 960, 8), at, None) && !viewer.has_picture());
+        assert!(viewer.take(&packet(102, 1, 3_000, 7), at, None) && viewer.has_picture());
+        assert!(viewer.take(&packet(102, 3, 9_000, 7), at, None));
+        assert!(!viewer.take(&packet(102, 3, 9_000, 7), at, None), "it came before");
+        assert!(!viewer.take(&packet(99, 1, 0, 7), at, None), "nobody announced that");
+        let seen = viewer.seen(None);
+        assert_eq!((seen.packets, seen.holes, seen.repeated, seen.damaged), (3, 1, 1, 1));
+        assert_eq!((seen.first_ms, seen.failure), (Some(25.0), None));
+        assert!(!viewer.take(&packet(102, 4, 9_000, 6), at, None));
+        assert!(viewer.seen(None).failure.is_some());
+    }
+}
