@@ -139,6 +139,9 @@ impl Floor {
                         self.publisher = Some(self.members.len());
                     }
                     if poll.registry().register(&mut member.socket, token, Interest::READABLE).is_ok() {
+                        // The first check goes out at once: somebody waits for a picture.
+                        member.tick(Instant::now(), &self.counts, &mut self.out);
+                        member.send(&mut self.out);
                         self.members.push(*member);
                     }
                 }
