@@ -39,6 +39,8 @@ const CONSENT_SPREAD: Duration = Duration::from_millis(2_000);
 /// A part of the handshake that is not answered is sent again after this, as Chromium does; a library's usual second
 /// would make of one early packet a second without a picture.
 const SHAKE_AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// A server that controls takes a moment from our answer to its own readiness, and drops what comes before.
+const READY_AFTER: Duration = Duration::from_millis(10);
 
 /// What all clients of a run share: one certificate, one configuration. A browser has one of each connection, but the
 /// server sees no difference in cost.
@@ -123,9 +125,9 @@ pub struct Transport {
     checks: u32,
     next_check: Instant,
     tie_breaker: u64,
-    /// Of the pair: we were answered; it was nominated.
+    /// Of the pair: we were answered; since when it is nominated.
     is_checked: bool,
-    is_nominated: bool,
+    nominated: Option<Instant>,
 }
 
 impl Transport {
@@ -137,7 +139,7 @@ impl Transport {
         (from, to): (SocketAddr, SocketAddr),
         now: Instant,
     ) -> Self {
-        let is_nominated = own.role == Role::Controls;
+        let nominated = (own.role == Role::Controls).then_some(now);
         Self {
             identity: identity.clone(),
             own,
@@ -150,7 +152,7 @@ impl Transport {
             next_check: now,
             tie_breaker: client::fresh_number(),
             is_checked: false,
-            is_nominated,
+            nominated,
         }
     }
 
@@ -178,8 +180,17 @@ impl Transport {
                 self.stage = Stage::Failed(format!("the handshake: {error}"));
             }
         }
+        self.begin(now, out);
         if self.next_check <= now {
             self.check(now, out);
+        }
+    }
+
+    /// Begins the handshake when the pair stands.
+    fn begin(&mut self, now: Instant, out: &mut Vec<Vec<u8>>) {
+        let is_ready = self.is_checked && self.nominated.is_some_and(|at| at <= now);
+        if is_ready && matches!(self.stage, Stage::Checking) {
+            self.shake(now, out);
         }
     }
 
@@ -203,13 +214,13 @@ impl Transport {
             Some(0..=3) => {
                 if let Some((transaction, nominates)) = stun::asked(datagram) {
                     out.push(stun::answer(transaction, self.to, &self.own.pwd));
-                    self.is_nominated |= nominates;
+                    if nominates {
+                        self.nominated.get_or_insert(now + READY_AFTER);
+                    }
                 }
                 self.is_checked |=
                     stun::answered(datagram).is_some_and(|answered| answered[4..] == self.transaction[4..]);
-                if self.is_checked && self.is_nominated && matches!(self.stage, Stage::Checking) {
-                    self.shake(now, out);
-                }
+                self.begin(now, out);
             }
             Some(20..=63) => {
                 if let Stage::Shaking(endpoint) = &mut self.stage {
