@@ -2,7 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -16,12 +16,15 @@ use axum::{
 use hanamichi::{
     http::media as routes,
     ids::{LiveId, MediaSessionId},
-    media::{Media, MediaConfig, MediaError, MediaEvent},
+    media::{MAX_SDP_BYTES, Media, MediaConfig, MediaError, MediaEvent},
 };
 use tokio::{sync::mpsc, task::JoinSet};
 
+#[path = "stories/impair.rs"]
+mod impair;
 #[path = "stories/peer.rs"]
 mod peer;
+use impair::{Impair, Weather};
 use peer::{Publisher, Watcher};
 
 /// The least server that can stand around the media room. Its key is the publisher's identity.
@@ -69,6 +72,38 @@ async fn whep(State(media): State<Media>, Path(live): Path<String>, headers: Hea
     routes::whep_post(&media, parse(LiveId::parse(&live))?, &headers, offer).await.map_err(Refusal)
 }
 
+/// The offer goes to the server; its answer names the bad network's port for the server's.
+async fn via(media: &Media, port: u16, answered: Answered) -> Answered {
+    let (head, body) = answered?.into_parts();
+    let answer = axum::body::to_bytes(body, MAX_SDP_BYTES).await.expect("an answer");
+    let answer = String::from_utf8(answer.into()).expect("SDP is text");
+    let rewritten = media.addresses().iter().fold(answer, |answer, ours| {
+        let (ip, theirs) = (ours.ip(), ours.port());
+        answer.replace(&format!(" {ip} {theirs} typ"), &format!(" {ip} {port} typ"))
+    });
+    Ok(Response::from_parts(head, rewritten.into()))
+}
+
+async fn whip_via(
+    State(media): State<Media>,
+    Path((port, live)): Path<(u16, String)>,
+    headers: HeaderMap,
+    offer: String,
+) -> Answered {
+    let answered = whip(State(media.clone()), Path(live), headers, offer).await;
+    via(&media, port, answered).await
+}
+
+async fn whep_via(
+    State(media): State<Media>,
+    Path((port, live)): Path<(u16, String)>,
+    headers: HeaderMap,
+    offer: String,
+) -> Answered {
+    let answered = whep(State(media.clone()), Path(live), headers, offer).await;
+    via(&media, port, answered).await
+}
+
 async fn patch(State(media): State<Media>, Path(id): Path<String>, headers: HeaderMap, body: String) -> Answered {
     routes::session_patch(&media, &parse(MediaSessionId::parse(&id))?, &headers, body).await.map_err(Refusal)
 }
@@ -89,6 +124,8 @@ impl Server {
         let router = Router::new()
             .route("/v1/lives/{live}/whip", post(whip).get(routes::empty).options(routes::post_options))
             .route("/v1/lives/{live}/whep", post(whep).get(routes::empty).options(routes::post_options))
+            .route("/via/{port}/{live}/whip", post(whip_via))
+            .route("/via/{port}/{live}/whep", post(whep_via))
             .route("/v1/whip/{session}", session())
             .route("/v1/whep/{session}", session())
             .layer(middleware::from_fn(routes::cors))
@@ -117,6 +154,23 @@ impl Server {
 
     async fn watcher(&self) -> Watcher {
         Watcher::start(&self.whep()).await.expect("a picture")
+    }
+
+    /// A bad network before the server.
+    async fn behind(&self, seed: u64, weather: Weather) -> Impair {
+        Impair::start(self.media.addresses()[0], seed, weather).await
+    }
+
+    async fn publisher_via(&mut self, network: &Impair) -> Publisher {
+        let whip = format!("{}/via/{}/{}/whip", self.origin, network.address().port(), self.live);
+        let publisher = Publisher::start(&whip, "hana").await.expect("on air");
+        self.expect(MediaEvent::Up(self.live.clone())).await;
+        publisher
+    }
+
+    async fn watcher_via(&self, network: &Impair) -> Watcher {
+        let whep = format!("{}/via/{}/{}/whep", self.origin, network.address().port(), self.live);
+        Watcher::start(&whep).await.expect("a picture")
     }
 
     async fn expect(&mut self, expected: MediaEvent) {
@@ -311,5 +365,127 @@ async fn a_viewers_request_reaches_the_publisher_once() {
     let asked = server.media.stats().await.keyframes_asked;
     assert!((1..=4).contains(&asked), "merged: {asked}");
     publisher.end().await;
+    server.media.stop().await;
+}
+
+/// Long enough for what is lost to be a share, not luck.
+const SHOWN: Duration = Duration::from_secs(10);
+/// What is asked for again at the end has come by then.
+const RECOVERY: Duration = Duration::from_secs(1);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_viewer_loses_on_the_way_is_sent_again() {
+    let mut server = Server::start().await;
+    let _publisher = server.publisher().await;
+    let delayed = Weather { delay: Duration::from_millis(40), ..Weather::FAIR };
+    let network = server.behind(1, Weather { lost_to_server: 50, lost_to_client: 50, ..delayed }).await;
+    let watcher = server.watcher_via(&network).await;
+    watcher.until("a picture", |w| w.frames() >= 1).await;
+    tokio::time::sleep(SHOWN).await;
+    network.change(delayed);
+    tokio::time::sleep(RECOVERY).await;
+    let (gaps, repeats) = watcher.gaps_and_repeats();
+    let seen = watcher.video().len() - repeats;
+    let ((whole, broken), counted) = (watcher.whole_and_broken(), network.counted());
+    let stats = server.media.stats().await;
+    let (sent, resent) = (stats.packets_forwarded, stats.packets_resent);
+    eprintln!("{seen} packets, {gaps} missing, {repeats} twice; {whole} frames whole, {broken} not");
+    eprintln!("{counted:?}; {sent} sent, {resent} again");
+    assert!(counted.lost_to_client > 20 && counted.lost_to_server > 0, "the weather was bad");
+    assert!(gaps * 200 <= seen + gaps, "99.5 % came in the end");
+    assert!(broken * 50 <= whole && whole > 200, "the picture can be decoded");
+    assert!(resent > 20 && resent * 5 <= sent);
+    server.media.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_overtakes_on_the_way_is_not_lost() {
+    let mut server = Server::start().await;
+    let rough = Weather { jitter: Duration::from_millis(30), ..Weather::FAIR };
+    let (up, down) = (server.behind(2, rough).await, server.behind(3, rough).await);
+    let _publisher = server.publisher_via(&up).await;
+    let watcher = server.watcher_via(&down).await;
+    // What overtook the first keyframe is not written down.
+    watcher.until("a picture", |w| w.frames() > 24).await;
+    let earliest = watcher.video().len();
+    tokio::time::sleep(SHOWN / 2).await;
+    let latest = watcher.video().len();
+    tokio::time::sleep(RECOVERY / 2).await;
+    let video = watcher.video();
+    let overtaken = video.windows(2).filter(|two| two[1].seq.wrapping_sub(two[0].seq).cast_signed() < 0).count();
+    let came: std::collections::HashSet<u16> = video.iter().map(|seen| seen.seq).collect();
+    let gone = |seen: &&peer::Seen| !came.contains(&seen.seq.wrapping_sub(1));
+    let gone = video[earliest..latest].iter().filter(gone).count();
+    let stats = server.media.stats().await;
+    eprintln!("{} packets, {overtaken} overtaken, {gone} missing; {stats:?}", video.len());
+    assert!(overtaken > 50, "the weather was rough");
+    assert_eq!(gone, 0);
+    assert!(stats.packets_resent * 10 <= stats.packets_forwarded, "what is only late is seldom sent again");
+    server.media.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_whose_address_changes_goes_on_watching() {
+    let mut server = Server::start().await;
+    let _publisher = server.publisher().await;
+    let network = server.behind(4, Weather::FAIR).await;
+    let watcher = server.watcher_via(&network).await;
+    watcher.until("a picture", |w| w.frames() > 48).await;
+    network.rebind();
+    let (since, seen) = (Instant::now(), watcher.video().len());
+    watcher.until("the picture again", |w| w.video().len() > seen + 10).await;
+    let away = since.elapsed();
+    // The library forgets the pair that was nominated when no check came over it for fifteen seconds.
+    tokio::time::sleep(Duration::from_secs(18)).await;
+    let frames = watcher.frames();
+    watcher.until("two seconds more", |w| w.frames() > frames + 48).await;
+    let stats = server.media.stats().await;
+    eprintln!("the picture went on after {away:?}; {:?} missing, twice; {stats:?}", watcher.gaps_and_repeats());
+    assert_eq!((stats.sessions, stats.lives[0].viewers), (2, 1));
+    assert_eq!(watcher.end().await, StatusCode::OK, "the same session");
+    server.media.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_whose_address_changes_stays_on_air() {
+    let mut server = Server::start().await;
+    let network = server.behind(5, Weather::FAIR).await;
+    let publisher = server.publisher_via(&network).await;
+    let watcher = server.watcher().await;
+    watcher.until("a picture", |w| w.frames() > 48).await;
+    network.rebind();
+    let (since, seen) = (Instant::now(), watcher.video().len());
+    watcher.until("the picture again", |w| w.video().len() > seen + 10).await;
+    let away = since.elapsed();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    // What the server asks for again reaches the publisher where it is.
+    let lost = watcher.gaps_and_repeats().0;
+    network.change(Weather { lost_to_server: 30, ..Weather::FAIR });
+    tokio::time::sleep(SHOWN / 2).await;
+    network.change(Weather::FAIR);
+    tokio::time::sleep(RECOVERY).await;
+    let (counted, lost_since) = (network.counted(), watcher.gaps_and_repeats().0 - lost);
+    eprintln!("the picture went on after {away:?}, {lost} missing, {lost_since} since; {counted:?}");
+    assert!(counted.lost_to_server > 5 && lost_since <= 1);
+    assert!(server.events.try_recv().is_err(), "it was never away");
+    publisher.end().await;
+    server.media.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_publisher_loses_on_the_way_is_asked_for_again() {
+    let mut server = Server::start().await;
+    let network = server.behind(6, Weather { lost_to_server: 30, ..Weather::FAIR }).await;
+    let _publisher = server.publisher_via(&network).await;
+    let watcher = server.watcher().await;
+    watcher.until("a picture", |w| w.frames() >= 1).await;
+    tokio::time::sleep(SHOWN).await;
+    network.change(Weather::FAIR);
+    tokio::time::sleep(RECOVERY).await;
+    let ((whole, broken), (gaps, repeats)) = (watcher.whole_and_broken(), watcher.gaps_and_repeats());
+    let counted = network.counted();
+    eprintln!("{whole} frames whole, {broken} not, {gaps} packets missing, {repeats} twice; {counted:?}");
+    assert!(counted.lost_to_server > 20, "the weather was bad");
+    assert!(whole > 200 && broken * 100 <= whole + broken, "99 % of the frames came in the end");
     server.media.stop().await;
 }

@@ -27,6 +27,7 @@ use super::{
     numbering::Place,
     outbox::Outbox,
     packet::{Kind, Packet, VideoCodec, starts_keyframe},
+    path::Path,
     sdp::Offer,
     sealed::SealedLeg,
     sfu::Loss,
@@ -37,6 +38,9 @@ const VIEWER_RESEND_PACKETS: usize = 1;
 
 /// Streams of a peer that are remembered; two are in use.
 const MAX_PEER_STREAMS: usize = 32;
+
+/// First bytes of STUN (RFC 7983).
+const STUN: std::ops::RangeInclusive<u8> = 0..=3;
 
 /// Which way the media goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +144,10 @@ impl LegMaker {
             video: None,
             audio: None,
             kinds: Vec::new(),
+            takes_nacks: offer.takes_nacks(),
+            source: None,
+            sends_to: None,
+            path: Path::default(),
             over: false,
         };
         leg.find_tracks(role, offer)?;
@@ -219,6 +227,13 @@ pub(super) struct StrLeg {
     pub(super) audio: Option<Track>,
     /// What the peer's streams carry.
     kinds: Vec<(Ssrc, Option<Kind>)>,
+    takes_nacks: bool,
+    /// Where the newest datagram came from, and when.
+    source: Option<(SocketAddr, Instant)>,
+    /// Where the library sends to: the pair that was nominated.
+    sends_to: Option<SocketAddr>,
+    /// Where the peer is: a publisher's media tells, a viewer's reports.
+    path: Path,
     over: bool,
 }
 
@@ -249,6 +264,21 @@ impl StrLeg {
         let ssrc = stream.as_ref().map(|stream| *stream.ssrc());
         let rtx = stream.and_then(|stream| stream.rtx()).zip(resend).map(|(ssrc, pt)| (*ssrc, *pt));
         Some(Track { mid, ssrc, pt: *pt, rtx })
+    }
+
+    /// Something that only the peer can have sealed came from there.
+    pub(super) fn hear_from(&mut self, source: SocketAddr, now: Instant) {
+        self.path.hear(source, now);
+    }
+
+    /// The peer nominated this address.
+    pub(super) fn nominate(&mut self, to: SocketAddr) {
+        self.path.choose(to);
+    }
+
+    /// Where the peer is.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.path.to()
     }
 
     /// Runs the library; its panic or error is this leg's end.
@@ -282,6 +312,12 @@ impl StrLeg {
             () if is(&self.audio) => Some(Kind::Audio),
             () => None,
         };
+        if self.takes_nacks && kind == Some(Kind::Video) {
+            // The library asks only those again that send again by RTX; OBS sends the same packet once more.
+            if let Some(stream) = self.rtc.direct_api().stream_rx(&ssrc) {
+                stream.suppress_nack(false);
+            }
+        }
         if self.kinds.len() == MAX_PEER_STREAMS {
             self.kinds.clear();
         }
@@ -303,10 +339,26 @@ impl StrLeg {
         })
     }
 
+    /// The library stays with the pair that was nominated; everything but answers to checks goes to where the peer is.
+    fn destination(&mut self, to: SocketAddr, datagram: &[u8]) -> SocketAddr {
+        if datagram.first().is_some_and(|first| STUN.contains(first)) {
+            return to;
+        }
+        if self.sends_to.replace(to) != Some(to) {
+            self.path.choose(to);
+        }
+        self.path.to().unwrap_or(to)
+    }
+
     fn event(&mut self, event: Event) -> Option<Step> {
         match event {
             Event::Connected => Some(Step::Connected),
-            Event::RtpPacket(packet) => self.packet(packet).map(Step::Packet),
+            Event::RtpPacket(packet) => {
+                if let Some((from, now)) = self.source {
+                    self.path.hear(from, now);
+                }
+                self.packet(packet).map(Step::Packet)
+            }
             Event::KeyframeRequest(_) => Some(Step::KeyframeRequested),
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) | Event::Closed => {
                 self.over = true;
@@ -327,6 +379,7 @@ impl Leg for StrLeg {
         let Ok(receive) = Receive::new(Protocol::Udp, source, destination, datagram) else {
             return;
         };
+        self.source = Some((source, now));
         self.guarded(|rtc| rtc.handle_input(Input::Receive(now, receive)));
     }
 
@@ -374,7 +427,8 @@ impl Leg for StrLeg {
                 None => return Step::Over,
                 Some(Output::Timeout(at)) => return Step::Wait(at),
                 Some(Output::Transmit(transmit)) => {
-                    return Step::Send { to: transmit.destination, datagram: transmit.contents.into() };
+                    let to = self.destination(transmit.destination, &transmit.contents);
+                    return Step::Send { to, datagram: transmit.contents.into() };
                 }
                 Some(Output::Event(event)) => {
                     if let Some(step) = self.event(event) {

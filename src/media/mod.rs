@@ -25,6 +25,7 @@ mod leg;
 mod numbering;
 mod outbox;
 mod packet;
+mod path;
 mod rtcp;
 mod sdp;
 mod sealed;

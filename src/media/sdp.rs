@@ -74,6 +74,11 @@ impl Offer {
         Ok(offer)
     }
 
+    /// Whether the peer wants to be told what did not come (RFC 4585, section 4.2).
+    pub(super) fn takes_nacks(&self) -> bool {
+        self.text.lines().any(|line| line.starts_with("a=rtcp-fb:") && line.ends_with(" nack"))
+    }
+
     /// The codec to use: the one that the live has, else H.264 before VP8.
     pub(super) fn choose(&self, fixed: Option<VideoCodec>) -> Option<VideoCodec> {
         self.codecs.iter().copied().find(|codec| fixed.is_none_or(|fixed| fixed == *codec))
@@ -146,6 +151,13 @@ mod tests {
         assert_eq!(offer.choose(None), Some(VideoCodec::H264));
         assert_eq!(offer.choose(Some(VideoCodec::Vp8)), Some(VideoCodec::Vp8));
         assert!(!offer.text.contains("simulcast") && !offer.text.contains("a=rid"));
+    }
+
+    #[test]
+    fn nacks_are_not_requests_for_keyframes() {
+        let takes_nacks = |line: &str| Offer::parse(&format!("{OFFER}{line}\r\n")).expect("an offer").takes_nacks();
+        assert!(takes_nacks("a=rtcp-fb:97 nack") && takes_nacks("a=rtcp-fb:* nack"));
+        assert!(!takes_nacks("a=rtcp-fb:97 nack pli") && !takes_nacks("a=ice-lite"));
     }
 
     #[test]

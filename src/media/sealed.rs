@@ -2,8 +2,8 @@
 //!
 //! A packet costs one seal into the outbox: no library, no queue and no copy of its own. What the viewer reports (RTCP) is
 //! opened here; the library does not see it. Sender reports go out every [`REPORT_EVERY`].
-//! Invariants: media goes only where the library's ICE agent sends, or where a check that it answered nominated us to
-//! (RFC 8445, section 7.3.1.5); a stream's index is used once.
+//! Invariants: media goes only where the library's ICE agent sends, where a check that it answered nominated us to
+//! (RFC 8445, section 7.3.1.5), or where the viewer's own reports come from (`path.rs`); a stream's index is used once.
 
 use std::{
     collections::VecDeque,
@@ -33,8 +33,6 @@ const FIRST_REPORT_AFTER: Duration = Duration::from_millis(200);
 const MAX_HEARD: usize = 64;
 const MARKER: u8 = 0x80;
 const VERSION: u8 = 0x80;
-/// First bytes of DTLS (RFC 7983).
-const DTLS: std::ops::RangeInclusive<u8> = 20..=63;
 /// First bytes of RTP and RTCP, and the second ones of RTCP (RFC 5761, section 4).
 const MEDIA: std::ops::RangeInclusive<u8> = 128..=191;
 const RTCP: std::ops::RangeInclusive<u8> = 192..=223;
@@ -96,7 +94,6 @@ pub(super) struct SealedLeg {
     crypto: Arc<CryptoProvider>,
     keys: KeyCell,
     cipher: Option<(Sealer, Opener)>,
-    to: Option<SocketAddr>,
     /// Where a check came from that would nominate, until the library has answered it.
     nominating: Option<SocketAddr>,
     video: Option<Stream>,
@@ -122,7 +119,6 @@ impl SealedLeg {
             crypto,
             keys,
             cipher: None,
-            to: None,
             nominating: None,
             video,
             audio,
@@ -152,10 +148,11 @@ impl SealedLeg {
         rtcp::ntp(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
     }
 
-    fn hear(&mut self, now: Instant, sealed: &[u8]) {
+    fn hear(&mut self, now: Instant, source: SocketAddr, sealed: &[u8]) {
         let Some((_, opener)) = &mut self.cipher else { return };
         let mut plain = std::mem::take(&mut self.opened);
         if opener.open_rtcp(sealed, &mut plain).is_ok() {
+            self.library.hear_from(source, now);
             rtcp::read(&plain, |report| self.note(now, report));
         }
         self.opened = plain;
@@ -193,24 +190,13 @@ impl SealedLeg {
             let (ts, at) = (*last)?;
             Some(Sent { ssrc: *ssrc, at_ntp: self.ntp(at), ts, packets: *packets, bytes: *bytes })
         });
-        let (Some((sealer, _)), Some(to)) = (&mut self.cipher, self.to) else { return };
+        let (Some((sealer, _)), Some(to)) = (&mut self.cipher, self.library.peer()) else { return };
         for sent in sent.iter().flatten() {
             rtcp::write_report(sent, &mut self.opened);
             let mut datagram = Vec::with_capacity(self.opened.len() + 2 * super::srtp::MAX_OVERHEAD);
             if sealer.seal_rtcp(&self.opened, &mut datagram).is_ok() {
                 self.heard.push_back(Step::Send { to, datagram });
             }
-        }
-    }
-
-    /// Learns from what the library sends where media goes.
-    fn follow(&mut self, to: SocketAddr, datagram: &[u8]) {
-        let first = datagram.first().copied().unwrap_or_default();
-        if DTLS.contains(&first) {
-            self.to = Some(to);
-        } else if datagram.starts_with(&STUN_SUCCESS) && self.nominating == Some(to) {
-            self.nominating = None;
-            self.to = Some(to);
         }
     }
 }
@@ -238,7 +224,7 @@ impl Leg for SealedLeg {
         if MEDIA.contains(&first) {
             // A viewer sends no media.
             if RTCP.contains(&second) {
-                self.hear(now, datagram);
+                self.hear(now, source, datagram);
             }
             return;
         }
@@ -255,7 +241,9 @@ impl Leg for SealedLeg {
 
     fn deliver(&mut self, now: Instant, packet: &Packet, place: Place, out: &mut Outbox) {
         let stream = if packet.kind == Kind::Video { &mut self.video } else { &mut self.audio };
-        let (Some(stream), Some((sealer, _)), Some(to)) = (stream, &mut self.cipher, self.to) else { return };
+        let (Some(stream), Some((sealer, _)), Some(to)) = (stream, &mut self.cipher, self.library.peer()) else {
+            return;
+        };
         let header = stream.header(packet.marker, place);
         if out.push(to, |slab| sealer.seal_rtp(&header, place.seq, &packet.payload, slab)).is_ok() {
             stream.note(place, packet.payload.len(), now);
@@ -263,7 +251,9 @@ impl Leg for SealedLeg {
     }
 
     fn resend(&mut self, packet: &Packet, place: Place, out: &mut Outbox) {
-        let (Some(stream), Some((sealer, _)), Some(to)) = (&self.video, &mut self.cipher, self.to) else { return };
+        let (Some(stream), Some((sealer, _)), Some(to)) = (&self.video, &mut self.cipher, self.library.peer()) else {
+            return;
+        };
         match &mut self.rtx {
             Some(rtx) => {
                 let seq = rtx.next;
@@ -306,7 +296,10 @@ impl Leg for SealedLeg {
                 Step::Connected
             }
             Step::Send { to, datagram } => {
-                self.follow(to, &datagram);
+                if datagram.starts_with(&STUN_SUCCESS) && self.nominating == Some(to) {
+                    self.nominating = None;
+                    self.library.nominate(to);
+                }
                 Step::Send { to, datagram }
             }
             Step::Wait(_) if self.over => Step::Over,

@@ -39,11 +39,15 @@ const MAX_HELD: usize = 32;
 /// A packet is not sent again within this time, however often it is asked for and however near the viewer is.
 const RESEND_INTERVAL: Duration = Duration::from_millis(25);
 /// Packets remembered as having been sent again.
-const MAX_RESENT: usize = 64;
+const MAX_RESENT: usize = 128;
+/// Times that one packet is sent again: some clients never notice that it came by RTX, and ask for it for seconds.
+const MAX_RESENDS_OF_ONE: u32 = 4;
 /// Packets that may be sent again at once …
 const RESEND_BURST: u32 = 128;
 /// … and on the way one for so many that are sent: a fifth of a viewer's bits.
 const PACKETS_PER_RESEND: u32 = 5;
+/// Half of what may be sent again at once is kept for packets that were not yet.
+const KEPT_FOR_FIRST: u32 = RESEND_BURST / 2;
 
 /// A session's place in the engine.
 pub(super) type Slot = u64;
@@ -100,6 +104,14 @@ enum Phase {
     Present,
 }
 
+/// A packet that was sent again, by the publisher's number.
+#[derive(Debug)]
+struct Resent {
+    seq: u64,
+    at: Instant,
+    times: u32,
+}
+
 #[derive(Debug)]
 struct Viewer {
     slot: Slot,
@@ -109,9 +121,34 @@ struct Viewer {
     audio_ssrc: Option<u32>,
     last_served: Option<Instant>,
     /// What was sent again lately.
-    resent: VecDeque<(u64, Instant)>,
+    resent: VecDeque<Resent>,
     /// In packets times [`PACKETS_PER_RESEND`].
     resend_budget: u32,
+}
+
+impl Viewer {
+    fn may_resend(&self, seq: u64, round_trip: Duration, now: Instant) -> bool {
+        let left = self.resend_budget / PACKETS_PER_RESEND;
+        match self.resent.iter().find(|resent| resent.seq == seq) {
+            None => left > 0,
+            Some(before) => {
+                let is_over = now >= before.at + round_trip.max(RESEND_INTERVAL);
+                is_over && before.times < MAX_RESENDS_OF_ONE && left > KEPT_FOR_FIRST
+            }
+        }
+    }
+
+    fn note_resent(&mut self, seq: u64, now: Instant) {
+        self.resend_budget -= PACKETS_PER_RESEND;
+        if let Some(before) = self.resent.iter_mut().find(|resent| resent.seq == seq) {
+            (before.at, before.times) = (now, before.times + 1);
+            return;
+        }
+        if self.resent.len() == MAX_RESENT {
+            self.resent.pop_front();
+        }
+        self.resent.push_back(Resent { seq, at: now, times: 1 });
+    }
 }
 
 /// One live's stage.
@@ -240,16 +277,11 @@ impl Stage {
             let Some(packet) = viewer.video.origin(seq).and_then(|seq| self.history.get(seq)) else {
                 continue;
             };
-            let recent = |(seq, at): &(u64, Instant)| *seq == packet.seq && now < *at + round_trip.max(RESEND_INTERVAL);
-            if viewer.resend_budget < PACKETS_PER_RESEND || viewer.resent.iter().any(recent) {
+            if !viewer.may_resend(packet.seq, round_trip, now) {
                 continue;
             }
             if let Some(place) = viewer.video.place(packet.seq, packet.ts, now) {
-                viewer.resend_budget -= PACKETS_PER_RESEND;
-                if viewer.resent.len() == MAX_RESENT {
-                    viewer.resent.pop_front();
-                }
-                viewer.resent.push_back((packet.seq, now));
+                viewer.note_resent(packet.seq, now);
                 effects.push(Effect::Resend { to: by, packet: Arc::clone(packet), place });
             }
         }

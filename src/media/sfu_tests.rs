@@ -277,6 +277,29 @@ fn what_a_viewer_lost_is_sent_again_once_in_a_round_trip() {
     assert_eq!(scene.resent(), [], "nobody's");
 }
 
+/// Every tenth packet is lost, and asked for ten times a second for as long as the viewer remembers.
+#[test]
+fn who_never_notices_what_came_again_still_gets_everything() {
+    let mut scene = Scene::with_publisher(1);
+    scene.frame(1, 100, 0, true);
+    scene.join_and_settle();
+    let mut again = std::collections::BTreeMap::new();
+    for n in 1..=2_000u16 {
+        scene.now += Duration::from_millis(10);
+        scene.frame(1, 100 + u64::from(n), u64::from(n) * 900, false);
+        if n % 10 == 0 {
+            for lost in (n.saturating_sub(500).max(10)..=n).step_by(10) {
+                scene.lose(lost, 0);
+            }
+        }
+        for (_, place) in scene.resent() {
+            *again.entry(place).or_insert(0) += 1;
+        }
+    }
+    assert_eq!(again.len(), 200, "each at least once");
+    assert!(again.values().all(|times| *times <= MAX_RESENDS_OF_ONE));
+}
+
 #[test]
 fn a_viewer_that_asks_for_everything_again_gets_a_fifth() {
     let mut scene = Scene::with_publisher(1);

@@ -288,6 +288,25 @@ impl Watcher {
         (span - seqs.len(), total - seqs.len())
     }
 
+    /// Frames of which everything came, and those with holes in or before them.
+    pub(crate) fn whole_and_broken(&self) -> (usize, usize) {
+        let log = self.log.lock();
+        let Some(first) = log.video.first() else { return (0, 0) };
+        let number = |seen: &Seen| seen.seq.wrapping_sub(first.seq).cast_signed();
+        let mut packets: Vec<(i16, &Seen)> = log.video.iter().map(|seen| (number(seen), seen)).collect();
+        packets.sort_unstable_by_key(|(number, _)| *number);
+        packets.dedup_by_key(|(number, _)| *number);
+        let (mut whole, mut broken, mut expected) = (0, 0, packets[0].0);
+        for frame in packets.chunk_by(|(_, one), (_, other)| one.ts == other.ts) {
+            let (_, last) = frame[frame.len() - 1];
+            let mut numbers = (expected..).zip(frame);
+            let is_whole = last.marker && numbers.all(|(expected, (number, _))| expected == *number);
+            *(if is_whole { &mut whole } else { &mut broken }) += 1;
+            expected = frame[frame.len() - 1].0.wrapping_add(1);
+        }
+        (whole, broken)
+    }
+
     /// Waits until the watcher has seen something; fails after ten seconds.
     pub(crate) async fn until(&self, what: &str, is_seen: impl Fn(&Self) -> bool) {
         let since = Instant::now();
