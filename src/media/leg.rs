@@ -36,6 +36,8 @@ use super::{
 /// The library sends nothing to viewers, so it need not keep anything to send again; less it does not take.
 const VIEWER_RESEND_PACKETS: usize = 1;
 
+/// Longer than any session.
+const NEVER: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3_600);
 /// Streams of a peer that are remembered; two are in use.
 const MAX_PEER_STREAMS: usize = 32;
 
@@ -128,6 +130,10 @@ impl LegMaker {
             .set_rtp_mode(true)
             .set_send_buffer_video(VIEWER_RESEND_PACKETS)
             .set_extension_map(extensions(role));
+        if role == Role::Viewer {
+            // We report on what we send.
+            config = config.set_rtcp_report_interval_audio(NEVER).set_rtcp_report_interval_video(NEVER);
+        }
         *config.codec_config() = codecs(role, codec);
         let cell = KeyCell::default();
         let mut rtc = keys::kept_in(&cell, || config.build(now));

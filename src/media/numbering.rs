@@ -36,6 +36,8 @@ struct Base {
     to_ts: u64,
     /// Up to this time of the publisher the stretch is told faster than it happened.
     knee_ts: Option<u64>,
+    /// The newest time of the publisher that was told: what was told keeps its time.
+    told_ts: u64,
 }
 
 impl Base {
@@ -57,7 +59,7 @@ impl Numbering {
             None => self.next_seq << 8,
             Some((last_ts, at)) => last_ts + self.ticks(now.duration_since(at).max(MIN_STEP)),
         };
-        self.base = Some(Base { from_seq: seq, from_ts: ts, to_seq: self.next_seq, to_ts, knee_ts: None });
+        self.base = Some(Base { from_seq: seq, from_ts: ts, to_seq: self.next_seq, to_ts, knee_ts: None, told_ts: ts });
     }
 
     /// Everything until [`Numbering::slow_down`] is told four times as fast.
@@ -67,17 +69,23 @@ impl Numbering {
         }
     }
 
-    /// What is later than this is told as it happens.
-    pub(super) fn slow_down(&mut self, ts: u64) {
+    /// What is later than everything told so far is told as it happens.
+    pub(super) fn slow_down(&mut self) {
         if let Some(base) = &mut self.base {
-            base.knee_ts = Some(ts);
+            base.knee_ts = Some(base.told_ts);
         }
+    }
+
+    /// Nothing of this stretch is told any more, nor told again: what follows begins another.
+    pub(super) fn end_stretch(&mut self) {
+        self.base = None;
     }
 
     /// Where the packet stands; `None` when it is older than the stretch.
     pub(super) fn place(&mut self, seq: u64, ts: u64, now: Instant) -> Option<Place> {
-        let base = self.base.as_ref()?;
+        let base = self.base.as_mut()?;
         let seq = base.to_seq + seq.checked_sub(base.from_seq)?;
+        base.told_ts = base.told_ts.max(ts);
         let ts = base.ts(ts);
         self.next_seq = self.next_seq.max(seq + 1);
         match self.last {
@@ -137,12 +145,28 @@ mod tests {
         let key = numbering.place(10, 90_000, now).expect("in the stretch").ts;
         let fast = numbering.place(11, 94_000, now).expect("in the stretch").ts;
         assert_eq!(fast - key, 1_000);
-        numbering.slow_down(94_000);
+        numbering.slow_down();
         let same = numbering.place(12, 94_000, now).expect("in the stretch").ts;
         let real = numbering.place(13, 97_000, now).expect("in the stretch").ts;
         assert_eq!((same, real - fast), (fast, 3_000), "a frame keeps its time across the knee");
         let late = numbering.place(10, 90_000, now).expect("in the stretch").ts;
         assert_eq!(late, key, "a late packet belongs to its frame");
+    }
+
+    #[test]
+    fn what_was_told_keeps_its_time_and_what_ended_has_none() {
+        let mut numbering = video();
+        let now = Instant::now();
+        numbering.rebase(10, 90_000, now);
+        numbering.speed_up();
+        // The picture of a later moment came before that of an earlier one.
+        let told = [(10, 90_000), (11, 98_000), (12, 94_000)].map(|(seq, ts)| (seq, ts, numbering.place(seq, ts, now)));
+        numbering.slow_down();
+        for (seq, ts, place) in told {
+            assert_eq!(numbering.place(seq, ts, now), place);
+        }
+        numbering.end_stretch();
+        assert_eq!((numbering.place(11, 98_000, now), numbering.origin(101)), (None, None));
     }
 
     #[test]

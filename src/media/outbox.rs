@@ -1,11 +1,13 @@
 //! Edge: what is on its way to viewers: sealed side by side, handed to the kernel in few calls.
 //!
 //! Packets that follow each other to one viewer, all of one size but the last, are one message that the kernel cuts up
-//! (UDP_SEGMENT, Linux `udp(7)`); up to [`MESSAGES`] messages are one `sendmmsg(2)`. Where the kernel will not cut, they go
-//! one by one. Nothing waits: what the kernel does not take is dropped and counted, as on any network.
+//! (UDP_SEGMENT, Linux `udp(7)`); up to [`MESSAGES`] messages are one `sendmmsg(2)`. Where the kernel will not cut, because
+//! of a path's narrow MTU or of the network card, they go one by one, and for a while nothing is cut for that viewer.
+//! Nothing waits: what the kernel does not take is dropped and counted, as on any network.
 //! Invariant: no allocation once the buffers have grown to a fan-out's size.
 
 use std::{
+    collections::VecDeque,
     io::IoSlice,
     net::{IpAddr, SocketAddr},
     os::fd::{AsRawFd, RawFd},
@@ -22,6 +24,8 @@ const MESSAGES: usize = 64;
 const MAX_SEGMENTS: u16 = 64;
 /// Bytes of one message: an IPv4 datagram's.
 const MAX_MESSAGE_BYTES: usize = 65_000;
+/// Addresses for which nothing is cut; when full the oldest is tried again.
+const MAX_UNCUT: usize = 256;
 /// Bytes that wait before they are handed over; a processor's cache holds them.
 const FLUSH_BYTES: usize = 256 * 1024;
 
@@ -52,8 +56,8 @@ pub(super) struct Outbox {
     messages: Vec<Message>,
     whole: MultiHeaders<SockaddrStorage>,
     cut: MultiHeaders<SockaddrStorage>,
-    /// Whether the kernel has not refused to cut.
-    may_cut: bool,
+    /// For whom the kernel refused to cut. A path's MTU says nothing about other paths.
+    uncut: VecDeque<SocketAddr>,
     /// Packets that the kernel did not take.
     pub(super) unsent: u64,
 }
@@ -68,7 +72,7 @@ impl Outbox {
             messages: Vec::with_capacity(MESSAGES),
             whole: MultiHeaders::preallocate(MESSAGES, None),
             cut: MultiHeaders::preallocate(MESSAGES, Some(nix::cmsg_space!(u16))),
-            may_cut: true,
+            uncut: VecDeque::new(),
             unsent: 0,
         }
     }
@@ -87,12 +91,13 @@ impl Outbox {
         let end = self.slab.len();
         let len = end - start;
         if let Some(last) = self.messages.last_mut()
-            && self.may_cut
             && last.is_open
+            && last.end == start
             && last.to == to
             && len <= last.segment
             && last.segments < MAX_SEGMENTS
             && end - last.start <= MAX_MESSAGE_BYTES
+            && !self.uncut.contains(&to)
         {
             (last.end, last.segments, last.is_open) = (end, last.segments + 1, len == last.segment);
             return Ok(());
@@ -123,14 +128,13 @@ impl Outbox {
 
     fn send_all(&mut self) {
         let mut messages = std::mem::take(&mut self.messages);
-        // Those that are cut alike go together. Each kind goes in the order in which it first came, so a frame's packets
-        // stay in theirs.
+        // Those that are cut alike go together, but none overtakes another to the same viewer.
         let mut rest = &mut messages[..];
         while let Some(first) = rest.first() {
             let cut = first.cut();
             let mut alike = 1;
             for at in 1..rest.len() {
-                if rest[at].cut() == cut {
+                if rest[at].cut() == cut && rest[alike..at].iter().all(|message| message.to != rest[at].to) {
                     rest[alike..=at].rotate_right(1);
                     alike += 1;
                 }
@@ -150,11 +154,15 @@ impl Outbox {
             match self.send_some(group, cut) {
                 Ok(sent) => group = &group[sent.clamp(1, group.len())..],
                 Err(Errno::EINTR) => {}
-                // The network card does not cut, or not so: from here on every packet is a message.
-                Err(Errno::EIO | Errno::EINVAL | Errno::EMSGSIZE) if cut.is_some() && self.may_cut => {
-                    tracing::warn!("the kernel does not cut up UDP messages here; packets are sent one by one");
-                    self.may_cut = false;
-                    return self.send_apart(group);
+                // Only the first was refused.
+                Err(error @ (Errno::EIO | Errno::EINVAL | Errno::EMSGSIZE)) if cut.is_some() => {
+                    tracing::debug!(%error, to = %group[0].to, "the kernel does not cut up messages to there");
+                    if self.uncut.len() == MAX_UNCUT {
+                        self.uncut.pop_front();
+                    }
+                    self.uncut.push_back(group[0].to);
+                    self.send_apart(&group[..1]);
+                    group = &group[1..];
                 }
                 Err(error) => {
                     // The first was refused (its address, or no room): the others may fare better, unless there is no room.
@@ -259,9 +267,26 @@ mod tests {
         outbox.flush();
         assert_eq!(outbox.unsent, 0);
         for viewer in [&one, &two] {
-            let mut came = heard(viewer, packets.len());
-            came.sort_by_key(|packet| packet[0]);
-            assert_eq!(came, packets);
+            assert_eq!(heard(viewer, packets.len()), packets);
+        }
+    }
+
+    #[test]
+    fn a_lone_packet_before_a_frame_does_not_turn_it_round() {
+        let (ours, one) = pair();
+        let (_, two) = pair();
+        let mut outbox = Outbox::new(&ours, false);
+        let frame: Vec<Vec<u8>> = [1_000, 1_000, 1_001].map(|size| vec![7; size]).into();
+        push(&mut outbox, &one, b"sound");
+        for viewer in [&one, &two] {
+            for packet in &frame {
+                push(&mut outbox, viewer, packet);
+            }
+        }
+        outbox.flush();
+        assert_eq!(heard(&one, 1), [b"sound"]);
+        for viewer in [&one, &two] {
+            assert_eq!(heard(viewer, 3), frame);
         }
     }
 
@@ -292,6 +317,13 @@ mod tests {
         assert_eq!((message.segments, message.to), (3, to));
         outbox.send_apart(&[message]);
         assert_eq!(heard(&viewer, 3), [[0; 100], [1; 100], [2; 100]]);
+        outbox.flush();
+        outbox.uncut.push_back(to);
+        heard(&viewer, 3);
+        for n in 0..3u8 {
+            push(&mut outbox, &viewer, &[n; 100]);
+        }
+        assert_eq!(outbox.messages.len(), 3, "nothing is joined that must not be cut");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use std::{
     collections::VecDeque,
     net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -29,8 +30,12 @@ use super::{
 const REPORT_EVERY: Duration = Duration::from_secs(2);
 /// The first report follows the first packets.
 const FIRST_REPORT_AFTER: Duration = Duration::from_millis(200);
-/// Reports of one viewer that wait for the engine; more at once are dropped.
-const MAX_HEARD: usize = 64;
+/// What one viewer reports in one datagram, and waits for the engine; more is dropped.
+const MAX_HEARD: usize = 16;
+/// Asking for a keyframe more often than this is asking once: it costs a look at everybody.
+const ASKED_EVERY: Duration = Duration::from_millis(100);
+/// Reports that one viewer may send a second, and at once: reading each costs everybody else.
+const REPORTS_PER_S: u32 = 100;
 const MARKER: u8 = 0x80;
 const VERSION: u8 = 0x80;
 /// First bytes of RTP and RTCP, and the second ones of RTCP (RFC 5761, section 4).
@@ -100,6 +105,11 @@ pub(super) struct SealedLeg {
     audio: Option<Stream>,
     rtx: Option<Retransmission>,
     heard: VecDeque<Step>,
+    /// When it last asked for a keyframe.
+    asked_at: Option<Instant>,
+    /// Reports in the second that began then.
+    reports: u32,
+    reports_since: Instant,
     began: Instant,
     /// As the viewer's newest report tells it.
     round_trip: Duration,
@@ -124,6 +134,9 @@ impl SealedLeg {
             audio,
             rtx,
             heard: VecDeque::new(),
+            asked_at: None,
+            reports: 0,
+            reports_since: now,
             began: now,
             round_trip: Duration::ZERO,
             report_due: now + FIRST_REPORT_AFTER,
@@ -148,8 +161,20 @@ impl SealedLeg {
         rtcp::ntp(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
     }
 
+    /// Runs what is ours as the library is run: a fault in it is this viewer's end, not everybody's.
+    fn guarded(&mut self, run: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| run(self))).is_err() {
+            tracing::error!("a viewer's leg panicked");
+            self.over = true;
+        }
+    }
+
     fn hear(&mut self, now: Instant, source: SocketAddr, sealed: &[u8]) {
-        let Some((_, opener)) = &mut self.cipher else { return };
+        if now.saturating_duration_since(self.reports_since) >= Duration::from_secs(1) {
+            (self.reports_since, self.reports) = (now, 0);
+        }
+        self.reports += 1;
+        let Some((_, opener)) = self.cipher.as_mut().filter(|_| self.reports <= REPORTS_PER_S) else { return };
         let mut plain = std::mem::take(&mut self.opened);
         if opener.open_rtcp(sealed, &mut plain).is_ok() {
             self.library.hear_from(source, now);
@@ -174,6 +199,12 @@ impl SealedLeg {
             // Who says goodbye to one stream may go on with another; who leaves closes DTLS, or falls silent.
             Report::Goodbye | Report::KeyframeWanted { .. } | Report::Lost { .. } => return,
         };
+        if matches!(step, Step::KeyframeRequested) {
+            if self.asked_at.is_some_and(|at| now.saturating_duration_since(at) < ASKED_EVERY) {
+                return;
+            }
+            self.asked_at = Some(now);
+        }
         if self.heard.len() < MAX_HEARD {
             self.heard.push_back(step);
         }
@@ -190,6 +221,10 @@ impl SealedLeg {
             let (ts, at) = (*last)?;
             Some(Sent { ssrc: *ssrc, at_ntp: self.ntp(at), ts, packets: *packets, bytes: *bytes })
         });
+        if sent.iter().all(Option::is_none) {
+            self.report_due = now + FIRST_REPORT_AFTER;
+            return;
+        }
         let (Some((sealer, _)), Some(to)) = (&mut self.cipher, self.library.peer()) else { return };
         for sent in sent.iter().flatten() {
             rtcp::write_report(sent, &mut self.opened);
@@ -224,7 +259,7 @@ impl Leg for SealedLeg {
         if MEDIA.contains(&first) {
             // A viewer sends no media.
             if RTCP.contains(&second) {
-                self.hear(now, source, datagram);
+                self.guarded(|leg| leg.hear(now, source, datagram));
             }
             return;
         }
@@ -236,10 +271,41 @@ impl Leg for SealedLeg {
 
     fn tick(&mut self, now: Instant) {
         self.library.tick(now);
-        self.report(now);
+        self.guarded(|leg| leg.report(now));
     }
 
     fn deliver(&mut self, now: Instant, packet: &Packet, place: Place, out: &mut Outbox) {
+        self.guarded(|leg| leg.seal(now, packet, place, out));
+    }
+
+    fn resend(&mut self, packet: &Packet, place: Place, out: &mut Outbox) {
+        self.guarded(|leg| leg.seal_again(packet, place, out));
+    }
+
+    fn ask_keyframe(&mut self) {}
+
+    fn add_candidate(&mut self, candidate: &str) {
+        self.library.add_candidate(candidate);
+    }
+
+    fn close(&mut self, now: Instant) {
+        self.library.close(now);
+    }
+
+    fn step(&mut self) -> Step {
+        if let Some(step) = self.heard.pop_front() {
+            return step;
+        }
+        loop {
+            if let Some(step) = self.library_step() {
+                return step;
+            }
+        }
+    }
+}
+
+impl SealedLeg {
+    fn seal(&mut self, now: Instant, packet: &Packet, place: Place, out: &mut Outbox) {
         let stream = if packet.kind == Kind::Video { &mut self.video } else { &mut self.audio };
         let (Some(stream), Some((sealer, _)), Some(to)) = (stream, &mut self.cipher, self.library.peer()) else {
             return;
@@ -250,7 +316,7 @@ impl Leg for SealedLeg {
         }
     }
 
-    fn resend(&mut self, packet: &Packet, place: Place, out: &mut Outbox) {
+    fn seal_again(&mut self, packet: &Packet, place: Place, out: &mut Outbox) {
         let (Some(stream), Some((sealer, _)), Some(to)) = (&self.video, &mut self.cipher, self.library.peer()) else {
             return;
         };
@@ -272,29 +338,19 @@ impl Leg for SealedLeg {
         }
     }
 
-    fn ask_keyframe(&mut self) {}
-
-    fn add_candidate(&mut self, candidate: &str) {
-        self.library.add_candidate(candidate);
-    }
-
-    fn close(&mut self, now: Instant) {
-        self.library.close(now);
-    }
-
-    fn step(&mut self) -> Step {
-        if let Some(step) = self.heard.pop_front() {
-            return step;
-        }
-        match self.library.step() {
+    /// What the library wants; nothing when that was not for others.
+    fn library_step(&mut self) -> Option<Step> {
+        Some(match self.library.step() {
             Step::Connected => {
                 self.over = !self.arm();
                 if self.over {
                     tracing::debug!("a viewer's handshake gave no keys that we know");
-                    return Step::Over;
+                    return Some(Step::Over);
                 }
                 Step::Connected
             }
+            // The library reports on our streams too, of which it knows nothing: only what we seal may leave.
+            Step::Send { datagram, .. } if datagram.first().is_some_and(|first| MEDIA.contains(first)) => return None,
             Step::Send { to, datagram } => {
                 if datagram.starts_with(&STUN_SUCCESS) && self.nominating == Some(to) {
                     self.nominating = None;
@@ -303,9 +359,13 @@ impl Leg for SealedLeg {
                 Step::Send { to, datagram }
             }
             Step::Wait(_) if self.over => Step::Over,
-            Step::Wait(at) if self.cipher.is_some() => Step::Wait(at.min(self.report_due)),
+            Step::Wait(at) => {
+                // A check that was not answered nominates nothing later.
+                self.nominating = None;
+                Step::Wait(if self.cipher.is_some() { at.min(self.report_due) } else { at })
+            }
             step => step,
-        }
+        })
     }
 }
 

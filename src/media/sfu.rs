@@ -238,6 +238,7 @@ impl Stage {
         if self.on_air.as_ref().is_some_and(|source| source.slot == slot) {
             self.on_air = None;
             self.held.clear();
+            self.held_since = None;
             effects.push(Effect::Away);
         }
         self.viewers.retain(|viewer| viewer.slot != slot);
@@ -331,6 +332,8 @@ impl Stage {
         self.history.clear();
         self.catching_up = 0;
         for viewer in &mut self.viewers {
+            // Its numbers lead to packets of the stream before.
+            viewer.video.end_stretch();
             viewer.phase = Phase::Waiting;
         }
     }
@@ -486,6 +489,7 @@ fn next_due(viewer: &Viewer, gop: &Gop) -> Option<Instant> {
 fn catch_up(viewer: &mut Viewer, gop: &Gop, now: Instant, effects: &mut Vec<Effect>) {
     while let Phase::CatchingUp { next_seq, since } = viewer.phase {
         let Some(packet) = gop.at_or_after(next_seq) else {
+            viewer.video.slow_down();
             viewer.phase = Phase::Present;
             break;
         };
@@ -497,7 +501,7 @@ fn catch_up(viewer: &mut Viewer, gop: &Gop, now: Instant, effects: &mut Vec<Effe
         }
         viewer.phase = Phase::CatchingUp { next_seq: packet.seq + 1, since };
         if gop.at_or_after(packet.seq + 1).is_none() {
-            viewer.video.slow_down(packet.ts);
+            viewer.video.slow_down();
             viewer.phase = Phase::Present;
         }
     }

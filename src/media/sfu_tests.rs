@@ -315,3 +315,23 @@ fn a_viewer_that_asks_for_everything_again_gets_a_fifth() {
     let fifth = 2_000 / PACKETS_PER_RESEND as usize;
     assert!((fifth..=fifth + RESEND_BURST as usize + 1).contains(&resent), "{resent} of 2,000");
 }
+
+#[test]
+fn what_was_lost_of_one_stream_is_not_answered_from_another() {
+    let mut scene = Scene::with_publisher(1);
+    scene.frame(1, 100, 0, true);
+    scene.join_and_settle();
+    scene.frame(1, 101, 3_000, false);
+    scene.delivered();
+    // The same publisher goes on with another stream that counts from the same numbers, and not with a keyframe.
+    let of_another = |seq, ts| {
+        let mut packet = Arc::into_inner(video(seq, ts, false)).expect("the only owner");
+        packet.ssrc = 8;
+        Arc::new(packet)
+    };
+    for (seq, ts) in [(100, 50_000), (101, 53_000)] {
+        scene.stage.packet(1, &of_another(seq, ts), scene.now, &mut scene.effects);
+    }
+    scene.lose(0, 1);
+    assert_eq!(scene.resent(), [], "one number never stands for two packets");
+}

@@ -6,6 +6,8 @@
 //! Invariant: an index is used once per stream. Our SRTCP indices begin at [`FIRST_RTCP_INDEX`], far above those that the
 //! library uses for its own, so that a nonce is never used twice.
 
+use std::collections::VecDeque;
+
 use str0m::crypto::{
     AeadAes128Gcm, AeadAes128GcmCipher, AeadAes256Gcm, AeadAes256GcmCipher, Aes128CmSha1_80, Aes128CmSha1_80Cipher,
     CryptoProvider, Sha1HmacProvider, dtls::SrtpProfile,
@@ -23,6 +25,9 @@ const RTCP_INDEX_BYTES: usize = 4;
 const ENCRYPTED: u32 = 1 << 31;
 /// AES in counter mode writes whole blocks.
 const BLOCK_BYTES: usize = 16;
+
+/// Sources of one peer's reports; a browser has one for each kind of media.
+const MAX_SOURCES: usize = 8;
 
 /// Labels of the key derivation (RFC 3711, section 4.3.2): key, authentication key, salt.
 const RTP_LABELS: [u8; 3] = [0, 1, 2];
@@ -232,6 +237,13 @@ fn associated(header: [u8; RTCP_HEADER_BYTES], trailer: [u8; RTCP_INDEX_BYTES]) 
 /// Opens the peer's SRTCP.
 pub(super) struct Opener {
     rtcp: Cipher,
+    /// Of each of the peer's sources: they count apart (RFC 3711, section 3.2.3). The oldest is forgotten.
+    windows: VecDeque<(u32, Window)>,
+}
+
+/// Which indices of one source have come.
+#[derive(Debug, Default)]
+struct Window {
     /// The highest index so far, and which of the 63 before it were seen.
     newest: u32,
     seen: u64,
@@ -241,7 +253,7 @@ impl Opener {
     /// `None` when nothing can be made of the keys.
     pub(super) fn new(crypto: &CryptoProvider, keys: &Keys) -> Option<Self> {
         let rtcp = keys.master(crypto, Side::Theirs)?.cipher(keys.profile, RTCP_LABELS, false)?;
-        Some(Self { rtcp, newest: 0, seen: 0 })
+        Some(Self { rtcp, windows: VecDeque::new() })
     }
 
     /// Writes the plain compound packet into `out`, replacing what it held.
@@ -292,9 +304,22 @@ impl Opener {
                 index
             }
         };
-        self.admit(index)
+        self.window(ssrc).admit(index)
     }
 
+    fn window(&mut self, ssrc: u32) -> &mut Window {
+        let at = self.windows.iter().position(|(known, _)| *known == ssrc).unwrap_or_else(|| {
+            if self.windows.len() == MAX_SOURCES {
+                self.windows.pop_front();
+            }
+            self.windows.push_back((ssrc, Window::default()));
+            self.windows.len() - 1
+        });
+        &mut self.windows[at].1
+    }
+}
+
+impl Window {
     /// RFC 3711, section 3.3.2: each index once.
     fn admit(&mut self, index: u32) -> Result<(), Forged> {
         if index > self.newest || self.seen == 0 {
@@ -404,6 +429,15 @@ mod tests {
                 assert_eq!(opener.open_rtcp(&packets[99], &mut out), Err(Forged));
                 assert_eq!(opener.open_rtcp(&packets[0], &mut out), Err(Forged));
                 assert_eq!(Opener::new(&crypto, from).expect("keys").open_rtcp(&packets[1], &mut out), Err(Forged));
+                // Another source of the same peer counts for itself, as a browser's picture and sound do.
+                let mut sound = Sealer::new(&crypto, from).expect("keys of the right length");
+                let mut other = plain;
+                other[7] = 2;
+                for again in [false, true] {
+                    let mut sealed = Vec::new();
+                    sound.seal_rtcp(&other, &mut sealed).expect("sealed");
+                    assert_eq!(opener.open_rtcp(&sealed, &mut out), Ok(()), "{profile:?} {again}");
+                }
             }
         }
     }
