@@ -43,6 +43,9 @@ struct At {
 enum Owed {
     Nothing,
     States(Chat),
+    /// Nothing was passed over here, but perhaps where the client was before: another node may have told what is ordered
+    /// first and been lost before the rest, and whoever was slow there left with a debt.
+    Besides,
 }
 
 /// A cursor into a room's log.
@@ -99,7 +102,7 @@ impl Reader {
             Resumption::Rest(frames, generation) => {
                 let cursor = frames.last().expect("resumed is always said").1;
                 self.at = Some(At { cursor, generation });
-                self.catching_up = true;
+                (self.catching_up, self.owed) = (true, Owed::Besides);
                 Some(frames.into_iter().map(|(frame, _)| frame).collect())
             }
             Resumption::Ahead => None,
@@ -152,7 +155,7 @@ impl Reader {
         if (slow || spared) && lag > ordered_lag {
             self.owed = Owed::States(if slow { Chat::Without } else { Chat::With });
         }
-        let ordered_only = self.owed != Owed::Nothing;
+        let ordered_only = matches!(self.owed, Owed::States(_));
         match stage.read(at.generation, at.cursor, self.codec, ordered_only) {
             Read::Behind => self.jump_when_due(stage, slow, upvoted, now),
             Read::Frames(frames, next) if frames.is_empty() => {
@@ -169,6 +172,7 @@ impl Reader {
         match std::mem::replace(&mut self.owed, Owed::Nothing) {
             Owed::Nothing => Pull::Wait(None),
             Owed::States(chat) => Pull::Own(stage.states(self.codec, chat, here)),
+            Owed::Besides => Pull::Own(stage.states(self.codec, Chat::Without, here)),
         }
     }
 

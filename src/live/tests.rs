@@ -628,6 +628,24 @@ async fn news_of_a_purchase_that_came_while_its_buyer_was_away_is_told_when_they
 }
 
 #[tokio::test]
+async fn who_comes_back_has_what_was_told_before_their_place_and_not_sent() {
+    let house = House::new().await;
+    house.start().await;
+    let mut watcher = Watcher::join(&house, None, Codec::Proto).await;
+    // A connection that read the title and was cut before the question, which its own node would have told after it.
+    let mut known = watcher.mirror.clone();
+    house.lives.ask(&house.live, &house.viewers[0], "色は？", None).await.expect("asked");
+    watcher.until("the question", |w| w.mirror.questions.len() == 1).await;
+    house.tell_title(100, 30).await;
+    watcher.until("the title", |w| w.mirror.live.version == 100).await;
+    (known.seq, known.live) = (watcher.mirror.seq, watcher.mirror.live.clone());
+    let back = house.lives.join(&house.live, None, Codec::Json, 1).await.expect("a seat");
+    let mut back = Watcher::sit(back, known);
+    back.until("the question", |w| w.mirror.questions.len() == 1).await;
+    assert_eq!((back.mirror.snapshots, back.mirror.faults), (1, 0), "without a snapshot");
+}
+
+#[tokio::test]
 async fn a_busy_chat_is_thinned_fairly_and_the_liver_is_always_heard() {
     let house = House::new().await;
     house.start().await;
