@@ -7,14 +7,10 @@
 
 use std::{collections::HashMap, net::SocketAddr};
 
-use super::sfu::Slot;
+use super::{sfu::Slot, stun};
 
 /// Addresses remembered per session; a browser tries a handful. The oldest is forgotten.
 const MAX_ADDRESSES: usize = 16;
-
-const STUN_HEADER_BYTES: usize = 20;
-const STUN_BINDING_REQUEST: [u8; 2] = [0x00, 0x01];
-const STUN_USERNAME: u16 = 0x0006;
 
 #[derive(Debug, Default)]
 pub(super) struct Demux {
@@ -49,7 +45,7 @@ impl Demux {
 
     /// Whose it is; `None` for strangers.
     pub(super) fn find(&self, source: SocketAddr, datagram: &[u8]) -> Option<Slot> {
-        if let Some(ufrag) = binding_request_ufrag(datagram) {
+        if let Some(ufrag) = stun::ufrag(datagram) {
             return self.by_ufrag.get(ufrag).copied();
         }
         self.by_address.get(&source).copied()
@@ -75,30 +71,12 @@ impl Demux {
     }
 }
 
-/// Our side of the USERNAME in a STUN binding request.
-fn binding_request_ufrag(datagram: &[u8]) -> Option<&str> {
-    let (header, mut attributes) = datagram.split_at_checked(STUN_HEADER_BYTES)?;
-    if header[..2] != STUN_BINDING_REQUEST {
-        return None;
-    }
-    while let Some((head, rest)) = attributes.split_at_checked(4) {
-        let kind = u16::from_be_bytes([head[0], head[1]]);
-        let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
-        if kind == STUN_USERNAME {
-            let name = std::str::from_utf8(rest.get(..len)?).ok()?;
-            return Some(name.split_once(':').map_or(name, |(ours, _)| ours));
-        }
-        attributes = rest.get(len.next_multiple_of(4)..)?;
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn check(username: &str) -> Vec<u8> {
-        let mut datagram = vec![0u8; STUN_HEADER_BYTES];
+        let mut datagram = vec![0u8; 20];
         datagram[1] = 1;
         datagram.extend([0x80, 0x22, 0, 3, b'x', b'y', b'z', 0]);
         datagram.extend([0, 6, 0, u8::try_from(username.len()).expect("short")]);

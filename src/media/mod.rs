@@ -32,6 +32,7 @@ mod sealed;
 mod sfu;
 mod socket;
 mod srtp;
+mod stun;
 
 use engine::{Command, Engine, Ground};
 pub use packet::VideoCodec;

@@ -24,6 +24,7 @@ use super::{
     rtcp::{self, Report, Sent},
     sfu::Loss,
     srtp::{Opener, RTP_HEADER_BYTES, Sealer},
+    stun,
 };
 
 /// How often a viewer is told what was sent, so that picture and sound stay together.
@@ -41,11 +42,6 @@ const VERSION: u8 = 0x80;
 /// First bytes of RTP and RTCP, and the second ones of RTCP (RFC 5761, section 4).
 const MEDIA: std::ops::RangeInclusive<u8> = 128..=191;
 const RTCP: std::ops::RangeInclusive<u8> = 192..=223;
-/// STUN: a binding request, its success, and the attribute by which a client nominates.
-const STUN_REQUEST: [u8; 2] = [0x00, 0x01];
-const STUN_SUCCESS: [u8; 2] = [0x01, 0x01];
-const STUN_HEADER_BYTES: usize = 20;
-const USE_CANDIDATE: u16 = 0x0025;
 
 /// One of our streams towards the viewer.
 struct Stream {
@@ -236,23 +232,6 @@ impl SealedLeg {
     }
 }
 
-/// Whether a binding request nominates the pair it comes over.
-fn nominates(datagram: &[u8]) -> bool {
-    let Some((header, mut attributes)) = datagram.split_at_checked(STUN_HEADER_BYTES) else { return false };
-    if !header.starts_with(&STUN_REQUEST) {
-        return false;
-    }
-    while let Some((head, rest)) = attributes.split_at_checked(4) {
-        if u16::from_be_bytes([head[0], head[1]]) == USE_CANDIDATE {
-            return true;
-        }
-        let len = usize::from(u16::from_be_bytes([head[2], head[3]])).next_multiple_of(4);
-        let Some(next) = rest.get(len..) else { return false };
-        attributes = next;
-    }
-    false
-}
-
 impl Leg for SealedLeg {
     fn receive(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) {
         let [first, second] = [0, 1].map(|at| datagram.get(at).copied().unwrap_or_default());
@@ -263,7 +242,7 @@ impl Leg for SealedLeg {
             }
             return;
         }
-        if nominates(datagram) {
+        if stun::nominates(datagram) {
             self.nominating = Some(source);
         }
         self.library.receive(now, source, datagram);
@@ -352,7 +331,7 @@ impl SealedLeg {
             // The library reports on our streams too, of which it knows nothing: only what we seal may leave.
             Step::Send { datagram, .. } if datagram.first().is_some_and(|first| MEDIA.contains(first)) => return None,
             Step::Send { to, datagram } => {
-                if datagram.starts_with(&STUN_SUCCESS) && self.nominating == Some(to) {
+                if stun::is_success(&datagram) && self.nominating == Some(to) {
                     self.nominating = None;
                     self.library.nominate(to);
                 }
@@ -372,19 +351,6 @@ impl SealedLeg {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_nomination_is_seen_behind_other_attributes() {
-        let mut check = vec![0u8; STUN_HEADER_BYTES];
-        check[1] = 1;
-        check.extend([0x80, 0x22, 0, 3, b'x', b'y', b'z', 0]);
-        assert!(!nominates(&check));
-        check.extend([0x00, 0x25, 0, 0]);
-        assert!(nominates(&check));
-        check[0] = 1;
-        assert!(!nominates(&check), "an answer nominates nothing");
-        assert!(!nominates(&check[..10]) && !nominates(&[]));
-    }
 
     #[test]
     fn a_header_says_what_it_should() {

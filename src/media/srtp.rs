@@ -61,9 +61,33 @@ enum Side {
 pub(super) struct Forged;
 
 enum Cipher {
-    Gcm128 { cipher: Box<dyn AeadAes128GcmCipher>, salt: [u8; 12] },
-    Gcm256 { cipher: Box<dyn AeadAes256GcmCipher>, salt: [u8; 12] },
+    Gcm { cipher: Gcm, salt: [u8; 12] },
     Cm { cipher: Box<dyn Aes128CmSha1_80Cipher>, salt: [u8; 14], key: [u8; 20], sha1: &'static dyn Sha1HmacProvider },
+}
+
+/// AES-GCM of either key length: nonces, tags and everything else are the same (RFC 7714).
+enum Gcm {
+    Short(Box<dyn AeadAes128GcmCipher>),
+    Long(Box<dyn AeadAes256GcmCipher>),
+}
+
+impl Gcm {
+    /// Writes what is encrypted and its tag; `out` has room for just that.
+    fn seal(&mut self, nonce: &[u8; 12], associated: &[u8], plain: &[u8], out: &mut [u8]) -> Result<(), Forged> {
+        let sealed = match self {
+            Self::Short(cipher) => cipher.encrypt(nonce, associated, plain, out),
+            Self::Long(cipher) => cipher.encrypt(nonce, associated, plain, out),
+        };
+        sealed.map_err(|_| Forged)
+    }
+
+    fn open(&mut self, nonce: &[u8; 12], associated: &[u8], sealed: &[u8], out: &mut [u8]) -> Result<(), Forged> {
+        let opened = match self {
+            Self::Short(cipher) => cipher.decrypt(nonce, &[associated], sealed, out),
+            Self::Long(cipher) => cipher.decrypt(nonce, &[associated], sealed, out),
+        };
+        opened.map(drop).map_err(|_| Forged)
+    }
 }
 
 /// The master key of one side, and what is derived from it.
@@ -98,12 +122,12 @@ impl Master<'_> {
         let [key, authentication, salt] = labels;
         let srtp = self.crypto.srtp_provider;
         Some(match profile {
-            SrtpProfile::AEAD_AES_128_GCM => Cipher::Gcm128 {
-                cipher: srtp.aead_aes_128_gcm().create_cipher(self.derive(key), encrypt),
+            SrtpProfile::AEAD_AES_128_GCM => Cipher::Gcm {
+                cipher: Gcm::Short(srtp.aead_aes_128_gcm().create_cipher(self.derive(key), encrypt)),
                 salt: self.derive(salt),
             },
-            SrtpProfile::AEAD_AES_256_GCM => Cipher::Gcm256 {
-                cipher: srtp.aead_aes_256_gcm().create_cipher(self.derive(key), encrypt),
+            SrtpProfile::AEAD_AES_256_GCM => Cipher::Gcm {
+                cipher: Gcm::Long(srtp.aead_aes_256_gcm().create_cipher(self.derive(key), encrypt)),
                 salt: self.derive(salt),
             },
             SrtpProfile::AES128_CM_SHA1_80 => Cipher::Cm {
@@ -167,15 +191,10 @@ impl Sealer {
         out.extend_from_slice(header);
         let body = out.len();
         match &mut self.rtp {
-            Cipher::Gcm128 { cipher, salt } => {
+            Cipher::Gcm { cipher, salt } => {
                 out.resize(body + payload.len() + AeadAes128Gcm::TAG_LEN, 0);
                 let nonce = AeadAes128Gcm::rtp_iv(*salt, ssrc, rolled, seq);
-                cipher.encrypt(&nonce, header, payload, &mut out[body..]).map_err(|_| Forged)
-            }
-            Cipher::Gcm256 { cipher, salt } => {
-                out.resize(body + payload.len() + AeadAes256Gcm::TAG_LEN, 0);
-                let nonce = AeadAes256Gcm::rtp_iv(*salt, ssrc, rolled, seq);
-                cipher.encrypt(&nonce, header, payload, &mut out[body..]).map_err(|_| Forged)
+                cipher.seal(&nonce, header, payload, &mut out[body..])
             }
             Cipher::Cm { cipher, salt, key, sha1 } => {
                 out.resize(body + payload.len() + BLOCK_BYTES, 0);
@@ -200,16 +219,10 @@ impl Sealer {
         out.extend_from_slice(header);
         let at = out.len();
         match &mut self.rtcp {
-            Cipher::Gcm128 { cipher, salt } => {
+            Cipher::Gcm { cipher, salt } => {
                 out.resize(at + body.len() + AeadAes128Gcm::TAG_LEN, 0);
                 let nonce = AeadAes128Gcm::rtcp_iv(*salt, ssrc, index);
-                cipher.encrypt(&nonce, &associated(*header, trailer), body, &mut out[at..]).map_err(|_| Forged)?;
-                out.extend_from_slice(&trailer);
-            }
-            Cipher::Gcm256 { cipher, salt } => {
-                out.resize(at + body.len() + AeadAes256Gcm::TAG_LEN, 0);
-                let nonce = AeadAes256Gcm::rtcp_iv(*salt, ssrc, index);
-                cipher.encrypt(&nonce, &associated(*header, trailer), body, &mut out[at..]).map_err(|_| Forged)?;
+                cipher.seal(&nonce, &associated(*header, trailer), body, &mut out[at..])?;
                 out.extend_from_slice(&trailer);
             }
             Cipher::Cm { cipher, salt, key, sha1 } => {
@@ -262,24 +275,13 @@ impl Opener {
         let ssrc = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
         out.clear();
         let index = match &mut self.rtcp {
-            Cipher::Gcm128 { cipher, salt } => {
+            Cipher::Gcm { cipher, salt } => {
                 let (body, trailer) = gcm_parts(sealed)?;
                 let index = u32::from_be_bytes(trailer) & !ENCRYPTED;
                 out.extend_from_slice(header);
                 out.resize(RTCP_HEADER_BYTES + body.len() - AeadAes128Gcm::TAG_LEN, 0);
                 let nonce = AeadAes128Gcm::rtcp_iv(*salt, ssrc, index);
-                let associated = associated(*header, trailer);
-                cipher.decrypt(&nonce, &[&associated], body, &mut out[RTCP_HEADER_BYTES..]).map_err(|_| Forged)?;
-                index
-            }
-            Cipher::Gcm256 { cipher, salt } => {
-                let (body, trailer) = gcm_parts(sealed)?;
-                let index = u32::from_be_bytes(trailer) & !ENCRYPTED;
-                out.extend_from_slice(header);
-                out.resize(RTCP_HEADER_BYTES + body.len() - AeadAes256Gcm::TAG_LEN, 0);
-                let nonce = AeadAes256Gcm::rtcp_iv(*salt, ssrc, index);
-                let associated = associated(*header, trailer);
-                cipher.decrypt(&nonce, &[&associated], body, &mut out[RTCP_HEADER_BYTES..]).map_err(|_| Forged)?;
+                cipher.open(&nonce, &associated(*header, trailer), body, &mut out[RTCP_HEADER_BYTES..])?;
                 index
             }
             Cipher::Cm { cipher, salt, key, sha1 } => {
@@ -386,8 +388,9 @@ mod tests {
     fn a_packet_is_sealed_as_in_rfc_7714() {
         let crypto = crypto();
         let gcm = crypto.srtp_provider.aead_aes_128_gcm();
-        let cipher = |encrypt| Cipher::Gcm128 {
-            cipher: gcm.create_cipher(std::array::from_fn(|at| u8::try_from(at).expect("small")), encrypt),
+        let key = || std::array::from_fn(|at| u8::try_from(at).expect("small"));
+        let cipher = |encrypt| Cipher::Gcm {
+            cipher: Gcm::Short(gcm.create_cipher(key(), encrypt)),
             salt: hex("517569642070726f2071756f"),
         };
         let mut sealer = Sealer { rtp: cipher(true), rtcp: cipher(true), rtcp_index: 0 };
