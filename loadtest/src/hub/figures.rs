@@ -88,6 +88,15 @@ pub fn hash(bytes: &[u8]) -> u64 {
     state ^ (state >> 29)
 }
 
+/// A figure as people read it in a table.
+pub fn number(value: Option<f64>) -> String {
+    match value {
+        None => "-".to_owned(),
+        Some(value) if value.abs() >= 100.0 => format!("{value:.0}"),
+        Some(value) => format!("{value:.2}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{
     big::{Room, Storm},
     contender::Who,
-    figures::{float, median, ratio},
+    figures::{float, median, number, ratio},
     measure::{Case, Passed},
 };
 
@@ -245,14 +245,6 @@ pub fn as_json(results: &Results) -> Value {
         "verdict": if reasons.is_empty() { "ok" } else { "failed" },
         "reasons": reasons,
     })
-}
-
-fn number(value: Option<f64>) -> String {
-    match value {
-        None => "-".to_owned(),
-        Some(value) if value.abs() >= 100.0 => format!("{value:.0}"),
-        Some(value) => format!("{value:.2}"),
-    }
 }
 
 /// Everything as a table for people.

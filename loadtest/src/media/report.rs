@@ -8,7 +8,7 @@ use std::{fmt::Write, time::Duration};
 use serde_json::{Value, json};
 
 use super::{clip, contender::Who, measure::Passed};
-use crate::hub::figures::{float, median, ratio};
+use crate::hub::figures::{float, median, number, ratio};
 
 /// A crowd that gets less of the stream than this was not there.
 const LEAST_SHARE: f64 = 0.9;
@@ -167,14 +167,6 @@ pub fn as_json(results: &Results) -> Value {
         "verdict": if reasons.is_empty() { "ok" } else { "failed" },
         "reasons": reasons,
     })
-}
-
-fn number(value: Option<f64>) -> String {
-    match value {
-        None => "-".to_owned(),
-        Some(value) if value.abs() >= 100.0 => format!("{value:.0}"),
-        Some(value) => format!("{value:.2}"),
-    }
 }
 
 /// Everything as a table for people.
