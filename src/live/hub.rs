@@ -382,7 +382,11 @@ impl Hub {
             let position = self.0.bus.position(live).await.map_err(|_| LiveError::Busy)?;
             let found = opening::load(&self.0, live).await?;
             let start = Place { epoch: Arc::clone(&position.epoch), seq: 0, at: self.0.clock.now() };
-            let history = self.0.bus.history(live, &start).await.unwrap_or_default();
+            // Without it the room is as true; only who comes back from before gets a snapshot.
+            let history = self.0.bus.history(live, &start).await.unwrap_or_else(|error| {
+                tracing::warn!(live.id = %live, ?error, "a room opens without its history");
+                Vec::new()
+            });
             Ok((position, found, history))
         };
         let loaded = loaded.await;
