@@ -240,6 +240,7 @@ async fn more_connections_do_not_let_a_person_say_more() {
     let (_house, url) = live_house().await;
     let limited = |r: &&wire::Reply| matches!(&r.result, Some(reply::Result::Problem(p)) if p.r#type == "/problems/rate-limited" && p.retry_after_ms > 0);
     let (mut passed, mut open) = (0, Vec::new());
+    let began = std::time::Instant::now();
     for _ in 0..4 {
         let mut client = Client::connect(&format!("{url}?as=0"), Codec::Proto).await;
         for id in 1..=30 {
@@ -249,7 +250,9 @@ async fn more_connections_do_not_let_a_person_say_more() {
         passed += client.replies.len() - client.replies.iter().filter(limited).count();
         open.push(client);
     }
-    assert!((40..70).contains(&passed), "as many as by one connection, and not {passed}");
+    // The burst, and what a slow machine gave it time to refill.
+    let at_most = 40 + 20 * (usize::try_from(began.elapsed().as_secs()).expect("a short test") + 1);
+    assert!((40..=at_most).contains(&passed) && passed < 120, "as many as by one connection, and not {passed}");
     let mut other = Client::connect(&format!("{url}?as=1"), Codec::Proto).await;
     other.say(1, Ask::React(wire::React { kind: "clap".into() })).await;
     other.until("a reply", |c| c.replies.len() == 1).await;
