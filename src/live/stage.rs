@@ -1,7 +1,7 @@
 //! Shell: one live's room in memory: its state, its log, and who is seated.
 //!
 //! News goes in by [`Stage::tell`], ordered facts with the place that the bus gave them by [`Stage::take`]; the ticker
-//! turns what is pending into batches, at once when the room is quiet and every 10 to 50 ms when it is busy, and appends
+//! turns what is pending into batches, at once when the room is quiet and every 10 to 100 ms when it is busy, and appends
 //! them to the log, finished; connections read the log.
 //! Invariant: seqs come from the bus without holes and lie in the log in order; a snapshot at seq S holds everything up
 //! to S. A new history (epoch) begins with an empty log and a snapshot for everybody.
