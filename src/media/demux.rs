@@ -7,7 +7,7 @@
 
 use std::{collections::HashMap, net::SocketAddr};
 
-use super::{sfu::Slot, stun};
+use super::{stage::Slot, stun};
 
 /// Addresses remembered per session; a browser tries a handful. The oldest is forgotten.
 const MAX_ADDRESSES: usize = 16;
@@ -53,8 +53,14 @@ impl Demux {
 
     /// The session sends this datagram there.
     pub(super) fn sent(&mut self, slot: Slot, to: SocketAddr, datagram: &[u8]) {
-        let is_stun = datagram.first().is_some_and(|byte| *byte < 2);
-        if !is_stun || self.by_address.get(&to) == Some(&slot) {
+        if stun::is_success(datagram) {
+            self.learn(slot, to);
+        }
+    }
+
+    /// The session answered a check from there.
+    pub(super) fn learn(&mut self, slot: Slot, to: SocketAddr) {
+        if self.by_address.get(&to) == Some(&slot) {
             return;
         }
         let Some(known) = self.known.get_mut(&slot) else {

@@ -1,15 +1,19 @@
-//! Shell: the media engine: one thread, one socket, every session.
+//! Shell: the media engine: one thread that receives for all, and its threads for the viewers.
 //!
-//! Owns the sessions and the loop: datagrams and timers go to the legs and stages, what they answer goes to the
-//! socket and to each other. What callers order is in `commands.rs`. It decides nothing about media; that is `sfu.rs`.
+//! Owns the port, the publishers, the stages and the directory of sessions: a publisher's packets go to its stage and
+//! from there to the threads that have viewers of that live (`fanout.rs`); a viewer's datagrams go to the thread that it
+//! lives on. What callers order is in `commands.rs`. It decides nothing about media; that are `stage.rs` and `hall.rs`.
 //! Invariants: the loop reads the clock at one place and never waits but in `poll`; a session that is silent for its
 //! limit is gone; no error of one session reaches another.
 
 use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     net::SocketAddr,
-    sync::{Arc, mpsc::Receiver},
+    sync::{
+        Arc,
+        atomic::Ordering,
+        mpsc::{Receiver, Sender as NewsSender},
+    },
     time::{Duration, Instant},
 };
 
@@ -19,22 +23,17 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     MAX_EVENTS, MediaConfig, MediaError, MediaEvent, MediaStats,
     demux::Demux,
-    leg::{Leg, LegMaker, Role, Step},
-    outbox::Outbox,
-    sfu::{Effect, Slot, Stage},
-    socket::MediaSocket,
+    fanout::{Feed, Link, News, Order},
+    leg::{LegMaker, Step},
+    peers::Peers,
+    socket::{MediaSocket, Sender},
+    stage::{Effect, Slot, Stage},
 };
 use crate::ids::{LiveId, MediaSessionId};
 
 mod commands;
 pub(super) use commands::Command;
 
-/// A session that is not connected by then is dropped.
-const CONNECT_LIMIT: Duration = Duration::from_secs(15);
-/// A publisher from whom nothing came for so long is lost.
-const PUBLISHER_SILENCE_LIMIT: Duration = Duration::from_secs(5);
-/// A viewer from whom nothing came for so long is gone; browsers renew their consent every 5 s.
-const VIEWER_SILENCE_LIMIT: Duration = Duration::from_secs(30);
 /// How often silence is looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// Datagrams taken before timers and commands get their turn.
@@ -45,19 +44,32 @@ const DATAGRAM_BYTES: usize = 2_048;
 const SOCKET: Token = Token(0);
 const COMMANDS: Token = Token(1);
 
+/// What is known of a session beside its transport.
 struct Session {
     id: MediaSessionId,
     live: LiveId,
-    role: Role,
-    leg: Box<dyn Leg>,
+    home: Home,
     etag: String,
-    since: Instant,
     connected: bool,
-    last_heard: Instant,
-    /// When the leg wants its tick.
-    due: Instant,
-    /// The earliest entry of this session in the timers.
-    armed: Option<Instant>,
+}
+
+/// Where a session's transport lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Home {
+    /// A publisher's, here.
+    Here,
+    /// A viewer's, on this thread.
+    Fanout(usize),
+}
+
+/// A live with its sessions.
+#[derive(Default)]
+struct Live {
+    stage: Stage,
+    /// Its viewers on each thread, connected or not.
+    seats: Vec<usize>,
+    /// Its connected viewers.
+    viewers: usize,
 }
 
 /// What must be had before the engine's thread begins.
@@ -66,8 +78,13 @@ pub(super) struct Ground {
     poll: Poll,
     waker: Arc<Waker>,
     socket: MediaSocket,
+    sender: Sender,
     addresses: Vec<SocketAddr>,
-    maker: LegMaker,
+    maker: Arc<LegMaker>,
+    links: Vec<Link>,
+    news: Receiver<News>,
+    /// Never read: it keeps `news` open without any thread.
+    _told: NewsSender<News>,
 }
 
 pub(super) struct Engine {
@@ -76,16 +93,19 @@ pub(super) struct Engine {
     inbox: Receiver<Command>,
     events: mpsc::Sender<MediaEvent>,
     untold: VecDeque<MediaEvent>,
-    /// Points into the socket, so it goes first.
-    outbox: Outbox,
     socket: MediaSocket,
-    maker: LegMaker,
+    sender: Sender,
+    maker: Arc<LegMaker>,
+    links: Vec<Link>,
+    news: Receiver<News>,
+    _told: NewsSender<News>,
+    /// Publishers.
+    peers: Peers,
     sessions: HashMap<Slot, Session>,
     by_id: HashMap<MediaSessionId, Slot>,
     next_slot: Slot,
     demux: Demux,
-    stages: HashMap<LiveId, Stage>,
-    timers: BinaryHeap<Reverse<(Instant, Slot)>>,
+    lives: HashMap<LiveId, Live>,
     effects: Vec<Effect>,
     spare: Vec<Effect>,
     stats: MediaStats,
@@ -94,15 +114,19 @@ pub(super) struct Engine {
 }
 
 impl Ground {
-    /// Opens port and certificate.
+    /// Opens port and certificate and starts the threads for viewers.
     pub(super) fn open(config: MediaConfig) -> Result<Self, MediaError> {
         let poll = Poll::new()?;
         let (mut socket, addresses) = MediaSocket::bind(config.bind, &config.advertise)?;
         poll.registry().register(socket.source(), SOCKET, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), COMMANDS)?);
         let no_certificate = || MediaError::CannotOpen(std::io::Error::other("no certificate could be made"));
-        let maker = LegMaker::new(addresses.clone()).ok_or_else(no_certificate)?;
-        Ok(Self { config, poll, waker, socket, addresses, maker })
+        let maker = Arc::new(LegMaker::new(addresses.clone()).ok_or_else(no_certificate)?);
+        let (told, news) = std::sync::mpsc::channel();
+        let start = |at| Link::start(at, Arc::clone(&maker), socket.sender()?, told.clone(), Arc::clone(&waker));
+        let links = (0..config.fanout_threads()).map(start).collect::<std::io::Result<_>>()?;
+        let sender = socket.sender()?;
+        Ok(Self { config, poll, waker, socket, sender, addresses, maker, links, news, _told: told })
     }
 
     pub(super) fn waker(&self) -> Arc<Waker> {
@@ -117,22 +141,25 @@ impl Ground {
 impl Engine {
     /// On the thread that will run it.
     pub(super) fn new(ground: Ground, inbox: Receiver<Command>, events: mpsc::Sender<MediaEvent>) -> Self {
-        let Ground { config, poll, socket, maker, .. } = ground;
+        let Ground { config, poll, socket, sender, maker, links, news, _told, .. } = ground;
         Self {
             config,
             poll,
             inbox,
             events,
             untold: VecDeque::new(),
-            outbox: socket.outbox(),
             socket,
+            sender,
             maker,
+            links,
+            news,
+            _told,
+            peers: Peers::default(),
             sessions: HashMap::new(),
             by_id: HashMap::new(),
             next_slot: 0,
             demux: Demux::default(),
-            stages: HashMap::new(),
-            timers: BinaryHeap::new(),
+            lives: HashMap::new(),
             effects: Vec::new(),
             spare: Vec::new(),
             stats: MediaStats::default(),
@@ -153,29 +180,36 @@ impl Engine {
                 && error.kind() != std::io::ErrorKind::Interrupted
             {
                 tracing::error!(%error, "media engine cannot wait for its socket");
-                return;
+                break;
             }
             now = Instant::now();
             busy = self.receive(now, &mut buffer);
+            self.wake_threads();
+            self.take_news(now);
             busy |= self.take_commands(now);
             self.tick(now);
-            self.outbox.flush();
+            self.wake_threads();
             self.tell();
-            if let Some(reply) = self.stopped.take() {
-                let slots: Vec<Slot> = self.sessions.keys().copied().collect();
-                for slot in slots {
-                    self.end_session(slot, now);
-                }
-                let _ = reply.send(());
-                return;
+            if self.stopped.is_some() {
+                break;
             }
+        }
+        for slot in self.peers.slots() {
+            self.end_session(slot, now);
+        }
+        self.links.iter_mut().for_each(Link::stop);
+        if let Some(reply) = self.stopped.take() {
+            let _ = reply.send(());
         }
     }
 
+    fn wake_threads(&mut self) {
+        self.links.iter_mut().for_each(Link::wake);
+    }
+
     fn next_due(&self) -> Instant {
-        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        let stages = self.stages.values().filter_map(|stage| stage.poll_timeout().map(|(at, _)| at)).min();
-        [timer, stages].into_iter().flatten().fold(self.next_sweep, Instant::min)
+        let stages = self.lives.values().filter_map(|live| live.stage.poll_timeout().map(|(at, _)| at)).min();
+        [self.peers.next_due(), stages].into_iter().flatten().fold(self.next_sweep, Instant::min)
     }
 
     /// Takes a batch of datagrams; whether there may be more.
@@ -185,40 +219,61 @@ impl Engine {
                 return false;
             };
             let datagram = &buffer[..len];
-            let slot = self.demux.find(source, datagram);
-            let Some((slot, session)) = slot.and_then(|slot| Some((slot, self.sessions.get_mut(&slot)?))) else {
-                self.stats.datagrams_unknown += 1;
-                continue;
-            };
-            session.last_heard = now;
-            session.leg.receive(now, source, datagram);
-            self.pump(slot, now);
+            let mut slot = self.demux.find(source, datagram);
+            if slot.is_none() && self.take_news(now) {
+                // A thread may have answered a check there a moment ago.
+                slot = self.demux.find(source, datagram);
+            }
+            let home = slot.and_then(|slot| Some((slot, self.sessions.get(&slot)?.home)));
+            match home {
+                Some((slot, Home::Here)) => {
+                    self.peers.receive(slot, now, source, datagram);
+                    self.pump(slot, now);
+                }
+                Some((slot, Home::Fanout(at))) => self.links[at].datagram(slot, source, datagram),
+                None => self.stats.datagrams_unknown += 1,
+            }
         }
         true
     }
 
-    /// Runs what is due: legs, stages, the search for silence.
-    fn tick(&mut self, now: Instant) {
-        while let Some(Reverse((at, slot))) = self.timers.peek().copied()
-            && at <= now
-        {
-            self.timers.pop();
-            let Some(session) = self.sessions.get_mut(&slot) else {
-                continue;
-            };
-            session.armed = None;
-            if session.due > now {
-                arm(&mut self.timers, slot, session);
-            } else {
-                session.leg.tick(now);
-                self.pump(slot, now);
+    /// What the threads told; whether there was anything.
+    fn take_news(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        while let Ok(news) = self.news.try_recv() {
+            any = true;
+            match news {
+                News::Address { slot, to } => self.demux.learn(slot, to),
+                News::Connected { slot } => {
+                    if let Some(session) = self.sessions.get_mut(&slot)
+                        && !std::mem::replace(&mut session.connected, true)
+                        && let Some(live) = self.lives.get_mut(&session.live)
+                    {
+                        live.viewers += 1;
+                    }
+                }
+                News::Gone { slot } => self.end_session(slot, now),
+                News::WantKeyframe { live, layer } => {
+                    if let Some(of_live) = self.lives.get_mut(&live) {
+                        of_live.stage.keyframe_wanted(layer, now, &mut self.effects);
+                        self.settle(&live, now);
+                    }
+                }
             }
         }
-        let due = |stage: &Stage| stage.poll_timeout().is_some_and(|(at, _)| at <= now);
-        let lives: Vec<LiveId> = self.stages.iter().filter(|(_, s)| due(s)).map(|(live, _)| live.clone()).collect();
+        any
+    }
+
+    /// Runs what is due: publishers, stages, the search for silence.
+    fn tick(&mut self, now: Instant) {
+        while let Some(slot) = self.peers.tick_one(now) {
+            self.pump(slot, now);
+        }
+        let due = |live: &Live| live.stage.poll_timeout().is_some_and(|(at, _)| at <= now);
+        let lives: Vec<LiveId> = self.lives.iter().filter(|(_, l)| due(l)).map(|(live, _)| live.clone()).collect();
         for live in lives {
-            if let Some(stage) = self.stages.get_mut(&live) {
-                stage.poll(now, &mut self.effects);
+            if let Some(of_live) = self.lives.get_mut(&live) {
+                of_live.stage.poll(now, &mut self.effects);
             }
             self.settle(&live, now);
         }
@@ -229,22 +284,21 @@ impl Engine {
     }
 
     fn sweep(&mut self, now: Instant) {
-        let is_gone = |session: &Session| {
-            let (since, limit) = match (session.connected, session.role) {
-                (false, _) => (session.since, CONNECT_LIMIT),
-                (true, Role::Publisher) => (session.last_heard, PUBLISHER_SILENCE_LIMIT),
-                (true, Role::Viewer) => (session.last_heard, VIEWER_SILENCE_LIMIT),
-            };
-            now.saturating_duration_since(since) > limit
-        };
-        let gone: Vec<Slot> = self.sessions.iter().filter(|(_, s)| is_gone(s)).map(|(slot, _)| *slot).collect();
+        let mut gone = self.peers.silent(now);
+        for slot in &gone {
+            tracing::info!(slot, "publisher is silent");
+        }
+        for (at, link) in self.links.iter().enumerate().filter(|(_, link)| link.is_dead() && link.viewers > 0) {
+            tracing::error!(viewers = link.viewers, "a media thread ended; its viewers have to come back");
+            let lost = self.sessions.iter().filter(|(_, session)| session.home == Home::Fanout(at));
+            gone.extend(lost.map(|(slot, _)| *slot));
+        }
         for slot in gone {
-            tracing::info!(session.id = %self.sessions[&slot].id, "peer is silent");
             self.end_session(slot, now);
         }
     }
 
-    /// Takes out of a leg what it has to say, and does what follows.
+    /// Takes out of a publisher's leg what it has to say, and does what follows.
     fn pump(&mut self, slot: Slot, now: Instant) {
         let Some(live) = self.drain(slot, now) else {
             return;
@@ -254,32 +308,32 @@ impl Engine {
 
     /// Drains a leg; what follows is left in `effects`. Returns the session's live when there is anything to settle.
     fn drain(&mut self, slot: Slot, now: Instant) -> Option<LiveId> {
-        let session = self.sessions.get_mut(&slot)?;
-        loop {
-            match session.leg.step() {
+        let live = &self.sessions.get(&slot)?.live;
+        while let Some(step) = self.peers.step(slot) {
+            match step {
                 Step::Send { to, datagram } => {
                     self.demux.sent(slot, to, &datagram);
-                    self.socket.send(to, &datagram);
-                }
-                Step::Wait(at) => {
-                    session.due = at;
-                    arm(&mut self.timers, slot, session);
-                    break;
+                    self.sender.send(to, &datagram);
                 }
                 Step::Over => {
                     self.effects.push(Effect::Close(slot));
                     break;
                 }
-                step => {
-                    if let Some(stage) = self.stages.get_mut(&session.live) {
-                        let forwarded = matches!(step, Step::Packet(_));
-                        self.stats.packets_received += u64::from(forwarded);
-                        heard(stage, slot, session, step, now, &mut self.effects);
+                Step::Packet(packet) => {
+                    self.stats.packets_received += 1;
+                    if let Some(of_live) = self.lives.get_mut(live) {
+                        of_live.stage.packet(slot, &Arc::new(packet), now, &mut self.effects);
                     }
                 }
+                Step::Connected => {
+                    if let Some(of_live) = self.lives.get_mut(live) {
+                        of_live.stage.publisher_connected(slot, now, &mut self.effects);
+                    }
+                }
+                Step::KeyframeRequested | Step::Lost(_) | Step::Wait(_) => {}
             }
         }
-        (!self.effects.is_empty()).then(|| session.live.clone())
+        (!self.effects.is_empty()).then(|| live.clone())
     }
 
     /// Does what follows, and what follows from that.
@@ -288,23 +342,16 @@ impl Engine {
             let mut effects = std::mem::replace(&mut self.effects, std::mem::take(&mut self.spare));
             for effect in effects.drain(..) {
                 match effect {
-                    Effect::Deliver { to, packet, place } => {
-                        if let Some(session) = self.sessions.get_mut(&to) {
-                            self.stats.packets_forwarded += 1;
-                            session.leg.deliver(now, &packet, place, &mut self.outbox);
-                        }
+                    Effect::Feed { packet, ends_run } => {
+                        let again = || Arc::clone(&packet);
+                        self.feed(live, || Feed::Packet { live: live.clone(), packet: again(), ends_run });
                     }
-                    Effect::Resend { to, packet, place } => {
-                        if let Some(session) = self.sessions.get_mut(&to) {
-                            self.stats.packets_resent += 1;
-                            session.leg.resend(&packet, place, &mut self.outbox);
-                        }
-                    }
-                    Effect::AskKeyframe(slot) => {
-                        if let Some(session) = self.sessions.get_mut(&slot) {
+                    Effect::Begin => self.feed(live, || Feed::Begin { live: live.clone() }),
+                    Effect::AskKeyframe(slot, layer) => {
+                        if let Some(peer) = self.peers.get(slot) {
                             self.stats.keyframes_asked += 1;
-                            session.leg.ask_keyframe();
-                            session.leg.tick(now);
+                            peer.leg.ask_keyframe(layer);
+                            peer.leg.tick(now);
                             self.drain(slot, now);
                         }
                     }
@@ -314,6 +361,16 @@ impl Engine {
                 }
             }
             self.spare = effects;
+        }
+    }
+
+    /// To every thread with viewers of this live.
+    fn feed(&mut self, live: &LiveId, feed: impl Fn() -> Feed) {
+        let Some(of_live) = self.lives.get(live) else { return };
+        for (seats, link) in of_live.seats.iter().zip(&mut self.links) {
+            if *seats > 0 {
+                link.feed(feed());
+            }
         }
     }
 
@@ -327,20 +384,35 @@ impl Engine {
 
     /// Says goodbye and forgets the session; what follows is left in `effects`.
     fn remove(&mut self, slot: Slot, now: Instant) {
-        let Some(mut session) = self.sessions.remove(&slot) else {
+        let Some(session) = self.sessions.remove(&slot) else {
             return;
         };
-        session.leg.close(now);
-        while let Step::Send { to, datagram } = session.leg.step() {
-            self.socket.send(to, &datagram);
-        }
         self.demux.remove(slot);
         self.by_id.remove(&session.id);
-        if let Some(stage) = self.stages.get_mut(&session.live) {
-            stage.leave(slot, &mut self.effects);
-            if !stage.had_picture() && stage.is_empty() {
-                self.stages.remove(&session.live);
+        let of_live = self.lives.get_mut(&session.live);
+        match session.home {
+            Home::Here => {
+                let sender = &mut self.sender;
+                self.peers.close(slot, now, |to, datagram| sender.send(to, datagram));
+                if let Some(of_live) = of_live {
+                    of_live.stage.leave(slot, &mut self.effects);
+                }
             }
+            Home::Fanout(at) => {
+                let link = &mut self.links[at];
+                link.viewers -= 1;
+                link.order(Order::Close { slot });
+                if let Some(of_live) = of_live {
+                    of_live.viewers -= usize::from(session.connected);
+                    of_live.seats[at] -= 1;
+                    if of_live.seats[at] == 0 {
+                        link.feed(Feed::Shut { live: session.live.clone() });
+                    }
+                }
+            }
+        }
+        if self.lives.get(&session.live).is_some_and(Live::is_over) {
+            self.lives.remove(&session.live);
         }
     }
 
@@ -360,37 +432,26 @@ impl Engine {
             }
         }
     }
-}
 
-/// Puts a session into the timers, unless an earlier entry stands there.
-fn arm(timers: &mut BinaryHeap<Reverse<(Instant, Slot)>>, slot: Slot, session: &mut Session) {
-    if session.armed.is_none_or(|armed| session.due < armed) {
-        session.armed = Some(session.due);
-        timers.push(Reverse((session.due, slot)));
-    }
-}
-
-/// What a leg said, told to its stage.
-fn heard(stage: &mut Stage, slot: Slot, session: &mut Session, step: Step, now: Instant, effects: &mut Vec<Effect>) {
-    match (step, session.role) {
-        (Step::Connected, role) => {
-            session.connected = true;
-            match role {
-                Role::Publisher => stage.publisher_connected(slot, now, effects),
-                Role::Viewer => stage.join(slot, random(), now, effects),
-            }
+    /// What all threads did together.
+    fn totals(&self) -> MediaStats {
+        let sum = |of: fn(&super::fanout::Counters) -> &std::sync::atomic::AtomicU64| {
+            self.links.iter().map(|link| of(&link.counters).load(Ordering::Relaxed)).sum::<u64>()
+        };
+        let dropped: u64 = self.links.iter().map(|link| link.dropped).sum();
+        MediaStats {
+            sessions: self.sessions.len(),
+            packets_forwarded: sum(|counters| &counters.forwarded),
+            packets_resent: sum(|counters| &counters.resent),
+            datagrams_unsent: self.sender.unsent + sum(|counters| &counters.unsent) + dropped,
+            ..self.stats.clone()
         }
-        (Step::Packet(packet), Role::Publisher) => stage.packet(slot, &Arc::new(packet), now, effects),
-        (Step::KeyframeRequested, Role::Viewer) => stage.keyframe_requested(slot, now, effects),
-        (Step::Lost(loss), Role::Viewer) => stage.lost(slot, loss, now, effects),
-        _ => {}
     }
 }
 
-/// Where a viewer's numbering begins (RFC 3550, section 5.1).
-fn random() -> u16 {
-    let mut bytes = [0u8; 2];
-    // Without randomness the numbering begins at zero, which is allowed.
-    let _ = getrandom::fill(&mut bytes);
-    u16::from_ne_bytes(bytes)
+impl Live {
+    /// Nobody is here and there was never a picture.
+    fn is_over(&self) -> bool {
+        !self.stage.had_picture() && self.stage.is_empty() && self.seats.iter().all(|seats| *seats == 0)
+    }
 }

@@ -76,7 +76,12 @@ impl Gop {
 
     /// The packet that begins the group.
     pub(super) fn first(&self) -> Option<&Arc<Packet>> {
-        self.packets.iter().flatten().next()
+        self.packets().next()
+    }
+
+    /// All of them, in the publisher's order.
+    pub(super) fn packets(&self) -> impl Iterator<Item = &Arc<Packet>> {
+        self.packets.iter().flatten()
     }
 
     /// The first packet at or after a sequence number; what was lost on the way is passed over.
@@ -93,7 +98,8 @@ pub(super) mod tests {
 
     pub(crate) fn video(seq: u64, ts: u64, starts_keyframe: bool) -> Arc<Packet> {
         let payload = vec![0u8; 1_000].into();
-        Arc::new(Packet { kind: Kind::Video, ssrc: 7, seq, ts, marker: true, starts_keyframe, payload })
+        let (kind, layer, ssrc, marker) = (Kind::Video, 0, 7, true);
+        Arc::new(Packet { kind, layer, ssrc, seq, ts, marker, starts_keyframe, payload })
     }
 
     fn seqs(gop: &Gop) -> Vec<u64> {

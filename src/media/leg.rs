@@ -13,7 +13,7 @@ use std::{
 };
 
 use str0m::{
-    Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig,
+    Candidate, Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig,
     change::SdpOffer,
     config::{CryptoProvider, DtlsCert, DtlsVersion},
     format::{Codec, CodecConfig, CodecSpec, FormatParams, PayloadParams},
@@ -23,6 +23,7 @@ use str0m::{
 };
 
 use super::{
+    hall::Loss,
     keys::{self, KeyCell},
     numbering::Place,
     outbox::Outbox,
@@ -30,7 +31,6 @@ use super::{
     path::Path,
     sdp::Offer,
     sealed::SealedLeg,
-    sfu::Loss,
 };
 
 /// The library sends nothing to viewers, so it need not keep anything to send again; less it does not take.
@@ -75,7 +75,8 @@ pub(super) trait Leg: Send {
     fn deliver(&mut self, now: Instant, packet: &Packet, place: Place, out: &mut Outbox);
     /// One that it did not get, once more.
     fn resend(&mut self, packet: &Packet, place: Place, out: &mut Outbox);
-    fn ask_keyframe(&mut self);
+    /// Of a layer of its picture.
+    fn ask_keyframe(&mut self, layer: u8);
     fn add_candidate(&mut self, candidate: &str);
     fn close(&mut self, now: Instant);
     fn step(&mut self) -> Step;
@@ -85,7 +86,6 @@ pub(super) trait Leg: Send {
 pub(super) struct Answered {
     pub(super) leg: Box<dyn Leg>,
     pub(super) sdp: String,
-    pub(super) ufrag: String,
 }
 
 /// The library refused the offer, in its words.
@@ -113,13 +113,21 @@ impl LegMaker {
         role: Role,
         codec: VideoCodec,
         offer: &Offer,
+        credentials: IceCreds,
         now: Instant,
     ) -> Result<Answered, Refused> {
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.try_answer(role, codec, offer, now)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.try_answer(role, codec, offer, credentials, now)));
         outcome.unwrap_or_else(|_| Err(Refused("the offer cannot be answered".into())))
     }
 
-    fn try_answer(&self, role: Role, codec: VideoCodec, offer: &Offer, now: Instant) -> Result<Answered, Refused> {
+    fn try_answer(
+        &self,
+        role: Role,
+        codec: VideoCodec,
+        offer: &Offer,
+        credentials: IceCreds,
+        now: Instant,
+    ) -> Result<Answered, Refused> {
         let refused = |error: &dyn std::fmt::Display| Refused(error.to_string());
         let parsed = SdpOffer::from_sdp_string(&offer.text).map_err(|error| refused(&error))?;
         let mut config = RtcConfig::new()
@@ -127,6 +135,7 @@ impl LegMaker {
             .set_dtls_cert(self.certificate.clone())
             .set_dtls_version(dtls_version(role))
             .set_ice_lite(true)
+            .set_local_ice_credentials(credentials)
             .set_rtp_mode(true)
             .set_send_buffer_video(VIEWER_RESEND_PACKETS)
             .set_extension_map(extensions(role));
@@ -142,7 +151,6 @@ impl LegMaker {
             rtc.add_local_candidate(candidate);
         }
         let answer = rtc.sdp_api().accept_offer(parsed).map_err(|error| refused(&error))?;
-        let ufrag = rtc.direct_api().local_ice_credentials().ufrag;
         let mut leg = StrLeg {
             rtc,
             codec,
@@ -161,7 +169,7 @@ impl LegMaker {
             Role::Publisher => Box::new(leg),
             Role::Viewer => Box::new(SealedLeg::new(leg, Arc::clone(&self.crypto), cell, now)),
         };
-        Ok(Answered { leg, sdp: answer.to_sdp_string(), ufrag })
+        Ok(Answered { leg, sdp: answer.to_sdp_string() })
     }
 }
 
@@ -336,6 +344,7 @@ impl StrLeg {
         let starts_keyframe = kind == Kind::Video && starts_keyframe(self.codec, &packet.payload);
         Some(Packet {
             kind,
+            layer: 0,
             ssrc: *packet.header.ssrc,
             seq: *packet.seq_no,
             ts: packet.time.numer(),
@@ -398,7 +407,7 @@ impl Leg for StrLeg {
 
     fn resend(&mut self, _: &Packet, _: Place, _: &mut Outbox) {}
 
-    fn ask_keyframe(&mut self) {
+    fn ask_keyframe(&mut self, _layer: u8) {
         let Some(mid) = self.video.as_ref().map(|track| track.mid) else {
             return;
         };

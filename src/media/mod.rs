@@ -1,7 +1,7 @@
 //! Door: the media room: publishers by WHIP, viewers by WHEP, one UDP port for all.
 //!
-//! Owns the picture of every live. The work is done by one engine thread outside tokio; this door sends it commands
-//! and hands out its events. It knows no HTTP and no accounts: the caller says who publishes.
+//! Owns the picture of every live. The work is done outside tokio, by an engine thread that receives and by threads that
+//! serve viewers; this door sends the engine commands and hands out its events. It knows no HTTP and no accounts: the caller says who publishes.
 //! Invariants: viewers keep their session while publishers come and go; a publisher's identity holds its live until
 //! it is lost; every queue and count has a bound, and when one is full the caller is told at once.
 
@@ -18,7 +18,9 @@ use crate::ids::{LiveId, MediaSessionId};
 
 mod demux;
 mod engine;
+mod fanout;
 mod gop;
+mod hall;
 mod history;
 mod keys;
 mod leg;
@@ -26,12 +28,13 @@ mod numbering;
 mod outbox;
 mod packet;
 mod path;
+mod peers;
 mod rtcp;
 mod sdp;
 mod sealed;
-mod sfu;
 mod socket;
 mod srtp;
+mod stage;
 mod stun;
 
 use engine::{Command, Engine, Ground};
@@ -56,6 +59,16 @@ pub struct MediaConfig {
     pub max_sessions: usize,
     /// Sessions of one live; beyond it joiners are told [`MediaError::Full`].
     pub max_sessions_per_live: usize,
+    /// Threads that serve viewers; 0 = one for each core.
+    pub threads: usize,
+}
+
+impl MediaConfig {
+    /// Threads that serve viewers.
+    fn fanout_threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        if self.threads == 0 { cores() } else { self.threads }
+    }
 }
 
 impl Default for MediaConfig {
@@ -65,6 +78,7 @@ impl Default for MediaConfig {
             advertise: Vec::new(),
             max_sessions: 5_000,
             max_sessions_per_live: 2_000,
+            threads: 0,
         }
     }
 }

@@ -10,6 +10,9 @@ pub(super) const VIDEO_CLOCK_HZ: u64 = 90_000;
 /// The RTP clock of Opus, in ticks per second.
 pub(super) const AUDIO_CLOCK_HZ: u64 = 48_000;
 
+/// Sizes in which one publisher may send its picture at once (simulcast); browsers send three.
+pub(super) const MAX_LAYERS: usize = 3;
+
 /// A video codec that we carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -31,6 +34,8 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Packet {
     pub(super) kind: Kind,
+    /// Of a picture that is sent in several sizes, which one, from the smallest; below [`MAX_LAYERS`].
+    pub(super) layer: u8,
     /// The publisher's stream; another one begins a numbering of its own.
     pub(super) ssrc: u32,
     /// Extended: it does not wrap.

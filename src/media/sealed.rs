@@ -16,13 +16,13 @@ use std::{
 use str0m::crypto::CryptoProvider;
 
 use super::{
+    hall::Loss,
     keys::KeyCell,
     leg::{Leg, Step, StrLeg, Track},
     numbering::Place,
     outbox::Outbox,
     packet::{Kind, Packet},
     rtcp::{self, Report, Sent},
-    sfu::Loss,
     srtp::{Opener, RTP_HEADER_BYTES, Sealer},
     stun,
 };
@@ -261,7 +261,7 @@ impl Leg for SealedLeg {
         self.guarded(|leg| leg.seal_again(packet, place, out));
     }
 
-    fn ask_keyframe(&mut self) {}
+    fn ask_keyframe(&mut self, _: u8) {}
 
     fn add_candidate(&mut self, candidate: &str) {
         self.library.add_candidate(candidate);

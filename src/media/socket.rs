@@ -1,11 +1,12 @@
 //! Edge: the one UDP port.
 //!
-//! Owns the socket of all sessions and the addresses that answers advertise. It never blocks: what the kernel does
-//! not take is dropped and counted, as on any network.
+//! Owns the socket of all sessions and the addresses that answers advertise. One thread receives, any number send, each
+//! with a handle of its own. It never blocks: what the kernel does not take is dropped and counted, as on any network.
 
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    os::fd::AsFd,
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -21,7 +22,31 @@ const ANYWHERE: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
 pub(super) struct MediaSocket {
     udp: mio::net::UdpSocket,
     is_ipv6: bool,
+}
+
+/// One thread's way out through the port.
+pub(super) struct Sender {
+    udp: UdpSocket,
+    is_ipv6: bool,
     pub(super) unsent: u64,
+}
+
+impl Sender {
+    /// What sends many packets at once. It points into this handle, which must outlive it.
+    pub(super) fn outbox(&self) -> Outbox {
+        Outbox::new(&self.udp, self.is_ipv6)
+    }
+
+    pub(super) fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
+        let to = match to.ip() {
+            IpAddr::V4(ip) if self.is_ipv6 => SocketAddr::new(ip.to_ipv6_mapped().into(), to.port()),
+            _ => to,
+        };
+        if let Err(error) = self.udp.send_to(datagram, to) {
+            self.unsent += 1;
+            tracing::trace!(%error, "send");
+        }
+    }
 }
 
 impl MediaSocket {
@@ -41,12 +66,13 @@ impl MediaSocket {
         let ips = if advertise.is_empty() { own_addresses(local.ip()) } else { advertise.to_vec() };
         let addresses = ips.into_iter().map(|ip| SocketAddr::new(ip, local.port())).collect();
         let udp = mio::net::UdpSocket::from_std(udp);
-        Ok((Self { udp, is_ipv6: bind.is_ipv6(), unsent: 0 }, addresses))
+        Ok((Self { udp, is_ipv6: bind.is_ipv6() }, addresses))
     }
 
-    /// What sends many packets at once from this port.
-    pub(super) fn outbox(&self) -> Outbox {
-        Outbox::new(&self.udp, self.is_ipv6)
+    /// A handle for one more thread that sends.
+    pub(super) fn sender(&self) -> io::Result<Sender> {
+        let udp = UdpSocket::from(self.udp.as_fd().try_clone_to_owned()?);
+        Ok(Sender { udp, is_ipv6: self.is_ipv6, unsent: 0 })
     }
 
     pub(super) fn source(&mut self) -> &mut mio::net::UdpSocket {
@@ -62,17 +88,6 @@ impl MediaSocket {
                 // An earlier datagram could not be delivered (ICMP): says nothing about this one.
                 Err(error) => tracing::trace!(%error, "receive"),
             }
-        }
-    }
-
-    pub(super) fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
-        let to = match to.ip() {
-            IpAddr::V4(ip) if self.is_ipv6 => SocketAddr::new(ip.to_ipv6_mapped().into(), to.port()),
-            _ => to,
-        };
-        if let Err(error) = self.udp.send_to(datagram, to) {
-            self.unsent += 1;
-            tracing::trace!(%error, "send");
         }
     }
 }

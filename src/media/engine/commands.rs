@@ -4,16 +4,18 @@
 
 use std::time::Instant;
 
+use str0m::IceCreds;
 use tokio::sync::oneshot;
 
-use super::{Engine, Session};
+use super::{Engine, Home, Session};
 use crate::{
     ids::{LiveId, MediaSessionId},
     media::{
         Answer, LiveStats, MediaError, MediaEvent, MediaStats, VideoCodec,
+        fanout::{Feed, Order, Watch},
         leg::{Answered, Role},
         sdp::{Offer, candidates},
-        sfu::{Slot, Stage},
+        stage::{Slot, Stage},
     },
 };
 
@@ -55,7 +57,7 @@ impl Engine {
             Command::Publish { live, publisher, offer, reply } => {
                 drop(reply.send(self.publish(&live, publisher, &offer, now)));
             }
-            Command::Watch { live, offer, reply } => drop(reply.send(self.watch(&live, &offer, now))),
+            Command::Watch { live, offer, reply } => self.watch(&live, &offer, reply),
             Command::Trickle { session, etag, fragment, reply } => {
                 drop(reply.send(self.trickle(&session, &etag, &fragment, now)));
             }
@@ -78,7 +80,7 @@ impl Engine {
 
     fn publish(&mut self, live: &LiveId, identity: String, offer: &str, now: Instant) -> Result<Answer, MediaError> {
         let offer = parse(offer)?;
-        let stage = self.stages.get(live);
+        let stage = self.lives.get(live).map(|live| &live.stage);
         if stage.is_some_and(|stage| stage.admit(&identity).is_err()) {
             return Err(MediaError::PublisherExists);
         }
@@ -87,58 +89,93 @@ impl Engine {
         if !offer.sends {
             return Err(MediaError::BadOffer("a publisher sends its video".into()));
         }
-        let (slot, answer) = self.open_session(live, Role::Publisher, codec, &offer, now)?;
-        self.stages.entry(live.clone()).or_default().publish(slot, identity, codec, &mut self.effects);
+        self.check_room(live)?;
+        let credentials = IceCreds::new();
+        let (ufrag, etag) = (credentials.ufrag.clone(), etag(&credentials));
+        let answered = self.maker.answer(Role::Publisher, codec, &offer, credentials, now);
+        let Answered { leg, sdp } = answered.map_err(|refused| MediaError::BadOffer(refused.0))?;
+        let (slot, session) = self.enter(live, Home::Here, ufrag, &etag);
+        self.peers.add(slot, live.clone(), Role::Publisher, leg, now);
+        self.pump(slot, now);
+        self.lives.entry(live.clone()).or_default().stage.publish(slot, identity, codec, &mut self.effects);
         self.settle(live, now);
-        Ok(answer)
+        Ok(Answer { session, sdp, etag, codec })
     }
 
-    fn watch(&mut self, live: &LiveId, offer: &str, now: Instant) -> Result<Answer, MediaError> {
+    /// The thread that the viewer will live on answers its offer.
+    fn watch(&mut self, live: &LiveId, offer: &str, reply: Reply<Answer>) {
+        match self.admit_viewer(live, offer) {
+            Ok((codec, offer)) => {
+                let Some(at) = self.freest(live) else {
+                    let _ = reply.send(Err(MediaError::Stopped));
+                    return;
+                };
+                let credentials = IceCreds::new();
+                let etag = etag(&credentials);
+                let (slot, session) = self.enter(live, Home::Fanout(at), credentials.ufrag.clone(), &etag);
+                self.seat(live, at);
+                let live = live.clone();
+                let watch = Watch { slot, live, session, codec, offer, credentials, etag, reply };
+                if !self.links[at].watch(Box::new(watch)) {
+                    self.forget(slot);
+                }
+            }
+            Err(error) => drop(reply.send(Err(error))),
+        }
+    }
+
+    fn admit_viewer(&self, live: &LiveId, offer: &str) -> Result<(VideoCodec, Offer), MediaError> {
         let offer = parse(offer)?;
-        let stage = self.stages.get(live).filter(|stage| stage.had_picture());
+        let stage = self.lives.get(live).map(|live| &live.stage).filter(|stage| stage.had_picture());
         let fixed = stage.ok_or(MediaError::NoPublisher)?.codec();
         let codec = offer.choose(fixed).ok_or(MediaError::UnsupportedMedia)?;
         if !offer.receives {
             return Err(MediaError::BadOffer("a viewer receives its video".into()));
         }
-        Ok(self.open_session(live, Role::Viewer, codec, &offer, now)?.1)
+        self.check_room(live)?;
+        Ok((codec, offer))
     }
 
-    fn open_session(
-        &mut self,
-        live: &LiveId,
-        role: Role,
-        codec: VideoCodec,
-        offer: &Offer,
-        now: Instant,
-    ) -> Result<(Slot, Answer), MediaError> {
+    fn check_room(&self, live: &LiveId) -> Result<(), MediaError> {
         let of_live = || self.sessions.values().filter(|session| session.live == *live).count();
-        if self.sessions.len() >= self.config.max_sessions || of_live() >= self.config.max_sessions_per_live {
-            return Err(MediaError::Full);
+        let is_full = self.sessions.len() >= self.config.max_sessions || of_live() >= self.config.max_sessions_per_live;
+        if is_full { Err(MediaError::Full) } else { Ok(()) }
+    }
+
+    /// The thread with the fewest viewers of this live: what a frame costs is spread; then with the fewest at all.
+    fn freest(&self, live: &LiveId) -> Option<usize> {
+        let seats = self.lives.get(live).map(|live| live.seats.as_slice()).unwrap_or_default();
+        let load = |at: usize| (seats.get(at).copied().unwrap_or(0), self.links[at].viewers);
+        (0..self.links.len()).filter(|at| !self.links[*at].is_dead()).min_by_key(|at| load(*at))
+    }
+
+    /// One more viewer of the live on this thread; the first opens a hall there.
+    fn seat(&mut self, live: &LiveId, at: usize) {
+        let (threads, link) = (self.links.len(), &mut self.links[at]);
+        link.viewers += 1;
+        let Some(of_live) = self.lives.get_mut(live) else { return };
+        of_live.seats.resize(threads, 0);
+        of_live.seats[at] += 1;
+        if of_live.seats[at] == 1 {
+            link.feed(Feed::Open { live: live.clone(), past: Box::new(of_live.stage.past()) });
         }
-        let answered = self.maker.answer(role, codec, offer, now);
-        let Answered { leg, sdp, ufrag } = answered.map_err(|refused| MediaError::BadOffer(refused.0))?;
+    }
+
+    /// A session that its thread had no room for.
+    fn forget(&mut self, slot: Slot) {
+        self.end_session(slot, Instant::now());
+    }
+
+    /// Enters a session into the directory.
+    fn enter(&mut self, live: &LiveId, home: Home, ufrag: String, etag: &str) -> (Slot, MediaSessionId) {
         let slot = self.next_slot;
         self.next_slot += 1;
-        let (id, etag) = (MediaSessionId::fresh(), format!("\"{ufrag}\""));
+        let id = MediaSessionId::fresh();
         self.demux.add(slot, ufrag);
         self.by_id.insert(id.clone(), slot);
-        let answer = Answer { session: id.clone(), sdp, etag: etag.clone(), codec };
-        let session = Session {
-            id,
-            live: live.clone(),
-            role,
-            leg,
-            etag,
-            since: now,
-            connected: false,
-            last_heard: now,
-            due: now,
-            armed: None,
-        };
+        let session = Session { id: id.clone(), live: live.clone(), home, etag: etag.to_owned(), connected: false };
         self.sessions.insert(slot, session);
-        self.pump(slot, now);
-        Ok((slot, answer))
+        (slot, id)
     }
 
     fn trickle(
@@ -149,17 +186,26 @@ impl Engine {
         now: Instant,
     ) -> Result<(), MediaError> {
         let slot = self.by_id.get(session).copied().ok_or(MediaError::NoSuchSession)?;
-        let session = self.sessions.get_mut(&slot).ok_or(MediaError::NoSuchSession)?;
+        let session = self.sessions.get(&slot).ok_or(MediaError::NoSuchSession)?;
         if etag == "*" {
             return Err(MediaError::RestartRefused);
         }
         if etag != session.etag {
             return Err(MediaError::StaleEtag);
         }
-        for candidate in candidates(fragment).take(MAX_TRICKLED) {
-            if let Some(session) = self.sessions.get_mut(&slot) {
-                session.leg.add_candidate(candidate);
-                self.pump(slot, now);
+        let candidates = candidates(fragment).take(MAX_TRICKLED);
+        match session.home {
+            Home::Here => {
+                for candidate in candidates {
+                    if let Some(peer) = self.peers.get(slot) {
+                        peer.leg.add_candidate(candidate);
+                        self.pump(slot, now);
+                    }
+                }
+            }
+            Home::Fanout(at) => {
+                let candidates = candidates.map(str::to_owned).collect();
+                self.links[at].order(Order::Trickle { slot, candidates });
             }
         }
         Ok(())
@@ -168,26 +214,31 @@ impl Engine {
     fn end_live(&mut self, live: &LiveId, now: Instant) {
         let of_live = |session: &Session| session.live == *live;
         let slots: Vec<Slot> = self.sessions.iter().filter(|(_, s)| of_live(s)).map(|(slot, _)| *slot).collect();
-        let is_known = self.stages.remove(live).is_some();
+        // The stage first: that its publisher goes is not news any more.
+        let ended = self.lives.get_mut(live).map(|live| std::mem::take(&mut live.stage));
         for slot in slots {
             self.end_session(slot, now);
         }
-        if is_known {
+        self.lives.remove(live);
+        if ended.is_some() {
             self.untold.push_back(MediaEvent::Ended(live.clone()));
         }
     }
 
     fn count(&self) -> MediaStats {
-        let lives = self.stages.iter().map(|(live, stage)| LiveStats {
+        let lives = self.lives.iter().map(|(live, of_live)| LiveStats {
             live: live.clone(),
-            up: stage.is_up(),
-            viewers: stage.viewers(),
-            codec: stage.codec(),
+            up: of_live.stage.is_up(),
+            viewers: of_live.viewers,
+            codec: of_live.stage.codec(),
         });
-        let lives = lives.collect();
-        let (sessions, datagrams_unsent) = (self.sessions.len(), self.socket.unsent + self.outbox.unsent);
-        MediaStats { lives, sessions, datagrams_unsent, ..self.stats.clone() }
+        MediaStats { lives: lives.collect(), ..self.totals() }
     }
+}
+
+/// The ICE credentials' name is new whenever they are, and so is the tag.
+fn etag(credentials: &IceCreds) -> String {
+    format!("\"{}\"", credentials.ufrag)
 }
 
 fn parse(offer: &str) -> Result<Offer, MediaError> {

@@ -1,11 +1,11 @@
-//! Pure: one live's stage: who gets which packet, when to ask for a keyframe.
+//! Pure: one live's hall on one thread: which viewer gets which packet.
 //!
-//! Owns the publisher on air, the one that is about to take over, the viewers and the keyframe cache. It touches no
-//! socket and no clock: events go in with the time, effects come out.
+//! Owns the viewers of a live that one thread serves, each one's numbering and layer, and the caches they are served
+//! from. It touches no socket and no clock: events go in with the time, effects come out.
 //! Who joins, and who lost its way, is served from the cache first: that disturbs nobody else, and works with
 //! publishers that ignore requests.
-//! Invariants: a viewer sees one unbroken numbering whoever publishes; the publisher on air stays until its
-//! successor's first keyframe; a publisher is asked for a keyframe at most once per [`KEYFRAME_REQUEST_INTERVAL`].
+//! Invariants: a viewer sees one unbroken numbering whoever publishes and whatever layer it sees; a layer is changed at
+//! a keyframe only; a keyframe is wanted once until one comes.
 
 use std::{
     collections::VecDeque,
@@ -17,11 +17,9 @@ use super::{
     gop::Gop,
     history::History,
     numbering::{CATCH_UP_SPEED, Numbering, Place},
-    packet::{AUDIO_CLOCK_HZ, Kind, Packet, VIDEO_CLOCK_HZ, VideoCodec},
+    packet::{AUDIO_CLOCK_HZ, Kind, MAX_LAYERS, Packet, VIDEO_CLOCK_HZ},
+    stage::{LayerPast, Past, Slot},
 };
-
-/// Keyframe requests of all viewers are merged to one in this time; none is sent while a keyframe is younger.
-pub(super) const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A viewer's keys may stand a moment after ours: its last handshake message and the first media travel together.
 const SETTLE: Duration = Duration::from_millis(10);
@@ -32,10 +30,14 @@ const FLOW_LIMIT: Duration = Duration::from_millis(500);
 /// A viewer that asks again within this time is not served from the cache again.
 const SERVE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// A frame waits so long for its last packet: what goes to a viewer together costs one message.
-const FRAME_HOLD: Duration = Duration::from_millis(2);
-/// Packets of a frame that wait.
-const MAX_HELD: usize = 32;
+/// A layer of which nothing came for so long is not sent at present: browsers stop the largest when their way is narrow.
+const LAYER_LIMIT: Duration = Duration::from_millis(1_500);
+/// A keyframe that does not come is wanted again after so long: what was said, or the keyframe, may have been dropped.
+const WANTED_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How often it is looked at whether a viewer should see another layer.
+const CHOICE_INTERVAL: Duration = Duration::from_millis(250);
+/// Packets of a frame; more are told in parts.
+const MAX_RUN: usize = 64;
 /// A packet is not sent again within this time, however often it is asked for and however near the viewer is.
 const RESEND_INTERVAL: Duration = Duration::from_millis(25);
 /// Packets remembered as having been sent again.
@@ -48,9 +50,6 @@ const RESEND_BURST: u32 = 128;
 const PACKETS_PER_RESEND: u32 = 5;
 /// Half of what may be sent again at once is kept for packets that were not yet.
 const KEPT_FOR_FIRST: u32 = RESEND_BURST / 2;
-
-/// A session's place in the engine.
-pub(super) type Slot = u64;
 
 /// What follows from an event.
 #[derive(Debug)]
@@ -66,10 +65,8 @@ pub(super) enum Effect {
         packet: Arc<Packet>,
         place: Place,
     },
-    AskKeyframe(Slot),
-    Close(Slot),
-    Up,
-    Away,
+    /// Of this layer, from the publisher.
+    WantKeyframe(u8),
 }
 
 /// Packets of the picture that a viewer did not get.
@@ -81,17 +78,6 @@ pub(super) struct Loss {
     pub(super) others: u16,
     /// What was sent again needs so long to get there.
     pub(super) round_trip: Duration,
-}
-
-/// Another publisher holds the live.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Occupied;
-
-#[derive(Debug)]
-struct Source {
-    slot: Slot,
-    identity: String,
-    last_request: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +102,12 @@ struct Resent {
 struct Viewer {
     slot: Slot,
     phase: Phase,
+    /// The layer that it sees.
+    layer: u8,
+    /// The layer that it is to see from that one's next keyframe on.
+    target: u8,
+    /// The largest layer that it may see.
+    limit: u8,
     video: Numbering,
     audio: Numbering,
     audio_ssrc: Option<u32>,
@@ -151,71 +143,88 @@ impl Viewer {
     }
 }
 
-/// One live's stage.
+/// The picture in one of its sizes.
 #[derive(Debug, Default)]
-pub(super) struct Stage {
-    codec: Option<VideoCodec>,
-    on_air: Option<Source>,
-    successor: Option<Source>,
-    viewers: Vec<Viewer>,
-    catching_up: usize,
+struct Layer {
+    ssrc: Option<u32>,
     gop: Gop,
     history: History,
-    /// Packets of a frame whose last one has not come.
-    held: Vec<Arc<Packet>>,
-    held_since: Option<Instant>,
-    video_ssrc: Option<u32>,
-    had_picture: bool,
-    keyframe_wanted: bool,
+    /// Packets of a frame, until its last one.
+    run: Vec<Arc<Packet>>,
+    /// When it was said upwards; nothing once one came.
+    keyframe_wanted: Option<Instant>,
     last_keyframe: Option<Instant>,
     last_video: Option<Instant>,
 }
 
-impl Stage {
-    /// The codec of this live: the first publisher's.
-    pub(super) fn codec(&self) -> Option<VideoCodec> {
-        self.codec
+impl Layer {
+    fn has_fresh_keyframe(&self, now: Instant) -> bool {
+        self.gop.first().is_some() && self.last_keyframe.is_some_and(|at| now < at + FRESH_LIMIT)
     }
 
-    pub(super) fn had_picture(&self) -> bool {
-        self.had_picture
+    fn is_sent(&self, now: Instant) -> bool {
+        self.last_video.is_some_and(|at| now < at + LAYER_LIMIT)
     }
 
-    pub(super) fn is_up(&self) -> bool {
-        self.had_picture && self.on_air.is_some()
-    }
-
-    pub(super) fn viewers(&self) -> usize {
-        self.viewers.len()
-    }
-
-    /// Nobody is here.
-    pub(super) fn is_empty(&self) -> bool {
-        self.on_air.is_none() && self.successor.is_none() && self.viewers.is_empty()
-    }
-
-    /// Whether a publisher of this identity may come.
-    pub(super) fn admit(&self, identity: &str) -> Result<(), Occupied> {
-        let others = self.on_air.iter().chain(&self.successor).any(|source| source.identity != identity);
-        if others { Err(Occupied) } else { Ok(()) }
-    }
-
-    /// A publisher was let in; it goes on air with its first keyframe.
-    pub(super) fn publish(&mut self, slot: Slot, identity: String, codec: VideoCodec, effects: &mut Vec<Effect>) {
-        let successor = Source { slot, identity, last_request: None };
-        if let Some(older) = self.successor.replace(successor) {
-            effects.push(Effect::Close(older.slot));
+    fn want_keyframe(&mut self, layer: u8, now: Instant, effects: &mut Vec<Effect>) {
+        if self.keyframe_wanted.is_none_or(|at| at + WANTED_AGAIN_AFTER <= now) {
+            self.keyframe_wanted = Some(now);
+            effects.push(Effect::WantKeyframe(layer));
         }
-        if !self.had_picture {
-            self.codec = Some(codec);
+    }
+
+    fn keep(&mut self, packet: &Arc<Packet>, now: Instant) {
+        self.gop.push(packet);
+        self.history.push(packet);
+        self.last_video = Some(now);
+        if packet.starts_keyframe {
+            self.keyframe_wanted = None;
+            self.last_keyframe = Some(now);
         }
+    }
+
+    fn forget(&mut self, ssrc: Option<u32>) {
+        self.ssrc = ssrc;
+        self.gop.clear();
+        self.history.clear();
+        // Who wanted one wants one of what begins now.
+        self.keyframe_wanted = None;
+    }
+}
+
+/// One live's viewers on one thread.
+#[derive(Debug, Default)]
+pub(super) struct Hall {
+    viewers: Vec<Viewer>,
+    catching_up: usize,
+    layers: [Layer; MAX_LAYERS],
+    next_choice: Option<Instant>,
+}
+
+impl Hall {
+    /// A hall that begins in the middle of a live.
+    pub(super) fn open(past: Past) -> Self {
+        let layers = past.map(|LayerPast { packets, last_keyframe, last_video }| {
+            let ssrc = packets.last().map(|packet| packet.ssrc);
+            let mut layer = Layer { ssrc, last_keyframe, last_video, ..Layer::default() };
+            for packet in &packets {
+                layer.gop.push(packet);
+                layer.history.push(packet);
+            }
+            layer
+        });
+        Self { layers, ..Self::default() }
     }
 
     /// A viewer's transport stands: it sees the cached picture at once, or the next keyframe.
     pub(super) fn join(&mut self, slot: Slot, seed: u16, now: Instant, effects: &mut Vec<Effect>) {
+        let layer = self.first_layer(now);
         let mut viewer = Viewer {
             slot,
             phase: Phase::Waiting,
+            layer,
+            target: layer,
+            limit: u8::MAX,
             video: Numbering::new(VIDEO_CLOCK_HZ, seed),
             audio: Numbering::new(AUDIO_CLOCK_HZ, seed ^ 0x5555),
             audio_ssrc: None,
@@ -223,33 +232,51 @@ impl Stage {
             resent: VecDeque::new(),
             resend_budget: RESEND_BURST * PACKETS_PER_RESEND,
         };
-        serve(&mut viewer, &self.gop, now + SETTLE);
+        let of_layer = &mut self.layers[usize::from(layer)];
+        serve(&mut viewer, &of_layer.gop, now + SETTLE);
+        if !of_layer.has_fresh_keyframe(now) {
+            of_layer.want_keyframe(layer, now, effects);
+        }
         self.viewers.push(viewer);
         self.count_catching_up();
-        self.keyframe_wanted |= !self.has_fresh_keyframe(now);
+        self.next_choice = None;
         self.poll(now, effects);
     }
 
-    /// A session ended, whoever it was.
-    pub(super) fn leave(&mut self, slot: Slot, effects: &mut Vec<Effect>) {
-        if self.successor.as_ref().is_some_and(|source| source.slot == slot) {
-            self.successor = None;
-        }
-        if self.on_air.as_ref().is_some_and(|source| source.slot == slot) {
-            self.on_air = None;
-            self.held.clear();
-            self.held_since = None;
-            effects.push(Effect::Away);
-        }
+    /// The layer that a newcomer sees first: the one in the middle of those that it can begin with.
+    fn first_layer(&self, now: Instant) -> u8 {
+        let ready = (0u8..).zip(&self.layers).filter(|(_, layer)| layer.is_sent(now) && layer.gop.first().is_some());
+        let ready: Vec<u8> = ready.map(|(at, _)| at).collect();
+        let middle = ready.get(ready.len() / 2).copied();
+        // While nothing is sent, the last picture there was.
+        middle
+            .or_else(|| (0u8..).zip(&self.layers).find(|(_, l)| l.gop.first().is_some()).map(|(at, _)| at))
+            .unwrap_or(0)
+    }
+
+    /// A viewer's session ended.
+    pub(super) fn leave(&mut self, slot: Slot) {
         self.viewers.retain(|viewer| viewer.slot != slot);
         self.count_catching_up();
     }
 
-    /// A publisher's transport stands.
-    pub(super) fn publisher_connected(&mut self, slot: Slot, now: Instant, effects: &mut Vec<Effect>) {
-        if let Some(source) = self.successor.as_mut().filter(|source| source.slot == slot) {
-            source.last_request = Some(now);
-            effects.push(Effect::AskKeyframe(slot));
+    /// What follows comes from another publisher.
+    pub(super) fn begin(&mut self) {
+        for layer in &mut self.layers {
+            layer.run.clear();
+            layer.forget(None);
+        }
+        self.catching_up = 0;
+        for viewer in &mut self.viewers {
+            viewer.audio_ssrc = None;
+            wait(viewer);
+        }
+    }
+
+    /// The largest layer that a viewer may see from now on, as its way allows or as it chose.
+    pub(super) fn limit(&mut self, slot: Slot, limit: u8) {
+        if let Some(viewer) = self.viewers.iter_mut().find(|viewer| viewer.slot == slot) {
+            viewer.limit = limit;
         }
     }
 
@@ -258,12 +285,15 @@ impl Stage {
         let Some(viewer) = self.viewers.iter_mut().find(|viewer| viewer.slot == by) else {
             return;
         };
+        let (at, layer) = (viewer.layer, &mut self.layers[usize::from(viewer.layer)]);
         // When nothing arrives the viewer misses nothing; old pictures once more would not help it.
-        let is_flowing = self.last_video.is_some_and(|at| now < at + FLOW_LIMIT);
+        let is_flowing = layer.last_video.is_some_and(|at| now < at + FLOW_LIMIT);
         let may_serve = is_flowing && viewer.last_served.is_none_or(|at| at + SERVE_INTERVAL <= now);
-        let is_served = may_serve && serve(viewer, &self.gop, now);
+        let is_served = may_serve && serve(viewer, &layer.gop, now);
+        if !is_served || !layer.has_fresh_keyframe(now) {
+            layer.want_keyframe(at, now, effects);
+        }
         self.count_catching_up();
-        self.keyframe_wanted |= !is_served || !self.has_fresh_keyframe(now);
         self.poll(now, effects);
     }
 
@@ -273,9 +303,10 @@ impl Stage {
         let Some(viewer) = self.viewers.iter_mut().find(|viewer| viewer.slot == by) else {
             return;
         };
+        let history = &self.layers[usize::from(viewer.layer)].history;
         let named = (0..16u16).filter(|bit| others & (1 << bit) != 0).map(|bit| first.wrapping_add(bit + 1));
         for seq in std::iter::once(first).chain(named) {
-            let Some(packet) = viewer.video.origin(seq).and_then(|seq| self.history.get(seq)) else {
+            let Some(packet) = viewer.video.origin(seq).and_then(|seq| history.get(seq)) else {
                 continue;
             };
             if !viewer.may_resend(packet.seq, round_trip, now) {
@@ -288,89 +319,46 @@ impl Stage {
         }
     }
 
-    fn has_fresh_keyframe(&self, now: Instant) -> bool {
-        self.gop.first().is_some() && self.last_keyframe.is_some_and(|at| now < at + FRESH_LIMIT)
-    }
-
-    /// A packet of a publisher.
-    pub(super) fn packet(&mut self, from: Slot, packet: &Arc<Packet>, now: Instant, effects: &mut Vec<Effect>) {
-        if self.successor.as_ref().is_some_and(|source| source.slot == from) {
-            if !packet.starts_keyframe {
-                return;
-            }
-            self.tell_frame(now, effects);
-            self.switch(effects);
-        }
-        if self.on_air.as_ref().is_none_or(|source| source.slot != from) {
+    /// A packet of the publisher on air. Those of a frame are told together, with the one that ends the run.
+    pub(super) fn packet(&mut self, packet: Arc<Packet>, ends_run: bool, now: Instant, effects: &mut Vec<Effect>) {
+        if packet.kind == Kind::Audio {
+            self.audio(&packet, now, effects);
             return;
         }
-        match packet.kind {
-            Kind::Video => self.video(packet, now, effects),
-            Kind::Audio => self.audio(packet, now, effects),
+        let at = packet.layer;
+        let Some(layer) = self.layers.get_mut(usize::from(at)) else { return };
+        layer.run.push(packet);
+        if ends_run || layer.run.len() >= MAX_RUN {
+            self.tell_run(at, now, effects);
         }
     }
 
-    /// The successor goes on air.
-    fn switch(&mut self, effects: &mut Vec<Effect>) {
-        if let Some(old) = self.on_air.take() {
-            effects.push(Effect::Close(old.slot));
-        } else {
-            effects.push(Effect::Up);
-        }
-        self.on_air = self.successor.take();
-        self.had_picture = true;
-        self.begin_stream(None);
-        for viewer in &mut self.viewers {
-            viewer.audio_ssrc = None;
-        }
-    }
-
-    /// The numbers that follow have nothing to do with those before.
-    fn begin_stream(&mut self, ssrc: Option<u32>) {
-        self.video_ssrc = ssrc;
-        self.gop.clear();
-        self.history.clear();
-        self.catching_up = 0;
-        for viewer in &mut self.viewers {
-            // Its numbers lead to packets of the stream before.
-            viewer.video.end_stretch();
-            viewer.phase = Phase::Waiting;
-        }
-    }
-
-    /// A packet waits for the rest of its frame, not for long.
-    fn video(&mut self, packet: &Arc<Packet>, now: Instant, effects: &mut Vec<Effect>) {
-        if self.held.first().is_some_and(|first| first.ts != packet.ts || first.ssrc != packet.ssrc) {
-            self.tell_frame(now, effects);
-        }
-        self.held_since.get_or_insert(now);
-        self.held.push(Arc::clone(packet));
-        if packet.marker || self.held.len() >= MAX_HELD {
-            self.tell_frame(now, effects);
-        }
-        self.poll(now, effects);
-    }
-
-    /// What is held goes out, viewer by viewer.
-    fn tell_frame(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        self.held_since = None;
-        let mut held = std::mem::take(&mut self.held);
-        for packet in &held {
-            if self.video_ssrc != Some(packet.ssrc) {
-                self.begin_stream(Some(packet.ssrc));
+    /// Tells a run, viewer by viewer.
+    fn tell_run(&mut self, at: u8, now: Instant, effects: &mut Vec<Effect>) {
+        let layer = &mut self.layers[usize::from(at)];
+        let mut run = std::mem::take(&mut layer.run);
+        for packet in &run {
+            if layer.ssrc != Some(packet.ssrc) {
+                layer.forget(Some(packet.ssrc));
+                // Their numbers lead to packets of the stream before.
+                self.viewers.iter_mut().filter(|viewer| viewer.layer == at).for_each(wait);
             }
-            self.gop.push(packet);
-            self.history.push(packet);
-            self.last_video = Some(now);
-            if packet.starts_keyframe {
-                self.keyframe_wanted = false;
-                self.last_keyframe = Some(now);
-            }
+            layer.keep(packet, now);
         }
         let mut arrived = false;
         for viewer in &mut self.viewers {
-            for packet in &held {
+            for packet in &run {
+                let is_awaited = viewer.target == at || viewer.phase == Phase::Waiting;
                 match viewer.phase {
+                    _ if viewer.layer != at => {
+                        if !is_awaited || !packet.starts_keyframe {
+                            continue;
+                        }
+                        viewer.video.rebase(packet.seq, packet.ts, now);
+                        viewer.resent.clear();
+                        (viewer.layer, viewer.phase) = (at, Phase::Present);
+                        arrived = true;
+                    }
                     Phase::Present => {}
                     Phase::CatchingUp { next_seq, .. } if !packet.starts_keyframe => {
                         if packet.seq >= next_seq {
@@ -390,11 +378,12 @@ impl Stage {
                 }
             }
         }
-        held.clear();
-        self.held = held;
+        run.clear();
+        self.layers[usize::from(at)].run = run;
         if arrived {
             self.count_catching_up();
         }
+        self.poll(now, effects);
     }
 
     fn audio(&mut self, packet: &Arc<Packet>, now: Instant, effects: &mut Vec<Effect>) {
@@ -409,54 +398,58 @@ impl Stage {
         }
     }
 
-    /// What is due by now: cached packets for those who catch up, a keyframe request.
+    /// What is due by now: cached packets for those who catch up, other layers for those who should see others.
     pub(super) fn poll(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        if self.held_since.is_some_and(|since| since + FRAME_HOLD <= now) {
-            self.tell_frame(now, effects);
-        }
         if self.catching_up > 0 {
             for viewer in &mut self.viewers {
-                catch_up(viewer, &self.gop, now, effects);
+                catch_up(viewer, &self.layers[usize::from(viewer.layer)].gop, now, effects);
             }
             self.count_catching_up();
         }
-        if self.request_due().is_some_and(|due| due <= now) {
-            let source = self.on_air.as_mut().expect("a request is due only with a publisher on air");
-            source.last_request = Some(now);
-            effects.push(Effect::AskKeyframe(source.slot));
-        }
-        if let Some(source) = &mut self.successor
-            && source.last_request.is_some_and(|at| at + KEYFRAME_REQUEST_INTERVAL <= now)
-        {
-            source.last_request = Some(now);
-            effects.push(Effect::AskKeyframe(source.slot));
+        if self.has_layers() && self.next_choice.is_none_or(|at| at <= now) {
+            self.next_choice = Some(now + CHOICE_INTERVAL);
+            self.choose(now, effects);
         }
     }
 
-    /// When [`Stage::poll`] has something to do, and what.
-    pub(super) fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        let catch_up = (self.catching_up > 0).then(|| {
-            let due = self.viewers.iter().filter_map(|viewer| next_due(viewer, &self.gop)).min();
-            due.map(|at| (at, "catch up"))
-        });
-        let request = self.request_due().map(|at| (at, "keyframe request"));
-        let successor = self.successor.as_ref().and_then(|source| source.last_request);
-        let successor = successor.map(|at| (at + KEYFRAME_REQUEST_INTERVAL, "keyframe of the successor"));
-        let frame = self.held_since.map(|since| (since + FRAME_HOLD, "frame"));
-        [catch_up.flatten(), request, successor, frame].into_iter().flatten().min_by_key(|(at, _)| *at)
+    /// More than one layer was ever sent.
+    fn has_layers(&self) -> bool {
+        self.layers[1..].iter().any(|layer| layer.last_video.is_some())
     }
 
-    /// When a wanted keyframe may be asked for.
-    fn request_due(&self) -> Option<Instant> {
-        let source = self.on_air.as_ref().filter(|_| self.keyframe_wanted)?;
-        let last = source.last_request.max(self.last_keyframe)?;
-        Some(last + KEYFRAME_REQUEST_INTERVAL)
+    /// Everybody's layer is the largest that is sent and that it may see.
+    fn choose(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let sent = self.layers.each_ref().map(|layer| layer.is_sent(now));
+        for viewer in &mut self.viewers {
+            let may = |at: &u8| sent[usize::from(*at)] && *at <= viewer.limit;
+            let smallest = || (0u8..).zip(sent).find(|(_, is_sent)| *is_sent).map(|(at, _)| at);
+            // While nothing is sent everything stays as it is.
+            let all = 0..u8::try_from(MAX_LAYERS).unwrap_or(u8::MAX);
+            let Some(target) = all.rev().find(may).or_else(smallest) else { return };
+            viewer.target = target;
+            if target != viewer.layer {
+                self.layers[usize::from(target)].want_keyframe(target, now, effects);
+            }
+        }
+    }
+
+    /// When [`Hall::poll`] has something to do.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let gop = |viewer: &Viewer| &self.layers[usize::from(viewer.layer)].gop;
+        let due = || self.viewers.iter().filter_map(|viewer| next_due(viewer, gop(viewer))).min();
+        (self.catching_up > 0).then(due).flatten()
     }
 
     fn count_catching_up(&mut self) {
         let catching_up = |viewer: &&Viewer| matches!(viewer.phase, Phase::CatchingUp { .. });
         self.catching_up = self.viewers.iter().filter(catching_up).count();
     }
+}
+
+/// Nothing of what it saw goes on.
+fn wait(viewer: &mut Viewer) {
+    viewer.video.end_stretch();
+    viewer.phase = Phase::Waiting;
 }
 
 /// Lets a viewer begin at the cached keyframe; whether there is one.
@@ -508,5 +501,5 @@ fn catch_up(viewer: &mut Viewer, gop: &Gop, now: Instant, effects: &mut Vec<Effe
 }
 
 #[cfg(test)]
-#[path = "sfu_tests.rs"]
+#[path = "hall_tests.rs"]
 mod tests;

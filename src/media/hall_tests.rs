@@ -1,38 +1,98 @@
-//! Pure: the stage, driven by hand.
+//! Pure: a stage and one of its halls, driven by hand.
 
 use super::*;
-use crate::media::gop::tests::video;
+use crate::media::{
+    gop::tests::video,
+    packet::VideoCodec,
+    stage::{self, FRAME_HOLD, Occupied, Stage},
+};
 
 const VIEWER: Slot = 50;
 
 struct Scene {
     stage: Stage,
+    hall: Hall,
     now: Instant,
+    /// Of the stage, but for what the hall was fed.
+    upwards: Vec<stage::Effect>,
     effects: Vec<Effect>,
 }
 
 impl Scene {
     fn with_publisher(slot: Slot) -> Self {
-        let mut scene = Self { stage: Stage::default(), now: Instant::now(), effects: Vec::new() };
+        let mut scene = Self {
+            stage: Stage::default(),
+            hall: Hall::default(),
+            now: Instant::now(),
+            upwards: Vec::new(),
+            effects: Vec::new(),
+        };
         scene.publish(slot);
         scene
     }
 
+    /// What one wants of the other, until neither wants anything.
+    fn settle(&mut self) {
+        let mut kept = Vec::new();
+        while !self.upwards.is_empty() || self.effects.iter().any(|e| matches!(e, Effect::WantKeyframe(_))) {
+            for effect in std::mem::take(&mut self.upwards) {
+                match effect {
+                    stage::Effect::Feed { packet, ends_run } => {
+                        self.hall.packet(packet, ends_run, self.now, &mut self.effects);
+                    }
+                    stage::Effect::Begin => self.hall.begin(),
+                    other => kept.push(other),
+                }
+            }
+            for effect in std::mem::take(&mut self.effects) {
+                match effect {
+                    Effect::WantKeyframe(layer) => {
+                        self.stage.keyframe_wanted(layer, self.now, &mut self.upwards);
+                    }
+                    other => self.effects.push(other),
+                }
+            }
+        }
+        self.upwards = kept;
+    }
+
     fn publish(&mut self, slot: Slot) {
-        self.stage.publish(slot, "hana".into(), VideoCodec::H264, &mut self.effects);
+        self.stage.publish(slot, "hana".into(), VideoCodec::H264, &mut self.upwards);
+        self.settle();
     }
 
     fn frame(&mut self, from: Slot, seq: u64, ts: u64, starts_keyframe: bool) {
-        self.stage.packet(from, &video(seq, ts, starts_keyframe), self.now, &mut self.effects);
+        self.packet(from, &video(seq, ts, starts_keyframe));
+    }
+
+    fn packet(&mut self, from: Slot, packet: &Arc<Packet>) {
+        self.stage.packet(from, packet, self.now, &mut self.upwards);
+        self.settle();
+    }
+
+    /// A frame of another layer, whose numbers begin elsewhere.
+    fn layer_frame(&mut self, layer: u8, seq: u64, ts: u64, starts_keyframe: bool) {
+        let offset = u64::from(layer) * 10_000;
+        let mut packet = Arc::into_inner(video(offset + seq, offset + ts, starts_keyframe)).expect("the only owner");
+        (packet.layer, packet.ssrc) = (layer, 70 + u32::from(layer));
+        self.packet(1, &Arc::new(packet));
     }
 
     fn after(&mut self, ms: u64) {
         self.now += Duration::from_millis(ms);
-        self.stage.poll(self.now, &mut self.effects);
+        self.stage.poll(self.now, &mut self.upwards);
+        self.hall.poll(self.now, &mut self.effects);
+        self.settle();
     }
 
     fn join(&mut self) {
-        self.stage.join(VIEWER, 0, self.now, &mut self.effects);
+        self.hall.join(VIEWER, 0, self.now, &mut self.effects);
+        self.settle();
+    }
+
+    fn request_keyframe(&mut self) {
+        self.hall.keyframe_requested(VIEWER, self.now, &mut self.effects);
+        self.settle();
     }
 
     fn join_and_settle(&mut self) {
@@ -64,12 +124,12 @@ impl Scene {
 
     fn lose(&mut self, first: u16, others: u16) {
         let loss = Loss { first, others, round_trip: Duration::from_millis(40) };
-        self.stage.lost(VIEWER, loss, self.now, &mut self.effects);
+        self.hall.lost(VIEWER, loss, self.now, &mut self.effects);
     }
 
     fn asked(&mut self) -> usize {
-        let asked = self.effects.iter().filter(|effect| matches!(effect, Effect::AskKeyframe(_))).count();
-        self.effects.clear();
+        let asked = self.upwards.iter().filter(|effect| matches!(effect, stage::Effect::AskKeyframe(..))).count();
+        self.upwards.clear();
         asked
     }
 }
@@ -94,7 +154,7 @@ fn who_joins_mid_group_sees_the_keyframe_at_once_and_the_rest_four_times_as_fast
     assert_eq!(scene.delivered(), [], "what is new waits for its turn");
     scene.after(200);
     assert_eq!(scene.delivered().last(), Some(&(121, 21)));
-    assert_eq!(scene.stage.catching_up, 0);
+    assert_eq!(scene.hall.catching_up, 0);
     scene.frame(1, 122, 22 * 3_600, false);
     assert_eq!(scene.delivered(), [(122, 22)]);
 }
@@ -123,7 +183,7 @@ fn the_old_publisher_stays_until_the_successors_keyframe() {
     scene.frame(1, 101, 3_000, false);
     assert_eq!(scene.delivered(), [(100, 0), (101, 1)]);
     scene.frame(2, 8, 9_000, true);
-    assert!(matches!(scene.effects[0], Effect::Close(1)));
+    assert!(scene.upwards.iter().any(|effect| matches!(effect, stage::Effect::Close(1))));
     assert_eq!(scene.delivered(), [(8, 2)]);
     scene.frame(1, 102, 6_000, false);
     assert_eq!(scene.delivered(), [], "the old one is off");
@@ -133,14 +193,14 @@ fn the_old_publisher_stays_until_the_successors_keyframe() {
 fn a_lost_publisher_leaves_its_viewers_and_its_picture() {
     let mut scene = Scene::with_publisher(1);
     scene.frame(1, 100, 0, true);
-    scene.stage.leave(1, &mut scene.effects);
-    assert!(matches!(scene.effects.last(), Some(Effect::Away)));
+    scene.stage.leave(1, &mut scene.upwards);
+    assert!(matches!(scene.upwards.last(), Some(stage::Effect::Away)));
     assert_eq!(scene.stage.admit("another"), Ok(()));
     scene.join_and_settle();
     assert_eq!(scene.delivered(), [(100, 0)]);
     scene.publish(2);
     scene.frame(2, 5_000, 77, true);
-    assert!(scene.effects.iter().any(|effect| matches!(effect, Effect::Up)));
+    assert!(scene.upwards.iter().any(|effect| matches!(effect, stage::Effect::Up)));
     assert_eq!(scene.delivered(), [(5_000, 1)]);
 }
 
@@ -152,12 +212,12 @@ fn who_lost_its_way_is_served_from_the_cache_before_the_publisher_is_asked() {
     scene.frame(1, 101, 3_600, false);
     assert_eq!(scene.delivered(), [(100, 0), (101, 1)]);
     scene.after(300);
-    scene.stage.keyframe_requested(VIEWER, scene.now, &mut scene.effects);
+    scene.request_keyframe();
     assert_eq!(scene.delivered(), [(100, 2)], "again, as something new");
     scene.after(10);
     assert_eq!(scene.delivered(), [(101, 3)]);
     scene.after(90);
-    scene.stage.keyframe_requested(VIEWER, scene.now, &mut scene.effects);
+    scene.request_keyframe();
     assert_eq!(scene.delivered(), [], "it was served just now");
     scene.after(100);
     assert_eq!(scene.asked(), 1, "the cache did not help");
@@ -170,7 +230,7 @@ fn while_nothing_arrives_nobody_is_shown_the_past_again() {
     scene.join_and_settle();
     scene.delivered();
     scene.after(3_000);
-    scene.stage.keyframe_requested(VIEWER, scene.now, &mut scene.effects);
+    scene.request_keyframe();
     assert_eq!(scene.delivered(), []);
 }
 
@@ -179,9 +239,9 @@ fn requests_of_all_viewers_are_merged() {
     let mut scene = Scene::with_publisher(1);
     scene.frame(1, 100, 0, true);
     scene.join_and_settle();
-    scene.effects.clear();
+    scene.asked();
     for _ in 0..10 {
-        scene.stage.keyframe_requested(VIEWER, scene.now, &mut scene.effects);
+        scene.request_keyframe();
     }
     assert_eq!(scene.asked(), 0, "the keyframe is young");
     scene.after(490);
@@ -202,7 +262,7 @@ fn an_old_cached_keyframe_is_shown_and_a_new_one_asked_for() {
     let mut scene = Scene::with_publisher(1);
     scene.frame(1, 100, 0, true);
     scene.after(1_500);
-    scene.effects.clear();
+    scene.asked();
     scene.join();
     assert_eq!(scene.asked(), 1);
     scene.after(10);
@@ -217,7 +277,7 @@ fn another_ssrc_of_the_same_publisher_begins_at_its_keyframe() {
     scene.delivered();
     let mut other = Arc::into_inner(video(9, 1, false)).expect("the only owner");
     other.ssrc = 8;
-    scene.stage.packet(1, &Arc::new(other), scene.now, &mut scene.effects);
+    scene.packet(1, &Arc::new(other));
     assert_eq!(scene.delivered(), []);
 }
 
@@ -232,9 +292,7 @@ fn a_frame_goes_out_whole_and_waits_no_longer_than_it_may() {
     scene.frame(1, 100, 0, true);
     scene.join_and_settle();
     scene.delivered();
-    let send = |scene: &mut Scene, packet: Arc<Packet>| {
-        scene.stage.packet(1, &packet, scene.now, &mut scene.effects);
-    };
+    let send = |scene: &mut Scene, packet: Arc<Packet>| scene.packet(1, &packet);
     send(&mut scene, part(101, 3_000, false));
     send(&mut scene, part(102, 3_000, false));
     assert_eq!(scene.delivered(), []);
@@ -268,7 +326,7 @@ fn what_a_viewer_lost_is_sent_again_once_in_a_round_trip() {
     assert_eq!(scene.resent(), [(103, 3)]);
     scene.lose(21, 0xffff);
     assert_eq!(scene.resent(), [], "what was never sent");
-    scene.stage.lost(
+    scene.hall.lost(
         VIEWER + 1,
         Loss { first: 3, others: 0, round_trip: Duration::ZERO },
         scene.now,
@@ -330,8 +388,80 @@ fn what_was_lost_of_one_stream_is_not_answered_from_another() {
         Arc::new(packet)
     };
     for (seq, ts) in [(100, 50_000), (101, 53_000)] {
-        scene.stage.packet(1, &of_another(seq, ts), scene.now, &mut scene.effects);
+        scene.packet(1, &of_another(seq, ts));
     }
     scene.lose(0, 1);
     assert_eq!(scene.resent(), [], "one number never stands for two packets");
+}
+
+/// Three layers for so many frames of 40 ms; the first of each is a keyframe.
+fn three_layers(scene: &mut Scene, first: u64, frames: u64) {
+    for n in first..first + frames {
+        scene.now += Duration::from_millis(40);
+        for layer in 0..3 {
+            scene.layer_frame(layer, 100 + n, n * 3_600, n == first);
+        }
+        scene.after(0);
+    }
+}
+
+#[test]
+fn a_newcomer_sees_the_middle_layer_and_then_the_largest() {
+    let mut scene = Scene::with_publisher(1);
+    three_layers(&mut scene, 0, 5);
+    scene.join_and_settle();
+    let layers = |delivered: &[(u64, u64)]| delivered.iter().map(|(seq, _)| seq / 10_000).collect::<Vec<_>>();
+    assert_eq!(layers(&scene.delivered()), [1], "the cached keyframe");
+    three_layers(&mut scene, 5, 10);
+    let delivered = scene.delivered();
+    assert_eq!(layers(&delivered)[5..], [2; 10], "what was cached, and the largest from its keyframe on");
+    let numbers: Vec<u64> = delivered.iter().map(|(_, place)| *place).collect();
+    assert_eq!(numbers, (1..16).collect::<Vec<_>>(), "without a hole");
+}
+
+#[test]
+fn a_viewer_with_a_narrow_way_comes_down_at_a_keyframe_and_a_keyframe_is_asked_for() {
+    let mut scene = Scene::with_publisher(1);
+    three_layers(&mut scene, 0, 1);
+    scene.join_and_settle();
+    three_layers(&mut scene, 1, 30);
+    scene.delivered();
+    scene.asked();
+    scene.hall.limit(VIEWER, 0);
+    scene.after(250);
+    let asked: Vec<_> = scene.upwards.iter().map(|effect| format!("{effect:?}")).collect();
+    assert_eq!(asked, ["AskKeyframe(1, 0)"]);
+    scene.layer_frame(2, 200, 200 * 3_600, false);
+    assert_eq!(scene.delivered().len(), 1, "until then the large one goes on");
+    scene.layer_frame(0, 201, 201 * 3_600, true);
+    scene.layer_frame(2, 201, 201 * 3_600, false);
+    assert_eq!(scene.delivered().iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [201]);
+}
+
+#[test]
+fn a_layer_that_is_no_longer_sent_is_left_for_one_that_is() {
+    let mut scene = Scene::with_publisher(1);
+    three_layers(&mut scene, 0, 1);
+    scene.join_and_settle();
+    three_layers(&mut scene, 1, 30);
+    scene.delivered();
+    for n in 0..60u64 {
+        scene.now += Duration::from_millis(40);
+        scene.layer_frame(0, 300 + n, (300 + n) * 3_600, n == 50);
+        scene.after(0);
+    }
+    assert_eq!(scene.delivered().len(), 10, "from the smallest one's keyframe on");
+}
+
+#[test]
+fn a_publisher_of_one_layer_takes_over_from_one_of_three() {
+    let mut scene = Scene::with_publisher(1);
+    three_layers(&mut scene, 0, 1);
+    scene.join_and_settle();
+    three_layers(&mut scene, 1, 30);
+    let last = scene.delivered().last().expect("a picture").1;
+    scene.publish(2);
+    scene.frame(2, 7, 5, true);
+    scene.frame(2, 8, 3_605, false);
+    assert_eq!(scene.delivered(), [(7, last + 1), (8, last + 2)]);
 }
