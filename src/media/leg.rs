@@ -13,7 +13,7 @@ use std::{
 };
 
 use str0m::{
-    Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig,
+    Candidate, Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig,
     change::SdpOffer,
     config::{CryptoProvider, DtlsCert, DtlsVersion},
     format::{Codec, CodecConfig, CodecSpec, FormatParams, PayloadParams},
@@ -23,14 +23,17 @@ use str0m::{
 };
 
 use super::{
+    fragment,
     keys::{self, KeyCell},
     numbering::Place,
     outbox::Outbox,
     packet::{Kind, Packet, VideoCodec, starts_keyframe},
     path::Path,
+    restart::{Generation, Generations},
     sdp::Offer,
     sealed::SealedLeg,
     sfu::Loss,
+    stun,
 };
 
 /// The library sends nothing to viewers, so it need not keep anything to send again; less it does not take.
@@ -38,6 +41,8 @@ const VIEWER_RESEND_PACKETS: usize = 1;
 
 /// Longer than any session.
 const NEVER: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3_600);
+/// Restarts of one session: the library remembers every address that a peer had.
+const MAX_RESTARTS: u32 = 1_000;
 /// Streams of a peer that are remembered; two are in use.
 const MAX_PEER_STREAMS: usize = 32;
 
@@ -77,8 +82,21 @@ pub(super) trait Leg: Send {
     fn resend(&mut self, packet: &Packet, place: Place, out: &mut Outbox);
     fn ask_keyframe(&mut self);
     fn add_candidate(&mut self, candidate: &str);
+    /// Whether the peer is called so already.
+    fn knows(&self, theirs: &IceCreds) -> bool;
+    /// The peer's ICE begins anew, over whatever addresses; everything else goes on. `None` when it did so too often.
+    fn restart(&mut self, theirs: IceCreds) -> Option<Renamed>;
     fn close(&mut self, now: Instant);
     fn step(&mut self) -> Step;
+}
+
+/// What a leg whose ICE restarts is called.
+pub(super) struct Renamed {
+    pub(super) ufrag: String,
+    /// What it is no longer called.
+    pub(super) over: Option<String>,
+    /// Our side, for the peer.
+    pub(super) fragment: String,
 }
 
 /// A leg whose offer was answered.
@@ -142,7 +160,10 @@ impl LegMaker {
             rtc.add_local_candidate(candidate);
         }
         let answer = rtc.sdp_api().accept_offer(parsed).map_err(|error| refused(&error))?;
-        let ufrag = rtc.direct_api().local_ice_credentials().ufrag;
+        let ours = rtc.direct_api().local_ice_credentials();
+        let ufrag = ours.ufrag.clone();
+        let theirs = fragment::credentials(&offer.text).map_err(|reason| Refused(reason.0.into()))?;
+        let theirs = theirs.ok_or_else(|| Refused("it has no ice-ufrag and ice-pwd".into()))?;
         let mut leg = StrLeg {
             rtc,
             codec,
@@ -151,6 +172,11 @@ impl LegMaker {
             audio: None,
             kinds: Vec::new(),
             takes_nacks: offer.takes_nacks(),
+            first_media: offer.mids.first().cloned().unwrap_or_default(),
+            generations: Generations::new(Generation { ours, theirs }),
+            restarts: 0,
+            over_ufrag: None,
+            renominating: None,
             source: None,
             sends_to: None,
             path: Path::default(),
@@ -234,6 +260,14 @@ pub(super) struct StrLeg {
     /// What the peer's streams carry.
     kinds: Vec<(Ssrc, Option<Kind>)>,
     takes_nacks: bool,
+    /// Whether the offer's first media is video, and its id.
+    first_media: (bool, String),
+    generations: Generations,
+    restarts: u32,
+    /// What we were called before the newest restart that was completed.
+    over_ufrag: Option<String>,
+    /// Where a check came from that would complete a restart, until the library has answered it.
+    renominating: Option<SocketAddr>,
     /// Where the newest datagram came from, and when.
     source: Option<(SocketAddr, Instant)>,
     /// Where the library sends to: the pair that was nominated.
@@ -348,12 +382,39 @@ impl StrLeg {
     /// The library stays with the pair that was nominated; everything but answers to checks goes to where the peer is.
     fn destination(&mut self, to: SocketAddr, datagram: &[u8]) -> SocketAddr {
         if datagram.first().is_some_and(|first| STUN.contains(first)) {
+            if stun::is_success(datagram) && self.renominating == Some(to) {
+                self.complete_restart(to);
+            }
             return to;
         }
         if self.sends_to.replace(to) != Some(to) {
             self.path.choose(to);
         }
         self.path.to().unwrap_or(to)
+    }
+
+    /// While ICE restarts, the library goes by the generation that a check names. It only answers checks (ICE-lite), so
+    /// changing its credentials between two of them disturbs nothing.
+    fn choose_generation(&mut self, source: SocketAddr, datagram: &[u8]) {
+        self.renominating = None;
+        let Some(ufrag) = stun::ufrag(datagram) else { return };
+        let Some(generation) = self.generations.named(ufrag).cloned() else { return };
+        if self.generations.is_next(ufrag) && stun::nominates(datagram) {
+            self.renominating = Some(source);
+        }
+        self.guarded(|rtc| {
+            let mut api = rtc.direct_api();
+            api.set_local_ice_credentials(generation.ours);
+            api.set_remote_ice_credentials(generation.theirs);
+            Ok(())
+        });
+    }
+
+    /// The peer nominated a pair under the new credentials, and the library found them right.
+    fn complete_restart(&mut self, to: SocketAddr) {
+        self.renominating = None;
+        self.over_ufrag = self.generations.advance().map(|over| over.ours.ufrag);
+        self.path.choose(to);
     }
 
     fn event(&mut self, event: Event) -> Option<Step> {
@@ -386,6 +447,9 @@ impl Leg for StrLeg {
             return;
         };
         self.source = Some((source, now));
+        if self.generations.is_restarting() {
+            self.choose_generation(source, datagram);
+        }
         self.guarded(|rtc| rtc.handle_input(Input::Receive(now, receive)));
     }
 
@@ -418,6 +482,24 @@ impl Leg for StrLeg {
                 Ok(())
             });
         }
+    }
+
+    fn knows(&self, theirs: &IceCreds) -> bool {
+        self.generations.newest().theirs == *theirs
+    }
+
+    fn restart(&mut self, theirs: IceCreds) -> Option<Renamed> {
+        if self.restarts == MAX_RESTARTS {
+            return None;
+        }
+        self.restarts += 1;
+        let ours = IceCreds::new();
+        let (is_video, mid) = &self.first_media;
+        let kind = if *is_video { "video" } else { "audio" };
+        let fragment = fragment::write(kind, mid, &ours, &self.candidates);
+        let ufrag = ours.ufrag.clone();
+        let unused = self.generations.begin(Generation { ours, theirs }).map(|unused| unused.ours.ufrag);
+        Some(Renamed { ufrag, over: unused.or(self.over_ufrag.take()), fragment })
     }
 
     fn close(&mut self, now: Instant) {

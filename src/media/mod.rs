@@ -18,6 +18,7 @@ use crate::ids::{LiveId, MediaSessionId};
 
 mod demux;
 mod engine;
+mod fragment;
 mod gop;
 mod history;
 mod keys;
@@ -26,6 +27,7 @@ mod numbering;
 mod outbox;
 mod packet;
 mod path;
+mod restart;
 mod rtcp;
 mod sdp;
 mod sealed;
@@ -99,14 +101,17 @@ pub enum MediaError {
     /// No such session, or it is over.
     #[error("there is no such session")]
     NoSuchSession,
+    /// The text is not a trickle fragment, or says nothing that can be done.
+    #[error("the fragment cannot be used: {0}")]
+    BadFragment(&'static str),
     /// A trickle fragment without the session's tag.
-    #[error("the session's entity tag is missing")]
+    #[error("the session's entity tag is missing: candidates want the newest one, a restart *")]
     MissingEtag,
     /// A trickle fragment with another tag than the session's.
-    #[error("the entity tag is not the session's")]
+    #[error("the entity tag is not that of the session's ICE as it is now")]
     StaleEtag,
-    /// ICE restarts are not offered; a client opens a new session instead.
-    #[error("the session cannot be restarted; open a new one")]
+    /// More restarts than a peer has use for.
+    #[error("the session was restarted too often; open a new one")]
     RestartRefused,
     /// The engine is gone: the room was stopped.
     #[error("the media room is closed")]
@@ -127,6 +132,15 @@ pub struct Answer {
     pub etag: String,
     /// The codec that was agreed on.
     pub codec: VideoCodec,
+}
+
+/// A session's ICE after a restart.
+#[derive(Debug, Clone)]
+pub struct Restarted {
+    /// The session's new entity tag, in its quotes.
+    pub etag: String,
+    /// Our new credentials and our candidates, a trickle fragment.
+    pub fragment: String,
 }
 
 /// What the media room tells.
@@ -231,17 +245,18 @@ impl Media {
         self.ask(|reply| Command::Watch { live, offer, reply }).await?
     }
 
-    /// Takes a peer's further candidates.
+    /// Takes a peer's further candidates, or restarts its ICE when the fragment has new credentials. Whatever goes wrong,
+    /// the session stays as it was.
     ///
     /// # Errors
-    /// [`MediaError::MissingEtag`], [`MediaError::StaleEtag`], [`MediaError::RestartRefused`],
-    /// [`MediaError::NoSuchSession`].
+    /// [`MediaError::MissingEtag`], [`MediaError::StaleEtag`], [`MediaError::BadFragment`],
+    /// [`MediaError::RestartRefused`], [`MediaError::NoSuchSession`].
     pub async fn trickle(
         &self,
         session: &MediaSessionId,
         if_match: Option<&str>,
         sdpfrag: String,
-    ) -> Result<(), MediaError> {
+    ) -> Result<Option<Restarted>, MediaError> {
         check_size(&sdpfrag)?;
         let etag = if_match.ok_or(MediaError::MissingEtag)?.to_owned();
         let session = session.clone();

@@ -10,9 +10,10 @@ use super::{Engine, Session};
 use crate::{
     ids::{LiveId, MediaSessionId},
     media::{
-        Answer, LiveStats, MediaError, MediaEvent, MediaStats, VideoCodec,
-        leg::{Answered, Role},
-        sdp::{Offer, candidates},
+        Answer, LiveStats, MediaError, MediaEvent, MediaStats, Restarted, VideoCodec,
+        fragment::Fragment,
+        leg::{Answered, Renamed, Role},
+        sdp::Offer,
         sfu::{Slot, Stage},
     },
 };
@@ -27,7 +28,7 @@ const MAX_TRICKLED: usize = 32;
 pub(in crate::media) enum Command {
     Publish { live: LiveId, publisher: String, offer: String, reply: Reply<Answer> },
     Watch { live: LiveId, offer: String, reply: Reply<Answer> },
-    Trickle { session: MediaSessionId, etag: String, fragment: String, reply: Reply<()> },
+    Trickle { session: MediaSessionId, etag: String, fragment: String, reply: Reply<Option<Restarted>> },
     LiveOf { session: MediaSessionId, reply: oneshot::Sender<Option<LiveId>> },
     Close { session: MediaSessionId, reply: Reply<()> },
     EndLive { live: LiveId, reply: oneshot::Sender<()> },
@@ -120,7 +121,7 @@ impl Engine {
         let Answered { leg, sdp, ufrag } = answered.map_err(|refused| MediaError::BadOffer(refused.0))?;
         let slot = self.next_slot;
         self.next_slot += 1;
-        let (id, etag) = (MediaSessionId::fresh(), format!("\"{ufrag}\""));
+        let (id, etag) = (MediaSessionId::fresh(), tag(&ufrag));
         self.demux.add(slot, ufrag);
         self.by_id.insert(id.clone(), slot);
         let answer = Answer { session: id.clone(), sdp, etag: etag.clone(), codec };
@@ -147,22 +148,33 @@ impl Engine {
         etag: &str,
         fragment: &str,
         now: Instant,
-    ) -> Result<(), MediaError> {
+    ) -> Result<Option<Restarted>, MediaError> {
         let slot = self.by_id.get(session).copied().ok_or(MediaError::NoSuchSession)?;
         let session = self.sessions.get_mut(&slot).ok_or(MediaError::NoSuchSession)?;
-        if etag == "*" {
-            return Err(MediaError::RestartRefused);
-        }
-        if etag != session.etag {
+        if etag != "*" && etag != session.etag {
             return Err(MediaError::StaleEtag);
         }
-        for candidate in candidates(fragment).take(MAX_TRICKLED) {
+        let read = Fragment::parse(fragment, MAX_TRICKLED).map_err(|reason| MediaError::BadFragment(reason.0))?;
+        match read.credentials {
+            // New credentials are a restart whatever the tag (RFC 9725, section 4.3.3).
+            Some(theirs) if !session.leg.knows(&theirs) => {
+                let Renamed { ufrag, over, fragment } =
+                    session.leg.restart(theirs).ok_or(MediaError::RestartRefused)?;
+                session.etag = tag(&ufrag);
+                let etag = session.etag.clone();
+                self.demux.rename(slot, ufrag, over.as_deref());
+                return Ok(Some(Restarted { etag, fragment }));
+            }
+            None if etag == "*" => return Err(MediaError::BadFragment("a restart has a new ice-ufrag and ice-pwd")),
+            Some(_) | None => {}
+        }
+        for candidate in read.candidates {
             if let Some(session) = self.sessions.get_mut(&slot) {
                 session.leg.add_candidate(candidate);
                 self.pump(slot, now);
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn end_live(&mut self, live: &LiveId, now: Instant) {
@@ -188,6 +200,11 @@ impl Engine {
         let (sessions, datagrams_unsent) = (self.sessions.len(), self.socket.unsent + self.outbox.unsent);
         MediaStats { lives, sessions, datagrams_unsent, ..self.stats.clone() }
     }
+}
+
+/// The tag of an ICE session: its own name, which is new with every restart.
+fn tag(ufrag: &str) -> String {
+    format!("\"{ufrag}\"")
 }
 
 fn parse(offer: &str) -> Result<Offer, MediaError> {
