@@ -245,7 +245,7 @@ impl App {
                 match event {
                     Some(MediaEvent::Up(live)) => lives.media_changed(&live, Picture::Up).await,
                     Some(MediaEvent::Away(live)) => lives.media_changed(&live, Picture::Away).await,
-                    Some(MediaEvent::Ended(_)) => {}
+                    Some(MediaEvent::Ended(_) | MediaEvent::Pulled(_) | MediaEvent::PullLost(_)) => {}
                     None => return,
                 }
             }

@@ -22,8 +22,12 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 #[path = "stories/impair.rs"]
 mod impair;
+#[path = "stories/obs.rs"]
+mod obs;
 #[path = "stories/peer.rs"]
 mod peer;
+#[path = "media/restart.rs"]
+mod restart;
 use impair::{Impair, Weather};
 use peer::{Publisher, Watcher};
 
@@ -42,7 +46,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response<axum::body::Body> {
         let status = match &self.0 {
             MediaError::UnsupportedMedia => StatusCode::NOT_ACCEPTABLE,
-            MediaError::BadOffer(_) => StatusCode::BAD_REQUEST,
+            MediaError::BadOffer(_) | MediaError::BadFragment(_) => StatusCode::BAD_REQUEST,
             MediaError::WrongContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             MediaError::OfferTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             MediaError::PublisherExists | MediaError::NoPublisher => StatusCode::CONFLICT,
@@ -308,27 +312,27 @@ async fn sessions_follow_the_whip_rules() {
     let watcher = server.watcher().await;
     let http = reqwest::Client::new();
     let patch = |tag: Option<&str>, kind: &str| {
-        let request = http.patch(watcher.resource.clone()).header("content-type", kind);
+        let request = http.patch(watcher.session.resource.clone()).header("content-type", kind);
         let request = tag.map_or(request.try_clone(), |tag| Some(request.header("if-match", tag)));
-        request.expect("no stream").body("a=ice-ufrag:x\r\na=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n").send()
+        request.expect("no stream").body("a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n").send()
     };
     let fragment = "application/trickle-ice-sdpfrag";
     for (tag, kind, status) in [
         (None, fragment, 428),
         (Some("\"stale\""), fragment, 412),
-        (Some(watcher.etag.as_str()), fragment, 204),
-        (Some("*"), fragment, 422),
-        (Some(watcher.etag.as_str()), "application/sdp", 415),
+        (Some(watcher.session.etag.as_str()), fragment, 204),
+        (Some("*"), fragment, 400),
+        (Some(watcher.session.etag.as_str()), "application/sdp", 415),
     ] {
         assert_eq!(patch(tag, kind).await.expect("an answer").status(), status, "{tag:?} {kind}");
     }
-    assert!(watcher.etag.starts_with('"') && watcher.etag.ends_with('"'));
-    assert!(http.get(watcher.resource.clone()).send().await.expect("an answer").status().is_success());
+    assert!(watcher.session.etag.starts_with('"') && watcher.session.etag.ends_with('"'));
+    assert!(http.get(watcher.session.resource.clone()).send().await.expect("an answer").status().is_success());
     let options = http.request(reqwest::Method::OPTIONS, server.whep()).send().await.expect("an answer");
     assert_eq!(options.headers()["accept-post"], "application/sdp");
     assert_eq!(options.headers()["access-control-allow-origin"], "*");
     watcher.until("a picture", |w| w.frames() > 5).await;
-    let resource = watcher.resource.clone();
+    let resource = watcher.session.resource.clone();
     assert_eq!(watcher.end().await, StatusCode::OK);
     assert_eq!(http.delete(resource).send().await.expect("an answer").status(), StatusCode::NOT_FOUND);
     publisher.end().await;

@@ -26,7 +26,7 @@ use crate::{
     app::App,
     ids::{LiveId, MediaSessionId},
     live::Phase,
-    media::{Answer, Media, MediaError, VideoCodec},
+    media::{Answer, Media, MediaError, Restarted, VideoCodec},
 };
 
 /// The media type of an offer and an answer.
@@ -126,10 +126,11 @@ async fn whep(
 
 // Formatted by hand: rustfmt moves the attributes inside the macro further right each time.
 #[rustfmt::skip]
-/// Trickle a publisher's ICE candidates.
+/// Trickle a publisher's ICE candidates, or restart its ICE.
 #[utoipa::path(patch, path = "/v1/whip/{session}", tag = "media", params(("session" = String, Path)),
     request_body(content = String, content_type = "application/trickle-ice-sdpfrag"),
-    responses((status = 204), (status = "4XX", body = Problem)))]
+    responses((status = 204), (status = 200, body = String, content_type = "application/trickle-ice-sdpfrag"),
+        (status = "4XX", body = Problem)))]
 async fn whip_trickle(
     State(app): State<App>,
     PathId(session): PathId<MediaSessionId>,
@@ -154,10 +155,11 @@ async fn whip_end(
     Ok(session_delete(&app.media, &session).await?)
 }
 
-/// Trickle a viewer's ICE candidates. The unguessable path is the right to it: guests watch, too.
+/// Trickle a viewer's ICE candidates, or restart its ICE. The unguessable path is the right to it: guests watch, too.
 #[utoipa::path(patch, path = "/v1/whep/{session}", tag = "media", params(("session" = String, Path)),
     request_body(content = String, content_type = "application/trickle-ice-sdpfrag"),
-    responses((status = 204), (status = "4XX", body = Problem)))]
+    responses((status = 204), (status = 200, body = String, content_type = "application/trickle-ice-sdpfrag"),
+        (status = "4XX", body = Problem)))]
 async fn whep_trickle(
     State(app): State<App>,
     PathId(session): PathId<MediaSessionId>,
@@ -209,7 +211,7 @@ pub async fn whep_post(
     Ok(created("/v1/whep/", media.watch(live, offer).await?))
 }
 
-/// `PATCH /v1/whip/{session}` and `/v1/whep/{session}`: trickled candidates.
+/// `PATCH /v1/whip/{session}` and `/v1/whep/{session}`: trickled candidates, or an ICE restart.
 ///
 /// # Errors
 /// The media room's refusals.
@@ -221,8 +223,11 @@ pub async fn session_patch(
 ) -> Result<Response<Body>, MediaError> {
     expect_type(headers, SDP_FRAGMENT)?;
     let tag = headers.get(header::IF_MATCH).and_then(|tag| tag.to_str().ok());
-    media.trickle(session, tag, fragment).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let Some(Restarted { etag, fragment }) = media.trickle(session, tag, fragment).await? else {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    };
+    let headers = [(header::CONTENT_TYPE, SDP_FRAGMENT.to_owned()), (header::ETAG, etag)];
+    Ok((StatusCode::OK, headers, fragment).into_response())
 }
 
 /// `DELETE /v1/whip/{session}` and `/v1/whep/{session}`: the end of a session. Entity tags are ignored.

@@ -286,7 +286,7 @@ impl From<MediaError> for Problem {
         let text = error.to_string();
         match error {
             MediaError::UnsupportedMedia => Self::new(Kind::UnsupportedMedia, text),
-            MediaError::BadOffer(_) => Self::invalid(text),
+            MediaError::BadOffer(_) | MediaError::BadFragment(_) => Self::invalid(text),
             MediaError::WrongContentType(_) => Self::new(Kind::UnsupportedContentType, text),
             MediaError::OfferTooLarge => Self::new(Kind::TooLarge, text),
             MediaError::PublisherExists => Self::new(Kind::PublisherExists, text),

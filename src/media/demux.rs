@@ -21,21 +21,37 @@ pub(super) struct Demux {
 
 #[derive(Debug)]
 struct Known {
-    ufrag: String,
+    /// One, and a second while ICE restarts.
+    ufrags: Vec<String>,
     addresses: Vec<SocketAddr>,
 }
 
 impl Demux {
     pub(super) fn add(&mut self, slot: Slot, ufrag: String) {
         self.by_ufrag.insert(ufrag.clone(), slot);
-        self.known.insert(slot, Known { ufrag, addresses: Vec::new() });
+        self.known.insert(slot, Known { ufrags: vec![ufrag], addresses: Vec::new() });
+    }
+
+    /// The session is called so too; what it is no longer called is forgotten.
+    pub(super) fn rename(&mut self, slot: Slot, ufrag: String, over: Option<&str>) {
+        let Some(known) = self.known.get_mut(&slot) else {
+            return;
+        };
+        if let Some(over) = over {
+            known.ufrags.retain(|known| known != over);
+            self.by_ufrag.remove(over);
+        }
+        known.ufrags.push(ufrag.clone());
+        self.by_ufrag.insert(ufrag, slot);
     }
 
     pub(super) fn remove(&mut self, slot: Slot) {
         let Some(known) = self.known.remove(&slot) else {
             return;
         };
-        self.by_ufrag.remove(&known.ufrag);
+        for ufrag in known.ufrags {
+            self.by_ufrag.remove(&ufrag);
+        }
         for address in known.addresses {
             if self.by_address.get(&address) == Some(&slot) {
                 self.by_address.remove(&address);
@@ -105,6 +121,21 @@ mod tests {
         demux.remove(3);
         assert_eq!(demux.find(browser, &[0x80, 0x60]), None);
         assert_eq!(demux.find(browser, &check("ours:theirs")), None);
+    }
+
+    #[test]
+    fn a_session_has_two_names_while_it_restarts() {
+        let mut demux = Demux::default();
+        let browser: SocketAddr = "192.0.2.7:5000".parse().expect("an address");
+        let found = |demux: &Demux| ["old", "new", "newer"].map(|name| demux.find(browser, &check(name)).is_some());
+        demux.add(3, "old".into());
+        demux.rename(3, "new".into(), None);
+        assert_eq!(found(&demux), [true, true, false]);
+        demux.rename(3, "newer".into(), Some("old"));
+        assert_eq!(found(&demux), [false, true, true]);
+        demux.remove(3);
+        assert_eq!(found(&demux), [false; 3]);
+        assert!(demux.by_ufrag.is_empty());
     }
 
     #[test]

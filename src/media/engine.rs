@@ -9,11 +9,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::Ordering,
-        mpsc::{Receiver, Sender as NewsSender},
-    },
+    sync::{Arc, atomic::Ordering, mpsc::Receiver},
     time::{Duration, Instant},
 };
 
@@ -25,9 +21,10 @@ use super::{
     demux::Demux,
     fanout::{Feed, Link, News, Order},
     leg::{LegMaker, Step},
-    peers::Peers,
+    peers::{Peers, tag},
+    pull::Pull,
     socket::{MediaSocket, Sender},
-    stage::{Effect, Slot, Stage},
+    stage::{Effect, Origin, Slot, Stage},
 };
 use crate::ids::{LiveId, MediaSessionId};
 
@@ -43,6 +40,8 @@ const DATAGRAM_BYTES: usize = 2_048;
 
 const SOCKET: Token = Token(0);
 const COMMANDS: Token = Token(1);
+/// A pull's is this and its session's slot.
+const FIRST_PULL: Token = Token(2);
 
 /// What is known of a session beside its transport.
 struct Session {
@@ -56,7 +55,7 @@ struct Session {
 /// Where a session's transport lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Home {
-    /// A publisher's, here.
+    /// A publisher's, or a pull from another server: here.
     Here,
     /// A viewer's, on this thread.
     Fanout(usize),
@@ -83,8 +82,6 @@ pub(super) struct Ground {
     maker: Arc<LegMaker>,
     links: Vec<Link>,
     news: Receiver<News>,
-    /// Never read: it keeps `news` open without any thread.
-    _told: NewsSender<News>,
 }
 
 pub(super) struct Engine {
@@ -98,9 +95,11 @@ pub(super) struct Engine {
     maker: Arc<LegMaker>,
     links: Vec<Link>,
     news: Receiver<News>,
-    _told: NewsSender<News>,
-    /// Publishers.
+    /// Publishers, and other servers.
     peers: Peers,
+    pulls: HashMap<Slot, Pull>,
+    /// Pulls with datagrams that were not read yet.
+    ready_pulls: Vec<Slot>,
     sessions: HashMap<Slot, Session>,
     by_id: HashMap<MediaSessionId, Slot>,
     next_slot: Slot,
@@ -126,7 +125,7 @@ impl Ground {
         let start = |at| Link::start(at, Arc::clone(&maker), socket.sender()?, told.clone(), Arc::clone(&waker));
         let links = (0..config.fanout_threads()).map(start).collect::<std::io::Result<_>>()?;
         let sender = socket.sender()?;
-        Ok(Self { config, poll, waker, socket, sender, addresses, maker, links, news, _told: told })
+        Ok(Self { config, poll, waker, socket, sender, addresses, maker, links, news })
     }
 
     pub(super) fn waker(&self) -> Arc<Waker> {
@@ -141,7 +140,7 @@ impl Ground {
 impl Engine {
     /// On the thread that will run it.
     pub(super) fn new(ground: Ground, inbox: Receiver<Command>, events: mpsc::Sender<MediaEvent>) -> Self {
-        let Ground { config, poll, socket, sender, maker, links, news, _told, .. } = ground;
+        let Ground { config, poll, socket, sender, maker, links, news, .. } = ground;
         Self {
             config,
             poll,
@@ -153,8 +152,9 @@ impl Engine {
             maker,
             links,
             news,
-            _told,
             peers: Peers::default(),
+            pulls: HashMap::new(),
+            ready_pulls: Vec::new(),
             sessions: HashMap::new(),
             by_id: HashMap::new(),
             next_slot: 0,
@@ -183,7 +183,9 @@ impl Engine {
                 break;
             }
             now = Instant::now();
+            self.note_ready_pulls(&ready);
             busy = self.receive(now, &mut buffer);
+            busy |= self.receive_pulled(now, &mut buffer);
             self.wake_threads();
             self.take_news(now);
             busy |= self.take_commands(now);
@@ -237,6 +239,31 @@ impl Engine {
         true
     }
 
+    fn note_ready_pulls(&mut self, ready: &Events) {
+        for token in ready.iter().map(mio::event::Event::token).filter(|token| token.0 >= FIRST_PULL.0) {
+            let slot = (token.0 - FIRST_PULL.0) as Slot;
+            if !self.ready_pulls.contains(&slot) {
+                self.ready_pulls.push(slot);
+            }
+        }
+    }
+
+    /// Takes a batch of what other servers sent; whether there may be more.
+    fn receive_pulled(&mut self, now: Instant, buffer: &mut [u8]) -> bool {
+        let mut ready = std::mem::take(&mut self.ready_pulls);
+        ready.retain(|slot| {
+            for _ in 0..RECEIVE_BATCH {
+                let received = self.pulls.get(slot).and_then(|pull| pull.socket.receive(buffer));
+                let Some((len, source)) = received else { return false };
+                self.peers.receive(*slot, now, source, &buffer[..len]);
+                self.pump(*slot, now);
+            }
+            true
+        });
+        self.ready_pulls = ready;
+        !self.ready_pulls.is_empty()
+    }
+
     /// What the threads told; whether there was anything.
     fn take_news(&mut self, now: Instant) -> bool {
         let mut any = false;
@@ -252,6 +279,7 @@ impl Engine {
                         live.viewers += 1;
                     }
                 }
+                News::Renamed { slot, ufrag, over } => self.rename(slot, ufrag, over.as_deref()),
                 News::Gone { slot } => self.end_session(slot, now),
                 News::WantKeyframe { live, layer } => {
                     if let Some(of_live) = self.lives.get_mut(&live) {
@@ -262,6 +290,14 @@ impl Engine {
             }
         }
         any
+    }
+
+    /// A session's ICE restarts.
+    fn rename(&mut self, slot: Slot, ufrag: String, over: Option<&str>) {
+        if let Some(session) = self.sessions.get_mut(&slot) {
+            session.etag = tag(&ufrag);
+            self.demux.rename(slot, ufrag, over);
+        }
     }
 
     /// Runs what is due: publishers, stages, the search for silence.
@@ -311,10 +347,13 @@ impl Engine {
         let live = &self.sessions.get(&slot)?.live;
         while let Some(step) = self.peers.step(slot) {
             match step {
-                Step::Send { to, datagram } => {
-                    self.demux.sent(slot, to, &datagram);
-                    self.sender.send(to, &datagram);
-                }
+                Step::Send { to, datagram } => match self.pulls.get_mut(&slot) {
+                    Some(pull) => pull.sender.send(to, &datagram),
+                    None => {
+                        self.demux.sent(slot, to, &datagram);
+                        self.sender.send(to, &datagram);
+                    }
+                },
                 Step::Over => {
                     self.effects.push(Effect::Close(slot));
                     break;
@@ -356,8 +395,10 @@ impl Engine {
                         }
                     }
                     Effect::Close(slot) => self.remove(slot, now),
-                    Effect::Up => self.untold.push_back(MediaEvent::Up(live.clone())),
-                    Effect::Away => self.untold.push_back(MediaEvent::Away(live.clone())),
+                    Effect::Up(Origin::Here(_)) => self.untold.push_back(MediaEvent::Up(live.clone())),
+                    Effect::Away(Origin::Here(_)) => self.untold.push_back(MediaEvent::Away(live.clone())),
+                    Effect::Up(Origin::Elsewhere) => self.untold.push_back(MediaEvent::Pulled(live.clone())),
+                    Effect::Away(Origin::Elsewhere) => self.untold.push_back(MediaEvent::PullLost(live.clone())),
                 }
             }
             self.spare = effects;
@@ -392,8 +433,14 @@ impl Engine {
         let of_live = self.lives.get_mut(&session.live);
         match session.home {
             Home::Here => {
-                let sender = &mut self.sender;
+                let mut pull = self.pulls.remove(&slot);
+                let sender = pull.as_mut().map_or(&mut self.sender, |pull| &mut pull.sender);
                 self.peers.close(slot, now, |to, datagram| sender.send(to, datagram));
+                if let Some(mut pull) = pull
+                    && let Err(error) = self.poll.registry().deregister(pull.socket.source())
+                {
+                    tracing::warn!(%error, "a pull's port stays watched");
+                }
                 if let Some(of_live) = of_live {
                     of_live.stage.leave(slot, &mut self.effects);
                 }

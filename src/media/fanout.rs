@@ -6,7 +6,7 @@
 //! error of one viewer reaches another.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     sync::{
         Arc,
@@ -21,12 +21,12 @@ use mio::{Events, Poll, Token, Waker};
 use tokio::sync::oneshot;
 
 use super::{
-    Answer, MediaError, VideoCodec,
+    Answer, MediaError, Restarted, VideoCodec,
     hall::{Effect, Hall},
-    leg::{Answered, LegMaker, Role, Step},
+    leg::{Answered, LegMaker, Renamed, Role, Step},
     outbox::Outbox,
     packet::Packet,
-    peers::Peers,
+    peers::{Peers, tag},
     sdp::Offer,
     socket::Sender,
     stage::{Past, Slot},
@@ -70,7 +70,7 @@ pub(super) enum Feed {
 pub(super) enum Order {
     Watch(Box<Watch>),
     Datagram { slot: Slot, source: SocketAddr, datagram: Vec<u8> },
-    Trickle { slot: Slot, candidates: Vec<String> },
+    Trickle(Box<Trickle>),
     Close { slot: Slot },
     Stop,
 }
@@ -82,9 +82,20 @@ pub(super) struct Watch {
     pub(super) session: MediaSessionId,
     pub(super) codec: VideoCodec,
     pub(super) offer: Offer,
+    /// It is another server.
+    pub(super) relays: bool,
     pub(super) credentials: str0m::IceCreds,
     pub(super) etag: String,
     pub(super) reply: oneshot::Sender<Result<Answer, MediaError>>,
+}
+
+/// What a viewer says of its ICE.
+pub(super) struct Trickle {
+    pub(super) slot: Slot,
+    pub(super) fragment: String,
+    /// It asked for one.
+    pub(super) is_restart: bool,
+    pub(super) reply: oneshot::Sender<Result<Option<Restarted>, MediaError>>,
 }
 
 /// What a thread tells the engine. At most a few for each viewer and moment: each has its limits where it arises.
@@ -96,6 +107,12 @@ pub(super) enum News {
     },
     Connected {
         slot: Slot,
+    },
+    /// Its ICE restarts: how it is called, and what it is no longer called.
+    Renamed {
+        slot: Slot,
+        ufrag: String,
+        over: Option<String>,
     },
     Gone {
         slot: Slot,
@@ -155,6 +172,7 @@ impl Link {
                 outbox,
                 sender,
                 peers: Peers::default(),
+                relays: HashSet::new(),
                 halls: HashMap::new(),
                 effects: Vec::new(),
                 spare: Vec::new(),
@@ -252,6 +270,8 @@ struct Fanout {
     outbox: Outbox,
     sender: Sender,
     peers: Peers,
+    /// Which of the peers are other servers.
+    relays: HashSet<Slot>,
     halls: HashMap<LiveId, Hall>,
     effects: Vec<Effect>,
     spare: Vec<Effect>,
@@ -333,11 +353,9 @@ impl Fanout {
                         return Some(true);
                     }
                 }
-                Ok(Order::Trickle { slot, candidates }) => {
-                    if let Some(peer) = self.peers.get(slot) {
-                        candidates.iter().for_each(|candidate| peer.leg.add_candidate(candidate));
-                        self.pump(slot, now);
-                    }
+                Ok(Order::Trickle(trickle)) => {
+                    let Trickle { slot, fragment, is_restart, reply } = *trickle;
+                    let _ = reply.send(self.trickle(slot, &fragment, is_restart, now));
                 }
                 Ok(Order::Close { slot }) => self.close(slot, now),
                 // A dropped engine ends its threads too.
@@ -349,10 +367,13 @@ impl Fanout {
     }
 
     fn watch(&mut self, watch: Watch, now: Instant) {
-        let Watch { slot, live, session, codec, offer, credentials, etag, reply } = watch;
+        let Watch { slot, live, session, codec, offer, relays, credentials, etag, reply } = watch;
         match self.maker.answer(Role::Viewer, codec, &offer, credentials, now) {
             Ok(Answered { leg, sdp }) => {
                 self.peers.add(slot, live, Role::Viewer, leg, now);
+                if relays {
+                    self.relays.insert(slot);
+                }
                 self.pump(slot, now);
                 // Who has gone away meanwhile is found by its silence.
                 let _ = reply.send(Ok(Answer { session, sdp, etag, codec }));
@@ -362,6 +383,23 @@ impl Fanout {
                 let _ = reply.send(Err(MediaError::BadOffer(refused.0)));
             }
         }
+    }
+
+    fn trickle(
+        &mut self,
+        slot: Slot,
+        fragment: &str,
+        is_restart: bool,
+        now: Instant,
+    ) -> Result<Option<Restarted>, MediaError> {
+        let renamed = self.peers.get(slot).ok_or(MediaError::NoSuchSession)?.trickle(fragment, is_restart)?;
+        self.pump(slot, now);
+        Ok(renamed.map(|Renamed { ufrag, over, fragment }| {
+            let etag = tag(&ufrag);
+            // Told before the peer is: its checks will come under that name.
+            self.tell(News::Renamed { slot, ufrag, over });
+            Restarted { etag, fragment }
+        }))
     }
 
     /// Runs what is due: legs, halls, the search for silence.
@@ -400,7 +438,8 @@ impl Fanout {
                 }
                 Step::Connected => {
                     self.tell(News::Connected { slot });
-                    self.with_hall(&live, |hall, effects| hall.join(slot, random(), now, effects));
+                    let relays = self.relays.contains(&slot);
+                    self.with_hall(&live, |hall, effects| hall.join(slot, relays, random(), now, effects));
                 }
                 Step::KeyframeRequested => {
                     self.with_hall(&live, |hall, effects| hall.keyframe_requested(slot, now, effects));
@@ -459,6 +498,7 @@ impl Fanout {
     }
 
     fn close(&mut self, slot: Slot, now: Instant) {
+        self.relays.remove(&slot);
         let sender = &mut self.sender;
         if let Some(live) = self.peers.close(slot, now, |to, datagram| sender.send(to, datagram))
             && let Some(hall) = self.halls.get_mut(&live)

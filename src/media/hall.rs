@@ -101,6 +101,8 @@ struct Resent {
 #[derive(Debug)]
 struct Viewer {
     slot: Slot,
+    /// It is another server.
+    relays: bool,
     phase: Phase,
     /// The layer that it sees.
     layer: u8,
@@ -217,10 +219,12 @@ impl Hall {
     }
 
     /// A viewer's transport stands: it sees the cached picture at once, or the next keyframe.
-    pub(super) fn join(&mut self, slot: Slot, seed: u16, now: Instant, effects: &mut Vec<Effect>) {
+    /// A server that relays to others is served from the cache but once: what it asks for, all of its viewers see.
+    pub(super) fn join(&mut self, slot: Slot, relays: bool, seed: u16, now: Instant, effects: &mut Vec<Effect>) {
         let layer = self.first_layer(now);
         let mut viewer = Viewer {
             slot,
+            relays,
             phase: Phase::Waiting,
             layer,
             target: layer,
@@ -273,7 +277,8 @@ impl Hall {
         }
     }
 
-    /// The largest layer that a viewer may see from now on, as its way allows or as it chose.
+    /// The largest layer that a viewer may see from now on.
+    #[cfg(test)]
     pub(super) fn limit(&mut self, slot: Slot, limit: u8) {
         if let Some(viewer) = self.viewers.iter_mut().find(|viewer| viewer.slot == slot) {
             viewer.limit = limit;
@@ -288,7 +293,7 @@ impl Hall {
         let (at, layer) = (viewer.layer, &mut self.layers[usize::from(viewer.layer)]);
         // When nothing arrives the viewer misses nothing; old pictures once more would not help it.
         let is_flowing = layer.last_video.is_some_and(|at| now < at + FLOW_LIMIT);
-        let may_serve = is_flowing && viewer.last_served.is_none_or(|at| at + SERVE_INTERVAL <= now);
+        let may_serve = is_flowing && !viewer.relays && viewer.last_served.is_none_or(|at| at + SERVE_INTERVAL <= now);
         let is_served = may_serve && serve(viewer, &layer.gop, now);
         if !is_served || !layer.has_fresh_keyframe(now) {
             layer.want_keyframe(at, now, effects);

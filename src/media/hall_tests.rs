@@ -4,7 +4,7 @@ use super::*;
 use crate::media::{
     gop::tests::video,
     packet::VideoCodec,
-    stage::{self, FRAME_HOLD, Occupied, Stage},
+    stage::{self, FRAME_HOLD, Occupied, Origin, Stage},
 };
 
 const VIEWER: Slot = 50;
@@ -57,7 +57,7 @@ impl Scene {
     }
 
     fn publish(&mut self, slot: Slot) {
-        self.stage.publish(slot, "hana".into(), VideoCodec::H264, &mut self.upwards);
+        self.stage.publish(slot, Origin::Here("hana".into()), VideoCodec::H264, &mut self.upwards);
         self.settle();
     }
 
@@ -86,7 +86,7 @@ impl Scene {
     }
 
     fn join(&mut self) {
-        self.hall.join(VIEWER, 0, self.now, &mut self.effects);
+        self.hall.join(VIEWER, false, 0, self.now, &mut self.effects);
         self.settle();
     }
 
@@ -194,13 +194,13 @@ fn a_lost_publisher_leaves_its_viewers_and_its_picture() {
     let mut scene = Scene::with_publisher(1);
     scene.frame(1, 100, 0, true);
     scene.stage.leave(1, &mut scene.upwards);
-    assert!(matches!(scene.upwards.last(), Some(stage::Effect::Away)));
+    assert!(matches!(scene.upwards.last(), Some(stage::Effect::Away(_))));
     assert_eq!(scene.stage.admit("another"), Ok(()));
     scene.join_and_settle();
     assert_eq!(scene.delivered(), [(100, 0)]);
     scene.publish(2);
     scene.frame(2, 5_000, 77, true);
-    assert!(scene.upwards.iter().any(|effect| matches!(effect, stage::Effect::Up)));
+    assert!(scene.upwards.iter().any(|effect| matches!(effect, stage::Effect::Up(_))));
     assert_eq!(scene.delivered(), [(5_000, 1)]);
 }
 

@@ -14,23 +14,26 @@ use std::{
 
 use str0m::{
     Candidate, Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig,
-    change::SdpOffer,
+    change::{SdpAnswer, SdpOffer, SdpPendingOffer},
     config::{CryptoProvider, DtlsCert, DtlsVersion},
     format::{Codec, CodecConfig, CodecSpec, FormatParams, PayloadParams},
-    media::{Frequency, KeyframeRequestKind, Mid},
+    media::{Direction, Frequency, KeyframeRequestKind, MediaKind, Mid},
     net::{Protocol, Receive},
     rtp::{Extension, ExtensionMap, RtpPacket, Ssrc},
 };
 
 use super::{
+    fragment,
     hall::Loss,
     keys::{self, KeyCell},
     numbering::Place,
     outbox::Outbox,
     packet::{Kind, Packet, VideoCodec, starts_keyframe},
     path::Path,
+    restart::{Generation, Generations},
     sdp::Offer,
     sealed::SealedLeg,
+    stun,
 };
 
 /// The library sends nothing to viewers, so it need not keep anything to send again; less it does not take.
@@ -38,6 +41,8 @@ const VIEWER_RESEND_PACKETS: usize = 1;
 
 /// Longer than any session.
 const NEVER: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3_600);
+/// Restarts of one session: the library remembers every address that a peer had.
+const MAX_RESTARTS: u32 = 1_000;
 /// Streams of a peer that are remembered; two are in use.
 const MAX_PEER_STREAMS: usize = 32;
 
@@ -49,6 +54,8 @@ const STUN: std::ops::RangeInclusive<u8> = 0..=3;
 pub(super) enum Role {
     Publisher,
     Viewer,
+    /// We are the viewer, of another server.
+    Relay,
 }
 
 /// What a leg wants from its engine.
@@ -78,8 +85,21 @@ pub(super) trait Leg: Send {
     /// Of a layer of its picture.
     fn ask_keyframe(&mut self, layer: u8);
     fn add_candidate(&mut self, candidate: &str);
+    /// Whether the peer is called so already.
+    fn knows(&self, theirs: &IceCreds) -> bool;
+    /// The peer's ICE begins anew, over whatever addresses; everything else goes on. `None` when it did so too often.
+    fn restart(&mut self, theirs: IceCreds) -> Option<Renamed>;
     fn close(&mut self, now: Instant);
     fn step(&mut self) -> Step;
+}
+
+/// What a leg whose ICE restarts is called.
+pub(super) struct Renamed {
+    pub(super) ufrag: String,
+    /// What it is no longer called.
+    pub(super) over: Option<String>,
+    /// Our side, for the peer.
+    pub(super) fragment: String,
 }
 
 /// A leg whose offer was answered.
@@ -130,46 +150,111 @@ impl LegMaker {
     ) -> Result<Answered, Refused> {
         let refused = |error: &dyn std::fmt::Display| Refused(error.to_string());
         let parsed = SdpOffer::from_sdp_string(&offer.text).map_err(|error| refused(&error))?;
+        let (mut rtc, cell) = self.build(role, &[codec], Some(credentials), &self.candidates, now)?;
+        let answer = rtc.sdp_api().accept_offer(parsed).map_err(|error| refused(&error))?;
+        let ours = rtc.direct_api().local_ice_credentials();
+        let theirs = fragment::credentials(&offer.text).map_err(|reason| Refused(reason.0.into()))?;
+        let theirs = theirs.ok_or_else(|| Refused("it has no ice-ufrag and ice-pwd".into()))?;
+        let mut leg = StrLeg::new(rtc, codec, self.candidates.clone(), Generation { ours, theirs });
+        leg.takes_nacks = offer.takes_nacks();
+        leg.first_media = offer.mids.first().cloned().unwrap_or_default();
+        leg.find_tracks(role, &offer.mids)?;
+        let leg: Box<dyn Leg> = match role {
+            Role::Publisher | Role::Relay => Box::new(leg),
+            Role::Viewer => Box::new(SealedLeg::new(leg, Arc::clone(&self.crypto), cell, now)),
+        };
+        Ok(Answered { leg, sdp: answer.to_sdp_string() })
+    }
+
+    /// A leg that asks another server for its picture, as a viewer does, over a port of its own. It connects once it has
+    /// accepted the answer.
+    pub(super) fn offer(&self, candidates: Vec<SocketAddr>, now: Instant) -> Result<Offered, Refused> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.try_offer(candidates, now)));
+        outcome.unwrap_or_else(|_| Err(Refused("no offer can be made".into())))
+    }
+
+    fn try_offer(&self, candidates: Vec<SocketAddr>, now: Instant) -> Result<Offered, Refused> {
+        let ours = [VideoCodec::H264, VideoCodec::Vp8];
+        let (mut rtc, _) = self.build(Role::Relay, &ours, None, &candidates, now)?;
+        let mut change = rtc.sdp_api();
+        let kinds = [(true, MediaKind::Video), (false, MediaKind::Audio)];
+        let mids = kinds.map(|(is_video, kind)| {
+            let mid = change.add_media(kind, Direction::RecvOnly, None, None, None);
+            (is_video, mid.to_string())
+        });
+        let (offer, pending) = change.apply().ok_or_else(|| Refused("there is nothing to offer".into()))?;
+        let ours = rtc.direct_api().local_ice_credentials();
+        let theirs = IceCreds { ufrag: String::new(), pass: String::new() };
+        let mut leg = StrLeg::new(rtc, VideoCodec::H264, candidates, Generation { ours, theirs });
+        leg.takes_nacks = true;
+        leg.pending = Some(pending);
+        leg.first_media = mids[0].clone();
+        Ok(Offered { leg: Pulling { leg, mids }, sdp: offer.to_sdp_string() })
+    }
+
+    fn build(
+        &self,
+        role: Role,
+        video: &[VideoCodec],
+        credentials: Option<IceCreds>,
+        candidates: &[SocketAddr],
+        now: Instant,
+    ) -> Result<(Rtc, KeyCell), Refused> {
         let mut config = RtcConfig::new()
             .set_crypto_provider(Arc::clone(&self.crypto))
             .set_dtls_cert(self.certificate.clone())
             .set_dtls_version(dtls_version(role))
-            .set_ice_lite(true)
-            .set_local_ice_credentials(credentials)
+            .set_ice_lite(role != Role::Relay)
             .set_rtp_mode(true)
             .set_send_buffer_video(VIEWER_RESEND_PACKETS)
             .set_extension_map(extensions(role));
+        if let Some(credentials) = credentials {
+            config = config.set_local_ice_credentials(credentials);
+        }
         if role == Role::Viewer {
             // We report on what we send.
             config = config.set_rtcp_report_interval_audio(NEVER).set_rtcp_report_interval_video(NEVER);
         }
-        *config.codec_config() = codecs(role, codec);
+        *config.codec_config() = codecs(role, video);
         let cell = KeyCell::default();
         let mut rtc = keys::kept_in(&cell, || config.build(now));
-        for address in &self.candidates {
-            let candidate = Candidate::host(*address, "udp").map_err(|error| refused(&error))?;
+        for address in candidates {
+            let candidate = Candidate::host(*address, "udp").map_err(|error| Refused(error.to_string()))?;
             rtc.add_local_candidate(candidate);
         }
-        let answer = rtc.sdp_api().accept_offer(parsed).map_err(|error| refused(&error))?;
-        let mut leg = StrLeg {
-            rtc,
-            codec,
-            candidates: self.candidates.clone(),
-            video: None,
-            audio: None,
-            kinds: Vec::new(),
-            takes_nacks: offer.takes_nacks(),
-            source: None,
-            sends_to: None,
-            path: Path::default(),
-            over: false,
-        };
-        leg.find_tracks(role, offer)?;
-        let leg: Box<dyn Leg> = match role {
-            Role::Publisher => Box::new(leg),
-            Role::Viewer => Box::new(SealedLeg::new(leg, Arc::clone(&self.crypto), cell, now)),
-        };
-        Ok(Answered { leg, sdp: answer.to_sdp_string() })
+        Ok((rtc, cell))
+    }
+}
+
+/// A leg that waits for the answer to its offer.
+pub(super) struct Offered {
+    pub(super) leg: Pulling,
+    pub(super) sdp: String,
+}
+
+/// A leg without an answer yet.
+pub(super) struct Pulling {
+    leg: StrLeg,
+    mids: [(bool, String); 2],
+}
+
+impl Pulling {
+    /// The answer came: the leg, and the codec that it will bring.
+    pub(super) fn accept(mut self, answer: &str) -> Result<(Box<dyn Leg>, VideoCodec), Refused> {
+        let refused = |error: &dyn std::fmt::Display| Refused(error.to_string());
+        let answer = SdpAnswer::from_sdp_string(answer).map_err(|error| refused(&error))?;
+        let pending = self.leg.pending.take().ok_or_else(|| Refused("it was answered before".into()))?;
+        let accepted = self.leg.guarded(|rtc| {
+            let accepted = rtc.sdp_api().accept_answer(pending, answer);
+            accepted.map(|()| rtc.codec_config().params().to_vec())
+        });
+        let params = accepted.ok_or_else(|| Refused("the answer does not fit the offer".into()))?;
+        self.leg.find_tracks(Role::Relay, &self.mids)?;
+        let pt = self.leg.video.as_ref().map(|track| track.pt);
+        let agreed = params.iter().find(|param| Some(*param.pt()) == pt).map(|param| param.spec().codec);
+        self.leg.codec = if agreed == Some(Codec::Vp8) { VideoCodec::Vp8 } else { VideoCodec::H264 };
+        let codec = self.leg.codec;
+        Ok((Box::new(self.leg), codec))
     }
 }
 
@@ -177,7 +262,7 @@ impl LegMaker {
 /// is AES-CM with SHA-1 and costs a microsecond more for every packet.
 fn dtls_version(role: Role) -> DtlsVersion {
     match role {
-        Role::Viewer => DtlsVersion::Dtls12,
+        Role::Viewer | Role::Relay => DtlsVersion::Dtls12,
         Role::Publisher => DtlsVersion::Auto,
     }
 }
@@ -193,7 +278,7 @@ fn extensions(role: Role) -> ExtensionMap {
     map
 }
 
-fn codecs(role: Role, codec: VideoCodec) -> CodecConfig {
+fn codecs(role: Role, video: &[VideoCodec]) -> CodecConfig {
     let spec = |codec, clock_rate, channels, format| CodecSpec { codec, clock_rate, channels, format };
     let opus = FormatParams { min_p_time: Some(10), use_inband_fec: Some(true), ..FormatParams::default() };
     let opus = spec(Codec::Opus, Frequency::FORTY_EIGHT_KHZ, Some(2), opus);
@@ -208,12 +293,14 @@ fn codecs(role: Role, codec: VideoCodec) -> CodecConfig {
     };
     let vp8 = || spec(Codec::Vp8, Frequency::NINETY_KHZ, None, FormatParams::default());
     let mut params = vec![PayloadParams::new(111.into(), None, opus)];
-    match codec {
-        VideoCodec::H264 => {
-            params.push(PayloadParams::new(108.into(), Some(109.into()), h264(0x0042_e01f)));
-            params.push(PayloadParams::new(127.into(), Some(121.into()), h264(0x0042_001f)));
+    for codec in video {
+        match codec {
+            VideoCodec::H264 => {
+                params.push(PayloadParams::new(108.into(), Some(109.into()), h264(0x0042_e01f)));
+                params.push(PayloadParams::new(127.into(), Some(121.into()), h264(0x0042_001f)));
+            }
+            VideoCodec::Vp8 => params.push(PayloadParams::new(96.into(), Some(97.into()), vp8())),
         }
-        VideoCodec::Vp8 => params.push(PayloadParams::new(96.into(), Some(97.into()), vp8())),
     }
     for param in &mut params {
         param.set_fb_remb(false);
@@ -242,6 +329,14 @@ pub(super) struct StrLeg {
     /// What the peer's streams carry.
     kinds: Vec<(Ssrc, Option<Kind>)>,
     takes_nacks: bool,
+    /// Whether the offer's first media is video, and its id.
+    first_media: (bool, String),
+    generations: Generations,
+    restarts: u32,
+    /// What we were called before the newest restart that was completed.
+    over_ufrag: Option<String>,
+    /// Where a check came from that would complete a restart, until the library has answered it.
+    renominating: Option<SocketAddr>,
     /// Where the newest datagram came from, and when.
     source: Option<(SocketAddr, Instant)>,
     /// Where the library sends to: the pair that was nominated.
@@ -249,12 +344,36 @@ pub(super) struct StrLeg {
     /// Where the peer is: a publisher's media tells, a viewer's reports.
     path: Path,
     over: bool,
+    /// Our own offer, until it is answered.
+    pending: Option<SdpPendingOffer>,
 }
 
 impl StrLeg {
+    fn new(rtc: Rtc, codec: VideoCodec, candidates: Vec<SocketAddr>, generation: Generation) -> Self {
+        Self {
+            rtc,
+            codec,
+            candidates,
+            video: None,
+            audio: None,
+            kinds: Vec::new(),
+            takes_nacks: false,
+            first_media: (false, String::new()),
+            generations: Generations::new(generation),
+            restarts: 0,
+            over_ufrag: None,
+            renominating: None,
+            source: None,
+            sends_to: None,
+            path: Path::default(),
+            over: false,
+            pending: None,
+        }
+    }
+
     /// Learns from the library what was agreed for the first video and the first audio of the offer.
-    fn find_tracks(&mut self, role: Role, offer: &Offer) -> Result<(), Refused> {
-        for (is_video, mid) in &offer.mids {
+    fn find_tracks(&mut self, role: Role, mids: &[(bool, String)]) -> Result<(), Refused> {
+        for (is_video, mid) in mids {
             let track = self.track(Mid::from(mid.as_str()), role);
             let place = if *is_video { &mut self.video } else { &mut self.audio };
             if place.is_none() {
@@ -267,7 +386,7 @@ impl StrLeg {
     fn track(&mut self, mid: Mid, role: Role) -> Option<Track> {
         let media = self.rtc.media(mid)?;
         let fits = match role {
-            Role::Publisher => media.direction().is_receiving(),
+            Role::Publisher | Role::Relay => media.direction().is_receiving(),
             Role::Viewer => media.direction().is_sending(),
         };
         let agreed = media.remote_pts().to_vec();
@@ -357,12 +476,39 @@ impl StrLeg {
     /// The library stays with the pair that was nominated; everything but answers to checks goes to where the peer is.
     fn destination(&mut self, to: SocketAddr, datagram: &[u8]) -> SocketAddr {
         if datagram.first().is_some_and(|first| STUN.contains(first)) {
+            if stun::is_success(datagram) && self.renominating == Some(to) {
+                self.complete_restart(to);
+            }
             return to;
         }
         if self.sends_to.replace(to) != Some(to) {
             self.path.choose(to);
         }
         self.path.to().unwrap_or(to)
+    }
+
+    /// While ICE restarts, the library goes by the generation that a check names. It only answers checks (ICE-lite), so
+    /// changing its credentials between two of them disturbs nothing.
+    fn choose_generation(&mut self, source: SocketAddr, datagram: &[u8]) {
+        self.renominating = None;
+        let Some(ufrag) = stun::ufrag(datagram) else { return };
+        let Some(generation) = self.generations.named(ufrag).cloned() else { return };
+        if self.generations.is_next(ufrag) && stun::nominates(datagram) {
+            self.renominating = Some(source);
+        }
+        self.guarded(|rtc| {
+            let mut api = rtc.direct_api();
+            api.set_local_ice_credentials(generation.ours);
+            api.set_remote_ice_credentials(generation.theirs);
+            Ok(())
+        });
+    }
+
+    /// The peer nominated a pair under the new credentials, and the library found them right.
+    fn complete_restart(&mut self, to: SocketAddr) {
+        self.renominating = None;
+        self.over_ufrag = self.generations.advance().map(|over| over.ours.ufrag);
+        self.path.choose(to);
     }
 
     fn event(&mut self, event: Event) -> Option<Step> {
@@ -395,6 +541,9 @@ impl Leg for StrLeg {
             return;
         };
         self.source = Some((source, now));
+        if self.generations.is_restarting() {
+            self.choose_generation(source, datagram);
+        }
         self.guarded(|rtc| rtc.handle_input(Input::Receive(now, receive)));
     }
 
@@ -427,6 +576,24 @@ impl Leg for StrLeg {
                 Ok(())
             });
         }
+    }
+
+    fn knows(&self, theirs: &IceCreds) -> bool {
+        self.generations.newest().theirs == *theirs
+    }
+
+    fn restart(&mut self, theirs: IceCreds) -> Option<Renamed> {
+        if self.restarts == MAX_RESTARTS {
+            return None;
+        }
+        self.restarts += 1;
+        let ours = IceCreds::new();
+        let (is_video, mid) = &self.first_media;
+        let kind = if *is_video { "video" } else { "audio" };
+        let fragment = fragment::write(kind, mid, &ours, &self.candidates);
+        let ufrag = ours.ufrag.clone();
+        let unused = self.generations.begin(Generation { ours, theirs }).map(|unused| unused.ours.ufrag);
+        Some(Renamed { ufrag, over: unused.or(self.over_ufrag.take()), fragment })
     }
 
     fn close(&mut self, now: Instant) {

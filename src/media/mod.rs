@@ -19,6 +19,7 @@ use crate::ids::{LiveId, MediaSessionId};
 mod demux;
 mod engine;
 mod fanout;
+mod fragment;
 mod gop;
 mod hall;
 mod history;
@@ -29,6 +30,8 @@ mod outbox;
 mod packet;
 mod path;
 mod peers;
+mod pull;
+mod restart;
 mod rtcp;
 mod sdp;
 mod sealed;
@@ -113,14 +116,17 @@ pub enum MediaError {
     /// No such session, or it is over.
     #[error("there is no such session")]
     NoSuchSession,
+    /// The text is not a trickle fragment, or says nothing that can be done.
+    #[error("the fragment cannot be used: {0}")]
+    BadFragment(&'static str),
     /// A trickle fragment without the session's tag.
-    #[error("the session's entity tag is missing")]
+    #[error("the session's entity tag is missing: candidates want the newest one, a restart *")]
     MissingEtag,
     /// A trickle fragment with another tag than the session's.
-    #[error("the entity tag is not the session's")]
+    #[error("the entity tag is not that of the session's ICE as it is now")]
     StaleEtag,
-    /// ICE restarts are not offered; a client opens a new session instead.
-    #[error("the session cannot be restarted; open a new one")]
+    /// More restarts than a peer has use for.
+    #[error("the session was restarted too often; open a new one")]
     RestartRefused,
     /// The engine is gone: the room was stopped.
     #[error("the media room is closed")]
@@ -143,6 +149,33 @@ pub struct Answer {
     pub codec: VideoCodec,
 }
 
+/// Our own offer, to another server.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// Names the pull.
+    pub session: MediaSessionId,
+    /// To be posted there.
+    pub sdp: String,
+}
+
+/// What brings a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sources {
+    /// Publishers.
+    Publishers,
+    /// Pulls from other servers.
+    Pulls,
+}
+
+/// A session's ICE after a restart.
+#[derive(Debug, Clone)]
+pub struct Restarted {
+    /// The session's new entity tag, in its quotes.
+    pub etag: String,
+    /// Our new credentials and our candidates, a trickle fragment.
+    pub fragment: String,
+}
+
 /// What the media room tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MediaEvent {
@@ -152,12 +185,16 @@ pub enum MediaEvent {
     Away(LiveId),
     /// The live's sessions were closed.
     Ended(LiveId),
+    /// The picture comes from another server now.
+    Pulled(LiveId),
+    /// It does no more; viewers stay.
+    PullLost(LiveId),
 }
 
 impl MediaEvent {
     fn live(&self) -> &LiveId {
         match self {
-            Self::Up(live) | Self::Away(live) | Self::Ended(live) => live,
+            Self::Up(live) | Self::Away(live) | Self::Ended(live) | Self::Pulled(live) | Self::PullLost(live) => live,
         }
     }
 }
@@ -188,8 +225,13 @@ pub struct MediaStats {
 pub struct LiveStats {
     /// The live.
     pub live: LiveId,
-    /// Whether a publisher is on air.
+    /// Whether there is a picture now.
     pub up: bool,
+    /// The identity that publishes here, or is about to.
+    #[serde(skip)]
+    pub publisher: Option<String>,
+    /// The picture comes from another server, or is about to.
+    pub pulled: bool,
     /// Connected viewers.
     pub viewers: usize,
     /// The live's codec.
@@ -242,20 +284,56 @@ impl Media {
     /// [`MediaError::NoPublisher`] when the live never had a picture; refusals of the offer; bounds.
     pub async fn watch(&self, live: LiveId, offer: String) -> Result<Answer, MediaError> {
         check_size(&offer)?;
-        self.ask(|reply| Command::Watch { live, offer, reply }).await?
+        self.ask(|reply| Command::Watch { live, offer, relays: false, reply }).await?
     }
 
-    /// Takes a peer's further candidates.
+    /// Takes another server's request for the picture in: a viewer that brings it to viewers of its own.
     ///
     /// # Errors
-    /// [`MediaError::MissingEtag`], [`MediaError::StaleEtag`], [`MediaError::RestartRefused`],
-    /// [`MediaError::NoSuchSession`].
+    /// As of [`Media::watch`].
+    pub async fn relay(&self, live: LiveId, offer: String) -> Result<Answer, MediaError> {
+        check_size(&offer)?;
+        self.ask(|reply| Command::Watch { live, offer, relays: true, reply }).await?
+    }
+
+    /// Begins to get the picture from another server. It comes on air with its first keyframe and gives way to a
+    /// publisher here.
+    ///
+    /// # Errors
+    /// [`MediaError::PublisherExists`] while somebody publishes here; bounds.
+    pub async fn pull(&self, live: LiveId) -> Result<Offer, MediaError> {
+        self.ask(|reply| Command::Pull { live, reply }).await?
+    }
+
+    /// The other server's answer to the offer of [`Media::pull`].
+    ///
+    /// # Errors
+    /// [`MediaError::BadOffer`] when it does not fit, [`MediaError::NoSuchSession`]; the pull is over then.
+    pub async fn pull_answered(&self, session: &MediaSessionId, answer: String) -> Result<(), MediaError> {
+        check_size(&answer)?;
+        let session = session.clone();
+        self.ask(|reply| Command::Pulled { session, answer, reply }).await?
+    }
+
+    /// Ends the sessions that bring a picture of this live to here: of publishers, or from another server.
+    pub async fn drop_sources(&self, live: &LiveId, which: Sources) {
+        let live = live.clone();
+        // A stopped room has none.
+        let _ = self.ask(|reply| Command::DropSources { live, which, reply }).await;
+    }
+
+    /// Takes a peer's further candidates, or restarts its ICE when the fragment has new credentials. Whatever goes wrong,
+    /// the session stays as it was.
+    ///
+    /// # Errors
+    /// [`MediaError::MissingEtag`], [`MediaError::StaleEtag`], [`MediaError::BadFragment`],
+    /// [`MediaError::RestartRefused`], [`MediaError::NoSuchSession`].
     pub async fn trickle(
         &self,
         session: &MediaSessionId,
         if_match: Option<&str>,
         sdpfrag: String,
-    ) -> Result<(), MediaError> {
+    ) -> Result<Option<Restarted>, MediaError> {
         check_size(&sdpfrag)?;
         let etag = if_match.ok_or(MediaError::MissingEtag)?.to_owned();
         let session = session.clone();

@@ -11,7 +11,9 @@ use std::{
 };
 
 use super::{
-    leg::{Leg, Role, Step},
+    MediaError,
+    fragment::Fragment,
+    leg::{Leg, Renamed, Role, Step},
     stage::Slot,
 };
 use crate::ids::LiveId;
@@ -20,8 +22,17 @@ use crate::ids::LiveId;
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 /// A publisher from whom nothing came for so long is lost.
 const PUBLISHER_SILENCE_LIMIT: Duration = Duration::from_secs(5);
+/// Another server from which nothing came for so long is lost: while there is a picture there are fifty packets a second.
+const RELAY_SILENCE_LIMIT: Duration = Duration::from_millis(1_200);
 /// A viewer from whom nothing came for so long is gone; browsers renew their consent every 5 s.
 const VIEWER_SILENCE_LIMIT: Duration = Duration::from_secs(30);
+/// Candidates taken from one fragment; a browser sends one or a handful.
+const MAX_TRICKLED: usize = 32;
+
+/// The entity tag of an ICE session: its own name, which is new with every restart.
+pub(super) fn tag(ufrag: &str) -> String {
+    format!("\"{ufrag}\"")
+}
 
 /// A session with its transport.
 pub(super) struct Peer {
@@ -42,9 +53,25 @@ impl Peer {
         let (since, limit) = match (self.connected, self.role) {
             (false, _) => (self.since, CONNECT_LIMIT),
             (true, Role::Publisher) => (self.last_heard, PUBLISHER_SILENCE_LIMIT),
+            (true, Role::Relay) => (self.last_heard, RELAY_SILENCE_LIMIT),
             (true, Role::Viewer) => (self.last_heard, VIEWER_SILENCE_LIMIT),
         };
         now.saturating_duration_since(since) > limit
+    }
+
+    /// Further candidates of the peer's, or a restart of its ICE. `is_restart`: it asked for one.
+    pub(super) fn trickle(&mut self, fragment: &str, is_restart: bool) -> Result<Option<Renamed>, MediaError> {
+        let read = Fragment::parse(fragment, MAX_TRICKLED).map_err(|reason| MediaError::BadFragment(reason.0))?;
+        match read.credentials {
+            // New credentials are a restart whatever the tag (RFC 9725, section 4.3.3).
+            Some(theirs) if !self.leg.knows(&theirs) => {
+                return self.leg.restart(theirs).map(Some).ok_or(MediaError::RestartRefused);
+            }
+            None if is_restart => return Err(MediaError::BadFragment("a restart has a new ice-ufrag and ice-pwd")),
+            Some(_) | None => {}
+        }
+        read.candidates.into_iter().for_each(|candidate| self.leg.add_candidate(candidate));
+        Ok(None)
     }
 }
 

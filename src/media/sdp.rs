@@ -128,11 +128,6 @@ fn is_simulcast(line: &str) -> bool {
     line.starts_with("a=simulcast:") || line.starts_with("a=rid:") || line.is_empty()
 }
 
-/// The candidates of a trickle fragment (RFC 8840).
-pub(super) fn candidates(fragment: &str) -> impl Iterator<Item = &str> {
-    fragment.lines().filter_map(|line| line.trim_end().strip_prefix("a=")).filter(|a| a.starts_with("candidate:"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

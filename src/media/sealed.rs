@@ -13,12 +13,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use str0m::crypto::CryptoProvider;
+use str0m::{IceCreds, crypto::CryptoProvider};
 
 use super::{
     hall::Loss,
     keys::KeyCell,
-    leg::{Leg, Step, StrLeg, Track},
+    leg::{Leg, Renamed, Step, StrLeg, Track},
     numbering::Place,
     outbox::Outbox,
     packet::{Kind, Packet},
@@ -265,6 +265,14 @@ impl Leg for SealedLeg {
 
     fn add_candidate(&mut self, candidate: &str) {
         self.library.add_candidate(candidate);
+    }
+
+    fn knows(&self, theirs: &IceCreds) -> bool {
+        self.library.knows(theirs)
+    }
+
+    fn restart(&mut self, theirs: IceCreds) -> Option<Renamed> {
+        self.library.restart(theirs)
     }
 
     fn close(&mut self, now: Instant) {

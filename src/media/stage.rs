@@ -38,8 +38,17 @@ pub(super) enum Effect {
     /// Of this layer.
     AskKeyframe(Slot, u8),
     Close(Slot),
-    Up,
-    Away,
+    Up(Origin),
+    Away(Origin),
+}
+
+/// Where a picture comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// From a publisher here, of this identity.
+    Here(String),
+    /// From another server. It gives way to a publisher, and is not news to anybody.
+    Elsewhere,
 }
 
 /// Another publisher holds the live.
@@ -49,7 +58,7 @@ pub(super) struct Occupied;
 #[derive(Debug)]
 struct Source {
     slot: Slot,
-    identity: String,
+    origin: Origin,
     /// When it was asked to begin, until it goes on air.
     last_request: Option<Instant>,
 }
@@ -147,13 +156,29 @@ impl Stage {
 
     /// Whether a publisher of this identity may come.
     pub(super) fn admit(&self, identity: &str) -> Result<(), Occupied> {
-        let others = self.on_air.iter().chain(&self.successor).any(|source| source.identity != identity);
-        if others { Err(Occupied) } else { Ok(()) }
+        let is_another = |source: &Source| matches!(&source.origin, Origin::Here(other) if other != identity);
+        if self.on_air.iter().chain(&self.successor).any(is_another) { Err(Occupied) } else { Ok(()) }
+    }
+
+    /// The publisher on air here, or about to be.
+    pub(super) fn publisher(&self) -> Option<&str> {
+        let mut origins = self.successor.iter().chain(&self.on_air).map(|source| &source.origin);
+        origins.find_map(|origin| if let Origin::Here(identity) = origin { Some(identity.as_str()) } else { None })
+    }
+
+    /// Whether the picture comes from another server, or is about to.
+    pub(super) fn is_pulled(&self) -> bool {
+        self.on_air.iter().chain(&self.successor).any(|source| source.origin == Origin::Elsewhere)
+    }
+
+    /// The sessions that bring, or will bring, a picture to here.
+    pub(super) fn sources(&self) -> impl Iterator<Item = (Slot, &Origin)> {
+        self.on_air.iter().chain(&self.successor).map(|source| (source.slot, &source.origin))
     }
 
     /// A publisher was let in; it goes on air with its first keyframe.
-    pub(super) fn publish(&mut self, slot: Slot, identity: String, codec: VideoCodec, effects: &mut Vec<Effect>) {
-        let successor = Source { slot, identity, last_request: None };
+    pub(super) fn publish(&mut self, slot: Slot, origin: Origin, codec: VideoCodec, effects: &mut Vec<Effect>) {
+        let successor = Source { slot, origin, last_request: None };
         if let Some(older) = self.successor.replace(successor) {
             effects.push(Effect::Close(older.slot));
         }
@@ -175,13 +200,12 @@ impl Stage {
         if self.successor.as_ref().is_some_and(|source| source.slot == slot) {
             self.successor = None;
         }
-        if self.on_air.as_ref().is_some_and(|source| source.slot == slot) {
-            self.on_air = None;
+        if let Some(gone) = self.on_air.take_if(|source| source.slot == slot) {
             for layer in &mut self.layers {
                 layer.held.clear();
                 layer.held_since = None;
             }
-            effects.push(Effect::Away);
+            effects.push(Effect::Away(gone.origin));
         }
     }
 
@@ -223,12 +247,10 @@ impl Stage {
 
     /// The successor goes on air.
     fn switch(&mut self, effects: &mut Vec<Effect>) {
-        if let Some(old) = self.on_air.take() {
-            effects.push(Effect::Close(old.slot));
-        } else {
-            effects.push(Effect::Up);
-        }
-        self.on_air = self.successor.take();
+        let old = std::mem::replace(&mut self.on_air, self.successor.take());
+        let is_same = |new: &Source| old.as_ref().is_some_and(|old| old.origin == new.origin);
+        effects.extend(self.on_air.iter().filter(|new| !is_same(new)).map(|new| Effect::Up(new.origin.clone())));
+        effects.extend(old.map(|old| Effect::Close(old.slot)));
         self.had_picture = true;
         self.layers.iter_mut().for_each(Layer::begin);
         effects.push(Effect::Begin);

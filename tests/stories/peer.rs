@@ -16,6 +16,7 @@ use hanamichi::demo::{
 use parking_lot::Mutex;
 use reqwest::{StatusCode, Url, header};
 use rtc::{
+    peer_connection::configuration::{RTCOfferOptions, setting_engine::SettingEngineBuilder},
     rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication,
     rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit, rtp_sender::RtpCodecKind},
 };
@@ -128,15 +129,106 @@ struct Log {
     state: Option<RTCPeerConnectionState>,
 }
 
-/// Watches a live by WHEP and writes down what arrives.
-pub(crate) struct Watcher {
+/// A peer's session on the server.
+pub(crate) struct Session {
     http: reqwest::Client,
-    peer: Arc<dyn PeerConnection>,
-    log: Arc<Mutex<Log>>,
-    track: Arc<Mutex<Option<Arc<dyn TrackRemote>>>>,
+    key: Option<String>,
+    pub(crate) peer: Arc<dyn PeerConnection>,
     /// The session's address and tag.
     pub(crate) resource: Url,
     pub(crate) etag: String,
+    /// The server's answer.
+    pub(crate) answer: String,
+}
+
+/// Posts a peer's offer and takes the answer as `rewrite` has it; the status when the server refuses.
+pub(crate) async fn post_offer(
+    url: &str,
+    key: Option<&str>,
+    peer: Arc<dyn PeerConnection>,
+    rewrite: impl FnOnce(String) -> String,
+) -> Result<Session, StatusCode> {
+    let offer = peer.create_offer(None).await.expect("an offer");
+    peer.set_local_description(offer.clone()).await.expect("its own offer");
+    let http = reqwest::Client::new();
+    let request = http.post(url).header(header::CONTENT_TYPE, "application/sdp").body(offer.sdp);
+    let request = key.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
+    let response = request.send().await.expect("the server answers");
+    if response.status() != StatusCode::CREATED {
+        let _ = peer.close().await;
+        return Err(response.status());
+    }
+    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).expect("a header");
+    let resource = response.url().join(text(header::LOCATION)).expect("a path");
+    let etag = text(header::ETAG).to_owned();
+    let answer = rewrite(response.text().await.expect("a body"));
+    let described = RTCSessionDescription::answer(answer.clone()).expect("an answer");
+    peer.set_remote_description(described).await.expect("a good answer");
+    Ok(Session { http, key: key.map(str::to_owned), peer, resource, etag, answer })
+}
+
+impl Session {
+    /// A request to the session, with its key.
+    pub(crate) fn request(&self, method: reqwest::Method) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, self.resource.clone());
+        self.key.iter().fold(request, reqwest::RequestBuilder::bearer_auth)
+    }
+
+    /// Sends a fragment under a tag.
+    pub(crate) async fn patch(&self, tag: &str, fragment: &str) -> reqwest::Response {
+        let request = self.request(reqwest::Method::PATCH).header(header::IF_MATCH, tag);
+        let request = request.header(header::CONTENT_TYPE, "application/trickle-ice-sdpfrag");
+        request.body(fragment.to_owned()).send().await.expect("the server answers")
+    }
+
+    /// Restarts ICE (RFC 9725, section 4.3.3) from new sockets. `rewrite` stands for the way back.
+    pub(crate) async fn restart(&mut self, rewrite: impl FnOnce(String) -> String) {
+        let options = RTCOfferOptions { ice_restart: true, ..Default::default() };
+        let offer = self.peer.create_offer(Some(options)).await.expect("an offer");
+        self.peer.set_local_description(offer.clone()).await.expect("its own offer");
+        let starts = ["m=", "a=mid:", "a=ice-ufrag:", "a=ice-pwd:"];
+        // The first media's: what is bundled has the same.
+        let lines = starts.map(|start| offer.sdp.lines().find(|line| line.starts_with(start)).expect("a line"));
+        let response = self.patch("*", &(lines.join("\r\n") + "\r\n")).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/trickle-ice-sdpfrag");
+        let etag = response.headers()[header::ETAG].to_str().expect("text").to_owned();
+        assert_ne!(self.etag, etag, "a new ICE session has a new tag");
+        self.etag = etag;
+        let fragment = response.text().await.expect("a body");
+        self.answer = rewrite(renewed(&self.answer, &fragment));
+        let answer = RTCSessionDescription::answer(self.answer.clone()).expect("an answer");
+        self.peer.set_remote_description(answer).await.expect("a good answer");
+    }
+
+    /// Takes the session down by DELETE.
+    pub(crate) async fn end(self) -> StatusCode {
+        let status = self.request(reqwest::Method::DELETE).send().await.expect("the server answers").status();
+        let _ = self.peer.close().await;
+        status
+    }
+}
+
+/// An answer as it is after a restart: nothing but ICE is new.
+fn renewed(answer: &str, fragment: &str) -> String {
+    let fresh = |start: &str| fragment.lines().filter(|line| line.starts_with(start)).collect::<Vec<_>>().join("\r\n");
+    let (ufrag, password, candidates) = (fresh("a=ice-ufrag:"), fresh("a=ice-pwd:"), fresh("a=candidate:"));
+    assert!(!ufrag.is_empty() && !password.is_empty() && !candidates.is_empty(), "{fragment}");
+    let mut placed = false;
+    let lines = answer.lines().filter_map(|line| match line {
+        _ if line.starts_with("a=ice-ufrag:") => Some(ufrag.as_str()),
+        _ if line.starts_with("a=ice-pwd:") => Some(password.as_str()),
+        _ if line.starts_with("a=candidate:") => (!std::mem::replace(&mut placed, true)).then_some(candidates.as_str()),
+        line => Some(line),
+    });
+    lines.collect::<Vec<_>>().join("\r\n") + "\r\n"
+}
+
+/// Watches a live by WHEP and writes down what arrives.
+pub(crate) struct Watcher {
+    pub(crate) session: Session,
+    log: Arc<Mutex<Log>>,
+    track: Arc<Mutex<Option<Arc<dyn TrackRemote>>>>,
     posted: Instant,
 }
 
@@ -214,14 +306,22 @@ fn begins_keyframe(payload: &[u8]) -> bool {
 impl Watcher {
     /// Posts an offer; the status when the server refuses it.
     pub(crate) async fn start(whep_url: &str) -> Result<Self, StatusCode> {
+        Self::start_with(whep_url, |answer| answer).await
+    }
+
+    /// The same with the answer as `rewrite` has it.
+    pub(crate) async fn start_with(whep_url: &str, rewrite: impl FnOnce(String) -> String) -> Result<Self, StatusCode> {
         let (log, track) = (Arc::new(Mutex::new(Log::default())), Arc::new(Mutex::new(None)));
         let posted = Instant::now();
         let ear = Ear { runtime: TokioRuntime, log: Arc::clone(&log), track: Arc::clone(&track), posted };
         let mut engine = MediaEngine::default();
         engine.register_default_codecs().expect("codecs");
         let registry = register_default_interceptors(Registry::new(), &mut engine).expect("interceptors");
+        // A restart moves to other sockets, as it does when a phone leaves its Wi-Fi.
+        let settings = SettingEngineBuilder::new().with_discard_local_candidates_during_ice_restart(true).build();
         let peer = PeerConnectionBuilder::new()
             .with_media_engine(engine)
+            .with_setting_engine(settings)
             .with_interceptor_registry(registry)
             .with_handler(Arc::new(ear))
             .with_runtime(Arc::new(TokioRuntime))
@@ -235,21 +335,8 @@ impl Watcher {
                 RTCRtpTransceiverInit { direction: RTCRtpTransceiverDirection::Recvonly, ..Default::default() };
             peer.add_transceiver_from_kind(kind, Some(receive)).await.expect("a transceiver");
         }
-        let offer = peer.create_offer(None).await.expect("an offer");
-        peer.set_local_description(offer.clone()).await.expect("its own offer");
-        let http = reqwest::Client::new();
-        let request = http.post(whep_url).header(header::CONTENT_TYPE, "application/sdp").body(offer.sdp);
-        let response = request.send().await.expect("the server answers");
-        if response.status() != StatusCode::CREATED {
-            let _ = peer.close().await;
-            return Err(response.status());
-        }
-        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).expect("a header");
-        let resource = response.url().join(text(header::LOCATION)).expect("a path");
-        let etag = text(header::ETAG).to_owned();
-        let answer = RTCSessionDescription::answer(response.text().await.expect("a body")).expect("an answer");
-        peer.set_remote_description(answer).await.expect("a good answer");
-        Ok(Self { http, peer, log, track, resource, etag, posted })
+        let session = Box::pin(post_offer(whep_url, None, peer, rewrite)).await?;
+        Ok(Self { session, log, track, posted })
     }
 
     /// The video packets so far, from the first keyframe on, in the order of their arrival.
@@ -329,8 +416,6 @@ impl Watcher {
 
     /// Takes the session down by DELETE.
     pub(crate) async fn end(self) -> StatusCode {
-        let status = self.http.delete(self.resource.clone()).send().await.expect("the server answers").status();
-        let _ = self.peer.close().await;
-        status
+        self.session.end().await
     }
 }

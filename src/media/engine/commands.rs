@@ -4,32 +4,36 @@
 
 use std::time::Instant;
 
+use mio::Token;
 use str0m::IceCreds;
 use tokio::sync::oneshot;
 
-use super::{Engine, Home, Session};
+use super::{Engine, FIRST_PULL, Home, Session};
 use crate::{
     ids::{LiveId, MediaSessionId},
     media::{
-        Answer, LiveStats, MediaError, MediaEvent, MediaStats, VideoCodec,
-        fanout::{Feed, Order, Watch},
-        leg::{Answered, Role},
-        sdp::{Offer, candidates},
-        stage::{Slot, Stage},
+        self as media, Answer, LiveStats, MediaError, MediaEvent, MediaStats, Restarted, Sources, VideoCodec,
+        fanout::{Feed, Order, Trickle, Watch},
+        leg::{Answered, Offered, Renamed, Role},
+        peers::tag,
+        pull::Pull,
+        sdp::Offer,
+        stage::{Origin, Slot, Stage},
     },
 };
 
 /// Commands taken before datagrams get their turn; answering an offer takes about a millisecond.
 const COMMAND_BATCH: usize = 16;
-/// Candidates taken from one fragment; a browser sends one or a handful.
-const MAX_TRICKLED: usize = 32;
 
 /// An order to the engine, with the way back.
 #[derive(Debug)]
 pub(in crate::media) enum Command {
     Publish { live: LiveId, publisher: String, offer: String, reply: Reply<Answer> },
-    Watch { live: LiveId, offer: String, reply: Reply<Answer> },
-    Trickle { session: MediaSessionId, etag: String, fragment: String, reply: Reply<()> },
+    Watch { live: LiveId, offer: String, relays: bool, reply: Reply<Answer> },
+    Pull { live: LiveId, reply: Reply<media::Offer> },
+    Pulled { session: MediaSessionId, answer: String, reply: Reply<()> },
+    DropSources { live: LiveId, which: Sources, reply: oneshot::Sender<()> },
+    Trickle { session: MediaSessionId, etag: String, fragment: String, reply: Reply<Option<Restarted>> },
     LiveOf { session: MediaSessionId, reply: oneshot::Sender<Option<LiveId>> },
     Close { session: MediaSessionId, reply: Reply<()> },
     EndLive { live: LiveId, reply: oneshot::Sender<()> },
@@ -57,10 +61,14 @@ impl Engine {
             Command::Publish { live, publisher, offer, reply } => {
                 drop(reply.send(self.publish(&live, publisher, &offer, now)));
             }
-            Command::Watch { live, offer, reply } => self.watch(&live, &offer, reply),
-            Command::Trickle { session, etag, fragment, reply } => {
-                drop(reply.send(self.trickle(&session, &etag, &fragment, now)));
+            Command::Watch { live, offer, relays, reply } => self.watch(&live, &offer, relays, reply),
+            Command::Pull { live, reply } => drop(reply.send(self.pull(&live, now))),
+            Command::Pulled { session, answer, reply } => drop(reply.send(self.pulled(&session, &answer, now))),
+            Command::DropSources { live, which, reply } => {
+                self.drop_sources(&live, which, now);
+                let _ = reply.send(());
             }
+            Command::Trickle { session, etag, fragment, reply } => self.trickle(&session, &etag, fragment, reply),
             Command::LiveOf { session, reply } => {
                 let found = self.by_id.get(&session).and_then(|slot| self.sessions.get(slot));
                 drop(reply.send(found.map(|session| session.live.clone())));
@@ -91,19 +99,24 @@ impl Engine {
         }
         self.check_room(live)?;
         let credentials = IceCreds::new();
-        let (ufrag, etag) = (credentials.ufrag.clone(), etag(&credentials));
+        let (ufrag, etag) = (credentials.ufrag.clone(), tag(&credentials.ufrag));
         let answered = self.maker.answer(Role::Publisher, codec, &offer, credentials, now);
         let Answered { leg, sdp } = answered.map_err(|refused| MediaError::BadOffer(refused.0))?;
         let (slot, session) = self.enter(live, Home::Here, ufrag, &etag);
         self.peers.add(slot, live.clone(), Role::Publisher, leg, now);
         self.pump(slot, now);
-        self.lives.entry(live.clone()).or_default().stage.publish(slot, identity, codec, &mut self.effects);
+        self.lives.entry(live.clone()).or_default().stage.publish(
+            slot,
+            Origin::Here(identity),
+            codec,
+            &mut self.effects,
+        );
         self.settle(live, now);
         Ok(Answer { session, sdp, etag, codec })
     }
 
     /// The thread that the viewer will live on answers its offer.
-    fn watch(&mut self, live: &LiveId, offer: &str, reply: Reply<Answer>) {
+    fn watch(&mut self, live: &LiveId, offer: &str, relays: bool, reply: Reply<Answer>) {
         match self.admit_viewer(live, offer) {
             Ok((codec, offer)) => {
                 let Some(at) = self.freest(live) else {
@@ -111,16 +124,69 @@ impl Engine {
                     return;
                 };
                 let credentials = IceCreds::new();
-                let etag = etag(&credentials);
+                let etag = tag(&credentials.ufrag);
                 let (slot, session) = self.enter(live, Home::Fanout(at), credentials.ufrag.clone(), &etag);
                 self.seat(live, at);
                 let live = live.clone();
-                let watch = Watch { slot, live, session, codec, offer, credentials, etag, reply };
+                let watch = Watch { slot, live, session, codec, offer, relays, credentials, etag, reply };
                 if !self.links[at].watch(Box::new(watch)) {
                     self.forget(slot);
                 }
             }
             Err(error) => drop(reply.send(Err(error))),
+        }
+    }
+
+    /// A leg towards another server, with a port of its own.
+    fn pull(&mut self, live: &LiveId, now: Instant) -> Result<media::Offer, MediaError> {
+        if self.lives.get(live).is_some_and(|live| live.stage.publisher().is_some()) {
+            return Err(MediaError::PublisherExists);
+        }
+        self.check_room(live)?;
+        let token = Token(FIRST_PULL.0 + usize::try_from(self.next_slot).unwrap_or(usize::MAX));
+        let (mut pull, candidates) = Pull::open(self.config.bind.ip(), self.poll.registry(), token)?;
+        let offered = self.maker.offer(candidates, now);
+        let Offered { leg, sdp } = offered.map_err(|refused| MediaError::BadOffer(refused.0))?;
+        pull.unanswered = Some(leg);
+        let (slot, session) = self.enter(live, Home::Here, format!("pull-{}", self.next_slot), "");
+        self.pulls.insert(slot, pull);
+        Ok(media::Offer { session, sdp })
+    }
+
+    fn pulled(&mut self, session: &MediaSessionId, answer: &str, now: Instant) -> Result<(), MediaError> {
+        let slot = self.by_id.get(session).copied().ok_or(MediaError::NoSuchSession)?;
+        let live = self.sessions.get(&slot).map(|session| session.live.clone()).ok_or(MediaError::NoSuchSession)?;
+        let leg = self.pulls.get_mut(&slot).and_then(|pull| pull.unanswered.take());
+        let accepted = leg.ok_or(MediaError::NoSuchSession)?.accept(answer);
+        let stage = &mut self.lives.entry(live.clone()).or_default().stage;
+        let admitted = accepted.map_err(|refused| MediaError::BadOffer(refused.0)).and_then(|(leg, codec)| {
+            let is_other = stage.had_picture() && stage.codec() != Some(codec);
+            if stage.publisher().is_some() {
+                return Err(MediaError::PublisherExists);
+            }
+            if is_other { Err(MediaError::UnsupportedMedia) } else { Ok((leg, codec)) }
+        });
+        match admitted {
+            Ok((leg, codec)) => {
+                stage.publish(slot, Origin::Elsewhere, codec, &mut self.effects);
+                self.peers.add(slot, live.clone(), Role::Relay, leg, now);
+                self.pump(slot, now);
+                self.settle(&live, now);
+                Ok(())
+            }
+            Err(error) => {
+                self.end_session(slot, now);
+                Err(error)
+            }
+        }
+    }
+
+    fn drop_sources(&mut self, live: &LiveId, which: Sources, now: Instant) {
+        let Some(of_live) = self.lives.get(live) else { return };
+        let is_meant = |origin: &Origin| (*origin == Origin::Elsewhere) == (which == Sources::Pulls);
+        let slots: Vec<Slot> = of_live.stage.sources().filter(|(_, o)| is_meant(o)).map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.end_session(slot, now);
         }
     }
 
@@ -178,37 +244,33 @@ impl Engine {
         (slot, id)
     }
 
-    fn trickle(
-        &mut self,
-        session: &MediaSessionId,
-        etag: &str,
-        fragment: &str,
-        now: Instant,
-    ) -> Result<(), MediaError> {
-        let slot = self.by_id.get(session).copied().ok_or(MediaError::NoSuchSession)?;
-        let session = self.sessions.get(&slot).ok_or(MediaError::NoSuchSession)?;
-        if etag == "*" {
-            return Err(MediaError::RestartRefused);
+    fn trickle(&mut self, session: &MediaSessionId, if_match: &str, fragment: String, reply: Reply<Option<Restarted>>) {
+        // A restart may have been agreed on a moment ago.
+        self.take_news(Instant::now());
+        let Some(slot) = self.by_id.get(session).copied() else {
+            return drop(reply.send(Err(MediaError::NoSuchSession)));
+        };
+        let Some(session) = self.sessions.get(&slot) else { return };
+        let is_restart = if_match == "*";
+        if !is_restart && if_match != session.etag {
+            return drop(reply.send(Err(MediaError::StaleEtag)));
         }
-        if etag != session.etag {
-            return Err(MediaError::StaleEtag);
-        }
-        let candidates = candidates(fragment).take(MAX_TRICKLED);
         match session.home {
-            Home::Here => {
-                for candidate in candidates {
-                    if let Some(peer) = self.peers.get(slot) {
-                        peer.leg.add_candidate(candidate);
-                        self.pump(slot, now);
-                    }
-                }
-            }
+            Home::Here => drop(reply.send(self.trickle_here(slot, &fragment, is_restart))),
             Home::Fanout(at) => {
-                let candidates = candidates.map(str::to_owned).collect();
-                self.links[at].order(Order::Trickle { slot, candidates });
+                self.links[at].order(Order::Trickle(Box::new(Trickle { slot, fragment, is_restart, reply })));
             }
         }
-        Ok(())
+    }
+
+    fn trickle_here(&mut self, slot: Slot, fragment: &str, is_restart: bool) -> Result<Option<Restarted>, MediaError> {
+        let renamed = self.peers.get(slot).ok_or(MediaError::NoSuchSession)?.trickle(fragment, is_restart)?;
+        self.pump(slot, Instant::now());
+        Ok(renamed.map(|Renamed { ufrag, over, fragment }| {
+            let etag = tag(&ufrag);
+            self.rename(slot, ufrag, over.as_deref());
+            Restarted { etag, fragment }
+        }))
     }
 
     fn end_live(&mut self, live: &LiveId, now: Instant) {
@@ -229,16 +291,13 @@ impl Engine {
         let lives = self.lives.iter().map(|(live, of_live)| LiveStats {
             live: live.clone(),
             up: of_live.stage.is_up(),
+            publisher: of_live.stage.publisher().map(str::to_owned),
+            pulled: of_live.stage.is_pulled(),
             viewers: of_live.viewers,
             codec: of_live.stage.codec(),
         });
         MediaStats { lives: lives.collect(), ..self.totals() }
     }
-}
-
-/// The ICE credentials' name is new whenever they are, and so is the tag.
-fn etag(credentials: &IceCreds) -> String {
-    format!("\"{}\"", credentials.ufrag)
 }
 
 fn parse(offer: &str) -> Result<Offer, MediaError> {
