@@ -13,12 +13,13 @@ use parking_lot::RwLock;
 use crate::{
     attribution::{self, Reports, Touches},
     bus::{Bus, Fact, Relay},
+    cascade::Cascade,
     clock::Clock,
     commerce::{self, Checkout, Imports, Payment, Sequencer, SequencerConfig},
     config::{BusKind, Config, PaymentKind},
     http::{self, DemoView, rates::Rates},
-    live::{self, Lives, Picture},
-    media::{Media, MediaConfig, MediaEvent},
+    live::{self, Lives},
+    media::{self, Media, MediaConfig},
     omo::Omo,
     people::{self, NewPerson, Passes, People, PeopleError},
     showcase::{self, Showcase},
@@ -85,6 +86,8 @@ pub struct Rooms {
     pub showcase: Showcase,
     /// The picture.
     pub media: Media,
+    /// The picture of other nodes.
+    pub cascade: Cascade,
     /// How fast one may ask.
     pub rates: Rates,
     demo: RwLock<Option<DemoView>>,
@@ -150,8 +153,12 @@ impl App {
             ..MediaConfig::default()
         })
         .with_context(|| format!("cannot open the media port {}", config.media.listen))?;
+        let (of_media, of_passes) = (media.clone(), passes.clone());
+        let cascade = Cascade::start(of_media, media_events, bus.clone(), of_passes, lives.clone(), &tasks)
+            .context("cannot make an HTTP client for other nodes")?;
         let app = Self(Arc::new(Rooms {
             media,
+            cascade,
             people,
             passes,
             reports: Reports::new(db.clone(), clock.clone()),
@@ -172,7 +179,6 @@ impl App {
             sequencer,
             checkout,
         }));
-        app.follow_pictures(media_events);
         app.follow_endings(&bus);
         relay.start(&app.tasks);
         app.add_first_operator().await?;
@@ -233,25 +239,6 @@ impl App {
         Ok(self.people.add_operator(&account).await?)
     }
 
-    /// The live room hears when a picture comes or goes.
-    fn follow_pictures(&self, mut events: tokio::sync::mpsc::Receiver<MediaEvent>) {
-        let (lives, stopping) = (self.lives.clone(), self.tasks.stopping());
-        self.tasks.spawn("pictures", async move {
-            loop {
-                let event = tokio::select! {
-                    event = events.recv() => event,
-                    () = stopping.cancelled() => return,
-                };
-                match event {
-                    Some(MediaEvent::Up(live)) => lives.media_changed(&live, Picture::Up).await,
-                    Some(MediaEvent::Away(live)) => lives.media_changed(&live, Picture::Away).await,
-                    Some(MediaEvent::Ended(_) | MediaEvent::Pulled(_) | MediaEvent::PullLost(_)) => {}
-                    None => return,
-                }
-            }
-        });
-    }
-
     /// The media room closes the sessions of a live that has ended.
     fn follow_endings(&self, bus: &Bus) {
         let (media, stopping, mut news) = (self.media.clone(), self.tasks.stopping(), bus.subscribe());
@@ -297,6 +284,16 @@ fn pass_renewer(people: People, passes: Passes) -> live::PassRenewer {
             Ok(pass.map(|(token, expires_at)| wire::Pass { token, expires_at_ms: expires_at.0 }))
         })
     })
+}
+
+/// Where other nodes reach this one.
+fn node_url(config: &Config, address: SocketAddr) -> String {
+    if !config.node_url.is_empty() {
+        return config.node_url.clone();
+    }
+    let ip = if address.ip().is_unspecified() { media::own_address(address.ip()) } else { address.ip() };
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{}", SocketAddr::new(ip, address.port()))
 }
 
 fn hub_limits(config: &Config) -> live::HubLimits {
@@ -446,6 +443,7 @@ impl Server {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let app = App::start(config, clock).await?;
+        app.cascade.open(&node_url(&app.config, address));
         let service = http::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
         let handle = axum_server::Handle::new();
         // Who takes no byte for so long is gone: also streams over HTTP, which nobody else looks after. Inherited by connections.

@@ -33,6 +33,9 @@ pub struct Config {
     pub bus: BusKind,
     /// With `bus = "redis"`: `redis://…` or `rediss://…` (TLS), Redis 7 or newer. `HANAMICHI_REDIS_URL`.
     pub redis_url: String,
+    /// With `bus = "redis"`: where other nodes reach this one's HTTP, to pull the pictures that come in here, e.g.
+    /// `http://10.0.0.5:8080`. Empty: this host's address and the port of `listen`.
+    pub node_url: String,
     /// The WebSocket hub.
     pub hub: HubSection,
     /// TLS in this process; without it a proxy in front should do it.
@@ -162,6 +165,7 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             bus: BusKind::Local,
             redis_url: String::new(),
+            node_url: String::new(),
             hub: HubSection::default(),
             tls: None,
             media: MediaSection::default(),

@@ -19,6 +19,7 @@
 pub mod app;
 pub mod attribution;
 pub mod bus;
+pub mod cascade;
 pub mod clock;
 pub mod commerce;
 pub mod config;

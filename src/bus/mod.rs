@@ -11,14 +11,16 @@
 //! begins again at [`Bus::position`].
 
 mod local;
+mod origin;
 mod outbox;
 mod redis;
 mod sequence;
 
+pub use origin::Origin;
 pub use outbox::{Relay, Written, append, append_many};
 pub use sequence::{Order, Sequence};
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -236,6 +238,9 @@ pub struct Position {
     pub media: Option<String>,
 }
 
+/// A picture's origin that is not said again within this time has none: its node is gone.
+pub const ORIGIN_TTL: Duration = Duration::from_secs(2);
+
 /// Bytes of an epoch's name: never the same twice.
 const EPOCH_BYTES: usize = 10;
 
@@ -333,6 +338,50 @@ impl Bus {
         match self {
             Self::Local(local) => Subscriber(local.subscribe()),
             Self::Redis(redis) => Subscriber(redis.here().subscribe()),
+        }
+    }
+
+    /// The picture of this live comes in at this node from now on, and nowhere else. One process need not be told.
+    ///
+    /// # Errors
+    /// [`BusAway`].
+    pub async fn claim(&self, live: &LiveId, origin: &Origin) -> Result<(), BusAway> {
+        match self {
+            Self::Local(_) => Ok(()),
+            Self::Redis(redis) => redis.claim(live, origin).await,
+        }
+    }
+
+    /// It still does, unless another node has claimed it since: where it comes in now.
+    ///
+    /// # Errors
+    /// [`BusAway`].
+    pub async fn keep_claim(&self, live: &LiveId, origin: &Origin) -> Result<Option<Origin>, BusAway> {
+        match self {
+            Self::Local(_) => Ok(Some(origin.clone())),
+            Self::Redis(redis) => redis.keep_claim(live, origin).await,
+        }
+    }
+
+    /// It does no more.
+    ///
+    /// # Errors
+    /// [`BusAway`]: it is forgotten by itself, later.
+    pub async fn leave_claim(&self, live: &LiveId, origin: &Origin) -> Result<(), BusAway> {
+        match self {
+            Self::Local(_) => Ok(()),
+            Self::Redis(redis) => redis.leave_claim(live, origin).await,
+        }
+    }
+
+    /// Where the picture of this live comes in, when another node may know.
+    ///
+    /// # Errors
+    /// [`BusAway`].
+    pub async fn origin(&self, live: &LiveId) -> Result<Option<Origin>, BusAway> {
+        match self {
+            Self::Local(_) => Ok(None),
+            Self::Redis(redis) => redis.origin(live).await,
         }
     }
 

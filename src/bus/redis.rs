@@ -32,6 +32,7 @@ use crate::{
     tasks::Tasks,
 };
 
+mod origins;
 mod pushes;
 use pushes::Pushes;
 
@@ -404,6 +405,11 @@ impl Keys {
             versions: format!("{prefix}:versions"),
             stream: format!("{prefix}:stream"),
         }
+    }
+
+    /// Where the live's picture comes in.
+    fn origin(live: &LiveId) -> String {
+        format!("hana:{{{}}}:{live}:origin", partition(live.as_str()))
     }
 }
 

@@ -46,6 +46,7 @@ const VP8_WARNING: &str = "299 - \"VP8 is carried live only: no HLS, no replay; 
 /// The media routes, open to other origins.
 pub(super) fn router() -> OpenApiRouter<App> {
     let other_methods = axum::Router::new()
+        .route("/internal/relay/{live}", axum::routing::post(relay))
         .route("/v1/lives/{live}/whip", axum::routing::get(empty).options(post_options))
         .route("/v1/lives/{live}/whep", axum::routing::get(empty).options(post_options))
         .route("/v1/whip/{session}", axum::routing::get(empty).options(session_options))
@@ -105,6 +106,7 @@ async fn whip(
     offer: String,
 ) -> Result<Response<Body>, Problem> {
     let publisher = publisher(&app, &live, &headers, guest).await?;
+    app.cascade.check_publisher(&live, &publisher).await?;
     Ok(whip_post(&app.media, live, publisher, &headers, offer).await?)
 }
 
@@ -121,7 +123,28 @@ async fn whep(
     offer: String,
 ) -> Result<Response<Body>, Problem> {
     check_viewer(&app, &live, guest, address).await?;
-    Ok(whep_post(&app.media, live, &headers, offer).await?)
+    match whep_post(&app.media, live.clone(), &headers, offer.clone()).await {
+        Err(MediaError::NoPublisher) => {
+            app.cascade.fetch(&live).await?;
+            Ok(whep_post(&app.media, live, &headers, offer).await?)
+        }
+        answered => Ok(answered?),
+    }
+}
+
+/// Another node's offer, for the viewers that it has. Authorised by a proof that only nodes can make.
+async fn relay(
+    State(app): State<App>,
+    PathId(live): PathId<LiveId>,
+    headers: HeaderMap,
+    offer: String,
+) -> Result<Response<Body>, Problem> {
+    let proof = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    if !proof.is_some_and(|proof| app.cascade.may_relay(&live, proof)) {
+        return Err(Problem::new(Kind::Forbidden, "only nodes that share this one's database may ask for this"));
+    }
+    expect_type(&headers, SDP)?;
+    Ok(created("/v1/whep/", app.media.relay(live, offer).await?))
 }
 
 // Formatted by hand: rustfmt moves the attributes inside the macro further right each time.

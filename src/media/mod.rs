@@ -42,6 +42,7 @@ mod stun;
 
 use engine::{Command, Engine, Ground};
 pub use packet::VideoCodec;
+pub use socket::own_address;
 
 /// Bytes of an offer or a trickle fragment; a browser's offer has about 6 KiB.
 pub const MAX_SDP_BYTES: usize = 64 * 1024;

@@ -92,6 +92,12 @@ impl MediaSocket {
     }
 }
 
+/// The first address under which others may reach a socket that is bound to `ip`.
+#[must_use]
+pub fn own_address(ip: IpAddr) -> IpAddr {
+    own_addresses(ip).into_iter().next().unwrap_or(ip)
+}
+
 /// The addresses under which a peer may reach a socket that is bound to `ip`.
 fn own_addresses(ip: IpAddr) -> Vec<IpAddr> {
     if !ip.is_unspecified() {

@@ -14,13 +14,15 @@ use serde::{Deserialize, Serialize};
 use super::Person;
 use crate::{
     clock::{Clock, Millis},
-    ids::{AccountId, CustomerId, LiverId},
+    ids::{AccountId, CustomerId, LiveId, LiverId},
     on,
     store::{StoreError, Tx},
 };
 
 /// How long a pass is good: also after a sign-out.
 pub const PASS_TTL: Duration = Duration::from_secs(10 * 60);
+/// How long one node's proof to another is good: their clocks differ by less.
+const RELAY_TTL: Duration = Duration::from_secs(60);
 /// Bytes of the key.
 const KEY_BYTES: usize = 32;
 /// Longer ones are not even decoded.
@@ -94,6 +96,27 @@ impl Passes {
         (format!("{text}.{signature}"), expires_at)
     }
 
+    /// A proof of one node to another that it may have the picture of a live.
+    #[must_use]
+    pub fn issue_relay(&self, live: &LiveId) -> String {
+        let expires_at = self.clock.now().plus(RELAY_TTL);
+        let signature = hmac::sign(&self.key, relay_text(live, expires_at).as_bytes());
+        format!("{}.{}", expires_at.0, BASE64URL_NOPAD.encode(signature.as_ref()))
+    }
+
+    /// Whether it is one, for this live, and still good.
+    #[must_use]
+    pub fn check_relay(&self, live: &LiveId, token: &str) -> bool {
+        let check = || {
+            let (expires_at, signature) = token.split_once('.').filter(|_| token.len() <= MAX_TOKEN_BYTES)?;
+            let expires_at = Millis(expires_at.parse().ok()?);
+            let signature = BASE64URL_NOPAD.decode(signature.as_bytes()).ok()?;
+            hmac::verify(&self.key, relay_text(live, expires_at).as_bytes(), &signature).ok()?;
+            (expires_at > self.clock.now()).then_some(())
+        };
+        check().is_some()
+    }
+
     /// Whom a pass names, if it is ours and still good.
     #[must_use]
     pub fn check(&self, token: &str) -> Option<Bearer> {
@@ -103,6 +126,11 @@ impl Passes {
         let bearer: Bearer = serde_json::from_slice(&BASE64URL_NOPAD.decode(text.as_bytes()).ok()?).ok()?;
         (bearer.expires_at > self.clock.now()).then_some(bearer)
     }
+}
+
+/// What is signed: no pass looks like it, for they are base64.
+fn relay_text(live: &LiveId, expires_at: Millis) -> String {
+    format!("relay {live} until {}", expires_at.0)
 }
 
 /// The key of all nodes; whoever comes first makes it.

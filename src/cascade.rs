@@ -1,0 +1,331 @@
+//! Shell: one live on several nodes: its picture comes in at one, and is pulled once by each other that has viewers.
+//!
+//! Owns who pulls what from where, and this node's claims in the directory that the bus keeps. A pull is a WHEP client
+//! (`media`) whose offer is posted to the origin's `/internal/relay/{live}`, under a proof that only nodes can make.
+//! Invariants: a picture is pulled from its origin only, so no pull feeds another and none can go in a circle; a publisher
+//! here goes before any pull; one that goes on at another node is let go here; a node tells viewers that the picture is
+//! away only while it is this node's, or nobody's. While the bus is away everything that runs goes on.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    bus::{Bus, Origin},
+    ids::{LiveId, MediaSessionId},
+    live::{Lives, Picture},
+    media::{LiveStats, Media, MediaError, MediaEvent, Sources},
+    people::Passes,
+    tasks::Tasks,
+};
+
+/// How often claims are said again, and pulls are looked after.
+const EVERY: Duration = Duration::from_millis(500);
+/// A pull without viewers goes on so long: the next one sees its picture at once.
+const IDLE_LIMIT: Duration = Duration::from_secs(10);
+/// An origin that does not answer within this time is not asked any longer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+const CONNECT_WITHIN: Duration = Duration::from_millis(500);
+/// A viewer waits so long for the picture from another node.
+const PICTURE_WITHIN: Duration = Duration::from_secs(3);
+/// A pull that failed is not tried again at once.
+const RETRY_AFTER: Duration = Duration::from_millis(400);
+
+/// What is pulled, or was tried to be.
+#[derive(Debug)]
+struct Pull {
+    origin: Origin,
+    /// Nothing while it is being asked for, and after it failed.
+    session: Option<MediaSessionId>,
+    tried_at: Instant,
+    viewed_at: Instant,
+}
+
+#[derive(Debug)]
+struct Inner {
+    media: Media,
+    bus: Bus,
+    passes: Passes,
+    lives: Lives,
+    http: reqwest::Client,
+    node: String,
+    url: OnceLock<String>,
+    /// Lives whose picture comes in here. Rule: none of the two is held across an await.
+    claims: Mutex<HashMap<LiveId, Origin>>,
+    pulls: Mutex<HashMap<LiveId, Pull>>,
+    /// A picture came from another node.
+    came: Notify,
+}
+
+/// One live on several nodes. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Cascade(Arc<Inner>);
+
+impl Cascade {
+    /// Follows the pictures of this node. It pulls nothing before it is [opened](Cascade::open).
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn start(
+        media: Media,
+        events: mpsc::Receiver<MediaEvent>,
+        bus: Bus,
+        passes: Passes,
+        lives: Lives,
+        tasks: &Tasks,
+    ) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).timeout(ANSWER_WITHIN).build()?;
+        let mut node = [0u8; 10];
+        getrandom::fill(&mut node).expect("the system has randomness, or nothing here is safe to run");
+        let node = data_encoding::BASE32_NOPAD.encode(&node).to_lowercase();
+        let cascade = Self(Arc::new(Inner {
+            media,
+            bus,
+            passes,
+            lives,
+            http,
+            node,
+            url: OnceLock::new(),
+            claims: Mutex::default(),
+            pulls: Mutex::default(),
+            came: Notify::new(),
+        }));
+        tasks.spawn("pictures", cascade.clone().follow(events, tasks.stopping()));
+        if cascade.0.bus.is_shared() {
+            tasks.spawn("cascade", cascade.clone().keep(tasks.stopping()));
+        }
+        Ok(cascade)
+    }
+
+    /// Others reach this node's HTTP at this address.
+    pub fn open(&self, url: &str) {
+        // A server is opened once.
+        let _ = self.0.url.set(url.trim_end_matches('/').to_owned());
+    }
+
+    /// Whether this identity may publish, as far as other nodes know.
+    ///
+    /// # Errors
+    /// [`MediaError::PublisherExists`] while another one publishes at another node.
+    pub async fn check_publisher(&self, live: &LiveId, publisher: &str) -> Result<(), MediaError> {
+        match self.0.bus.origin(live).await {
+            Ok(Some(origin)) if origin.node != self.0.node && origin.publisher != publisher => {
+                Err(MediaError::PublisherExists)
+            }
+            // While the bus is away each node goes by itself.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Whether this node may give the picture to another one: it is its origin, and the proof is one.
+    #[must_use]
+    pub fn may_relay(&self, live: &LiveId, proof: &str) -> bool {
+        self.0.passes.check_relay(live, proof) && self.0.claims.lock().contains_key(live)
+    }
+
+    /// Gets the picture to this node, for a viewer that found none here.
+    ///
+    /// # Errors
+    /// [`MediaError::NoPublisher`] when it comes in nowhere, or does not come in time.
+    pub async fn fetch(&self, live: &LiveId) -> Result<(), MediaError> {
+        let came = self.0.came.notified();
+        tokio::pin!(came);
+        came.as_mut().enable();
+        let origin = self.0.bus.origin(live).await.ok().flatten();
+        let Some(origin) = origin.filter(|origin| origin.node != self.0.node) else {
+            return Err(MediaError::NoPublisher);
+        };
+        self.pull(live, &origin).await;
+        let until = Instant::now() + PICTURE_WITHIN;
+        while !self.stats_of(live).await.is_some_and(|stats| stats.up) {
+            if tokio::time::timeout_at(until, came.as_mut()).await.is_err() {
+                return Err(MediaError::NoPublisher);
+            }
+            came.set(self.0.came.notified());
+            came.as_mut().enable();
+        }
+        Ok(())
+    }
+
+    async fn stats_of(&self, live: &LiveId) -> Option<LiveStats> {
+        self.0.media.stats().await.lives.into_iter().find(|stats| stats.live == *live)
+    }
+
+    /// Pulls from there, unless that is done or was tried a moment ago.
+    async fn pull(&self, live: &LiveId, origin: &Origin) {
+        let now = Instant::now();
+        {
+            let mut pulls = self.0.pulls.lock();
+            let pull = pulls.get(live);
+            let is_fresh = |pull: &Pull| pull.session.is_some() || now < pull.tried_at + RETRY_AFTER;
+            if pull.is_some_and(|pull| pull.origin == *origin && is_fresh(pull)) {
+                return;
+            }
+            let viewed_at = pull.map_or(now, |pull| pull.viewed_at);
+            pulls.insert(live.clone(), Pull { origin: origin.clone(), session: None, tried_at: now, viewed_at });
+        }
+        match self.try_pull(live, origin).await {
+            Ok(session) => {
+                tracing::info!(live.id = %live, origin = origin.url, "the picture is pulled from another node");
+                let mut pulls = self.0.pulls.lock();
+                if let Some(pull) = pulls.get_mut(live).filter(|pull| pull.origin == *origin) {
+                    pull.session = Some(session);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(live.id = %live, origin = origin.url, error = %format!("{error:#}"), "no pull");
+            }
+        }
+    }
+
+    async fn try_pull(&self, live: &LiveId, origin: &Origin) -> anyhow::Result<MediaSessionId> {
+        let offer = self.0.media.pull(live.clone()).await?;
+        let answered = async {
+            let request = self.0.http.post(format!("{}/internal/relay/{live}", origin.url));
+            let request = request.bearer_auth(self.0.passes.issue_relay(live));
+            let request = request.header(reqwest::header::CONTENT_TYPE, crate::http::media::SDP).body(offer.sdp);
+            let answer = request.send().await?.error_for_status()?;
+            let answer = answer.text().await?;
+            self.0.media.pull_answered(&offer.session, answer).await?;
+            anyhow::Ok(())
+        };
+        if let Err(error) = answered.await {
+            // It may be over already.
+            let _ = self.0.media.close(&offer.session).await;
+            return Err(error);
+        }
+        Ok(offer.session)
+    }
+
+    /// What the media room tells: the live room hears when a picture comes or goes, other nodes where it does.
+    async fn follow(self, mut events: mpsc::Receiver<MediaEvent>, stopping: CancellationToken) {
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                () = stopping.cancelled() => break,
+            };
+            match event {
+                Some(MediaEvent::Up(live)) => {
+                    self.claim(&live).await;
+                    self.0.lives.media_changed(&live, Picture::Up).await;
+                }
+                Some(MediaEvent::Away(live)) => {
+                    // Another node may have it by now.
+                    if self.leave(&live).await {
+                        self.0.lives.media_changed(&live, Picture::Away).await;
+                    }
+                }
+                Some(MediaEvent::Ended(live)) => {
+                    self.leave(&live).await;
+                    self.0.pulls.lock().remove(&live);
+                }
+                Some(MediaEvent::Pulled(_)) => self.0.came.notify_waiters(),
+                Some(MediaEvent::PullLost(live)) => {
+                    if let Some(pull) = self.0.pulls.lock().get_mut(&live) {
+                        pull.session = None;
+                    }
+                }
+                None => break,
+            }
+        }
+        // Others need not wait until they notice.
+        let claimed: Vec<_> = self.0.claims.lock().drain().collect();
+        for (live, origin) in claimed {
+            let _ = self.0.bus.leave_claim(&live, &origin).await;
+        }
+    }
+
+    async fn claim(&self, live: &LiveId) {
+        let publisher = self.stats_of(live).await.and_then(|stats| stats.publisher).unwrap_or_default();
+        let origin = Origin::new(&self.0.node, self.0.url.get().map_or("", String::as_str), &publisher);
+        self.0.claims.lock().insert(live.clone(), origin.clone());
+        self.0.pulls.lock().remove(live);
+        if self.0.bus.claim(live, &origin).await.is_err() {
+            tracing::debug!(live.id = %live, "the bus is away; other nodes do not know of this picture yet");
+        }
+    }
+
+    /// Whether it was this node's until now.
+    async fn leave(&self, live: &LiveId) -> bool {
+        let Some(origin) = self.0.claims.lock().remove(live) else { return false };
+        // When the bus is away it forgets by itself.
+        let _ = self.0.bus.leave_claim(live, &origin).await;
+        true
+    }
+
+    async fn keep(self, stopping: CancellationToken) {
+        let mut turns = tokio::time::interval(EVERY);
+        turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = turns.tick() => {}
+                () = stopping.cancelled() => return,
+            }
+            self.keep_claims().await;
+            self.look_after_pulls().await;
+        }
+    }
+
+    async fn keep_claims(&self) {
+        let claims: Vec<_> = self.0.claims.lock().iter().map(|(l, o)| (l.clone(), o.clone())).collect();
+        for (live, ours) in claims {
+            let Ok(Some(known)) = self.0.bus.keep_claim(&live, &ours).await else { continue };
+            if known != ours {
+                tracing::info!(live.id = %live, origin = known.url, "the publisher goes on at another node");
+                let is_still = self.0.claims.lock().get(&live) == Some(&ours);
+                if is_still {
+                    self.0.claims.lock().remove(&live);
+                    self.0.media.drop_sources(&live, Sources::Publishers).await;
+                }
+            }
+        }
+    }
+
+    async fn look_after_pulls(&self) {
+        let now = Instant::now();
+        let lives = self.0.media.stats().await.lives;
+        self.0.pulls.lock().retain(|live, pull| pull.session.is_some() || lives.iter().any(|l| l.live == *live));
+        for stats in lives.into_iter().filter(|stats| stats.publisher.is_none()) {
+            let live = &stats.live;
+            let is_viewed = stats.viewers > 0;
+            let idle = {
+                let mut pulls = self.0.pulls.lock();
+                pulls.get_mut(live).filter(|_| is_viewed).into_iter().for_each(|pull| pull.viewed_at = now);
+                pulls.get(live).is_some_and(|pull| now > pull.viewed_at + IDLE_LIMIT)
+            };
+            if idle {
+                self.0.pulls.lock().remove(live);
+                self.0.media.drop_sources(live, Sources::Pulls).await;
+            } else if is_viewed {
+                self.look_after(&stats).await;
+            }
+        }
+    }
+
+    /// A live with viewers here and no publisher here.
+    async fn look_after(&self, stats: &LiveStats) {
+        let live = &stats.live;
+        let Ok(origin) = self.0.bus.origin(live).await else { return };
+        match origin {
+            Some(origin) if origin.node != self.0.node => {
+                // Each pull may wait for its origin; the other lives do not.
+                self.pull(live, &origin).await;
+            }
+            Some(_) => {}
+            // Its node is gone, and could not say so.
+            None if !stats.up && self.0.lives.media(live) == "up" => {
+                self.0.lives.media_changed(live, Picture::Away).await;
+            }
+            None => {}
+        }
+    }
+}
