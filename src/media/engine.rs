@@ -27,6 +27,7 @@ use super::{
 use crate::ids::{LiveId, MediaSessionId};
 
 mod commands;
+mod survey;
 pub(super) use commands::Command;
 
 /// A session that is not connected by then is dropped.
@@ -272,8 +273,10 @@ impl Engine {
                 }
                 step => {
                     if let Some(stage) = self.stages.get_mut(&session.live) {
-                        let forwarded = matches!(step, Step::Packet(_));
-                        self.stats.packets_received += u64::from(forwarded);
+                        if let Step::Packet(packet) = &step {
+                            self.stats.packets_received += 1;
+                            self.stats.bytes_received += packet.payload.len() as u64;
+                        }
                         heard(stage, slot, session, step, now, &mut self.effects);
                     }
                 }
@@ -291,6 +294,7 @@ impl Engine {
                     Effect::Deliver { to, packet, place } => {
                         if let Some(session) = self.sessions.get_mut(&to) {
                             self.stats.packets_forwarded += 1;
+                            self.stats.bytes_forwarded += packet.payload.len() as u64;
                             session.leg.deliver(now, &packet, place, &mut self.outbox);
                         }
                     }

@@ -24,10 +24,12 @@ use str0m::{
 
 use super::{
     keys::{self, KeyCell},
+    meter::Ingest,
     numbering::Place,
     outbox::Outbox,
     packet::{Kind, Packet, VideoCodec, starts_keyframe},
     path::Path,
+    report::{PublisherFigures, ViewerFigures},
     sdp::Offer,
     sealed::SealedLeg,
     sfu::Loss,
@@ -40,6 +42,9 @@ const VIEWER_RESEND_PACKETS: usize = 1;
 const NEVER: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3_600);
 /// Streams of a peer that are remembered; two are in use.
 const MAX_PEER_STREAMS: usize = 32;
+
+/// How often the library tells a publisher's round trip.
+const STATS_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// First bytes of STUN (RFC 7983).
 const STUN: std::ops::RangeInclusive<u8> = 0..=3;
@@ -67,6 +72,12 @@ pub(super) enum Step {
     Over,
 }
 
+/// What a leg counted.
+pub(super) enum Sample {
+    Publisher(PublisherFigures),
+    Viewer(ViewerFigures),
+}
+
 /// One peer's transport. After every call that changes it, [`Leg::step`] is called until it waits.
 pub(super) trait Leg: Send {
     fn receive(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]);
@@ -79,6 +90,8 @@ pub(super) trait Leg: Send {
     fn add_candidate(&mut self, candidate: &str);
     fn close(&mut self, now: Instant);
     fn step(&mut self) -> Step;
+    /// The figures of this moment.
+    fn sample(&self, now: Instant) -> Sample;
 }
 
 /// A leg whose offer was answered.
@@ -134,6 +147,9 @@ impl LegMaker {
             // We report on what we send.
             config = config.set_rtcp_report_interval_audio(NEVER).set_rtcp_report_interval_video(NEVER);
         }
+        if role == Role::Publisher {
+            config = config.set_stats_interval(Some(STATS_EVERY));
+        }
         *config.codec_config() = codecs(role, codec);
         let cell = KeyCell::default();
         let mut rtc = keys::kept_in(&cell, || config.build(now));
@@ -154,6 +170,7 @@ impl LegMaker {
             source: None,
             sends_to: None,
             path: Path::default(),
+            meter: Ingest::new(codec, now),
             over: false,
         };
         leg.find_tracks(role, offer)?;
@@ -240,6 +257,8 @@ pub(super) struct StrLeg {
     sends_to: Option<SocketAddr>,
     /// Where the peer is: a publisher's media tells, a viewer's reports.
     path: Path,
+    /// What comes from a publisher.
+    meter: Ingest,
     over: bool,
 }
 
@@ -334,7 +353,8 @@ impl StrLeg {
     fn packet(&mut self, packet: RtpPacket) -> Option<Packet> {
         let kind = self.kind_of(packet.header.ssrc)?;
         let starts_keyframe = kind == Kind::Video && starts_keyframe(self.codec, &packet.payload);
-        Some(Packet {
+        let came = packet.timestamp;
+        let packet = Packet {
             kind,
             ssrc: *packet.header.ssrc,
             seq: *packet.seq_no,
@@ -342,7 +362,9 @@ impl StrLeg {
             marker: packet.header.marker,
             starts_keyframe,
             payload: packet.payload,
-        })
+        };
+        self.meter.note(&packet, came);
+        Some(packet)
     }
 
     /// The library stays with the pair that was nominated; everything but answers to checks goes to where the peer is.
@@ -366,6 +388,10 @@ impl StrLeg {
                 self.packet(packet).map(Step::Packet)
             }
             Event::KeyframeRequest(_) => Some(Step::KeyframeRequested),
+            Event::MediaIngressStats(stats) => {
+                self.meter.round_trip = stats.rtt.or(self.meter.round_trip);
+                None
+            }
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) | Event::Closed => {
                 self.over = true;
                 Some(Step::Over)
@@ -402,6 +428,7 @@ impl Leg for StrLeg {
         let Some(mid) = self.video.as_ref().map(|track| track.mid) else {
             return;
         };
+        self.meter.ask();
         self.guarded(|rtc| {
             if let Some(stream) = rtc.direct_api().stream_rx_by_mid(mid, None) {
                 stream.request_keyframe(KeyframeRequestKind::Pli);
@@ -443,5 +470,8 @@ impl Leg for StrLeg {
                 }
             }
         }
+    }
+    fn sample(&self, now: Instant) -> Sample {
+        Sample::Publisher(self.meter.figures(now))
     }
 }

@@ -185,6 +185,11 @@ impl Stage {
         self.had_picture && self.on_air.is_some()
     }
 
+    /// Who is on air; else who is about to be.
+    pub(super) fn publisher(&self) -> Option<Slot> {
+        self.on_air.as_ref().or(self.successor.as_ref()).map(|source| source.slot)
+    }
+
     pub(super) fn viewers(&self) -> usize {
         self.viewers.len()
     }

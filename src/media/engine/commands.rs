@@ -12,6 +12,7 @@ use crate::{
     media::{
         Answer, LiveStats, MediaError, MediaEvent, MediaStats, VideoCodec,
         leg::{Answered, Role},
+        report::{Page, Survey},
         sdp::{Offer, candidates},
         sfu::{Slot, Stage},
     },
@@ -31,6 +32,7 @@ pub(in crate::media) enum Command {
     LiveOf { session: MediaSessionId, reply: oneshot::Sender<Option<LiveId>> },
     Close { session: MediaSessionId, reply: Reply<()> },
     EndLive { live: LiveId, reply: oneshot::Sender<()> },
+    Survey { live: LiveId, page: Option<Page>, reply: oneshot::Sender<Survey> },
     Stats { reply: oneshot::Sender<MediaStats> },
     Stop { reply: oneshot::Sender<()> },
 }
@@ -71,6 +73,7 @@ impl Engine {
                 self.end_live(&live, now);
                 let _ = reply.send(());
             }
+            Command::Survey { live, page, reply } => drop(reply.send(self.survey(&live, page, now))),
             Command::Stats { reply } => drop(reply.send(self.count())),
             Command::Stop { reply } => self.stopped = Some(reply),
         }
@@ -186,7 +189,8 @@ impl Engine {
         });
         let lives = lives.collect();
         let (sessions, datagrams_unsent) = (self.sessions.len(), self.socket.unsent + self.outbox.unsent);
-        MediaStats { lives, sessions, datagrams_unsent, ..self.stats.clone() }
+        let publishers = self.sessions.values().filter(|session| session.role == Role::Publisher).count();
+        MediaStats { lives, sessions, publishers, datagrams_unsent, ..self.stats.clone() }
     }
 }
 
