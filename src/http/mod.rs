@@ -13,6 +13,7 @@ mod import;
 mod live;
 pub mod media;
 mod media_report;
+pub(crate) mod metrics;
 mod moderation;
 mod pages;
 mod people;

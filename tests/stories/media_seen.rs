@@ -1,6 +1,9 @@
 //! What the liver, moderators and operators see of a live's media, against what really travelled.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
@@ -112,4 +115,70 @@ async fn only_who_keeps_order_sees_it() {
         assert_eq!(operator.get(&nowhere).await.refused(), "not-found");
         assert_eq!(sale.liver.get(&nowhere).await.refused(), "not-found");
     }
+}
+
+/// Reads OpenMetrics: every line must be one that a collector understands.
+fn figures(text: &str) -> HashMap<String, u64> {
+    let is_name = |name: &str| {
+        let fits = |c: char| c == '_' || c.is_ascii_lowercase() || c.is_ascii_digit();
+        name.starts_with("hanamichi_") && name.chars().all(fits)
+    };
+    let (mut described, mut found, mut is_over) = (HashMap::new(), HashMap::new(), false);
+    for line in text.lines() {
+        assert!(!is_over, "nothing follows the end: {line}");
+        if line == "# EOF" {
+            is_over = true;
+        } else if let Some(about) = line.strip_prefix("# ") {
+            let [word, name, what] = about.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            assert!(matches!(word, "HELP" | "TYPE" | "UNIT") && is_name(name) && !what.is_empty(), "{line}");
+            if word == "TYPE" {
+                assert!(described.insert(name, what).is_none() && matches!(what, "counter" | "gauge"), "{line}");
+            }
+        } else {
+            let (series, value) = line.rsplit_once(' ').expect("a series and its value");
+            let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+            let kind = described.get(name).or_else(|| described.get(name.strip_suffix("_total")?));
+            assert!(kind.is_some_and(|kind| (*kind == "counter") == name.ends_with("_total")), "{line}");
+            assert!(matches!(labels, "}" | "role=\"publisher\"}" | "role=\"viewer\"}"), "{line}");
+            let value = value.parse().expect("a whole number");
+            assert_eq!(found.insert(series.to_owned(), value), None, "{line}");
+        }
+    }
+    assert!(is_over, "it has an end: {text}");
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prometheus_reads_every_line_of_the_figures() {
+    let house = House::open(Engine::Sqlite).await;
+    let sale = Sale::open(&house, Plan::default()).await;
+    let url = format!("http://{}/metrics", house.server.metrics.expect("figures are told"));
+    let scrape = async || {
+        let answer = reqwest::get(&url).await.expect("it answers");
+        assert!(answer.headers()["content-type"].to_str().expect("text").starts_with("application/openmetrics-text"));
+        answer.text().await.expect("a body")
+    };
+    let before = figures(&scrape().await);
+    assert_eq!((before["hanamichi_media_lives_up"], before["hanamichi_media_sessions{role=\"viewer\"}"]), (0, 0));
+    let key = sale.liver.post(&format!("/v1/lives/{}/stream-key", sale.live), json!({})).await.expect(201);
+    let publisher = Publisher::start(&text(&key, "whip_url"), &text(&key, "stream_key")).await.expect("on air");
+    seen(&sale.liver, &format!("/v1/lives/{}/media", sale.live), |told| told["state"] == "up").await;
+    let watcher = Watcher::start(&format!("{}/v1/lives/{}/whep", house.base(), sale.live)).await.expect("a picture");
+    watcher.until("a second of frames", |w| w.frames() >= 24).await;
+    let came = watcher.video().len() + watcher.audio_packets();
+    let text = scrape().await;
+    let now = figures(&text);
+    assert_eq!(now["hanamichi_media_lives_up"], 1);
+    for role in ["publisher", "viewer"] {
+        assert_eq!(now[&format!("hanamichi_media_sessions{{role=\"{role}\"}}")], 1);
+    }
+    let came = came as u64;
+    let forwarded = now["hanamichi_media_packets_forwarded_total"];
+    assert!(forwarded >= came && forwarded < came + 200, "{came} came: {text}");
+    assert!(now["hanamichi_media_forwarded_bytes_total"] > 50 * forwarded, "{text}");
+    assert!(now["hanamichi_media_received_bytes_total"] > 0 && now["hanamichi_hub_rooms"] >= 1, "{text}");
+    assert!(!text.contains(&sale.live) && !text.contains("live_"), "no ids: {text}");
+    let main = Actor::guest(&house.base());
+    assert_eq!(main.get("/metrics").await.refused(), "not-found", "only where the operator wants it");
+    publisher.end().await;
 }
