@@ -108,6 +108,11 @@ fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// A millisecond that has begun: nothing is there and back in none.
+fn trip_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX)
+}
+
 fn since(now: Millis, open_for: Duration) -> Millis {
     Millis(now.0 - i64::try_from(ms(open_for)).unwrap_or(0))
 }
@@ -132,7 +137,7 @@ impl Publisher {
             loss_bp: figures.loss_bp,
             late_bp: figures.late_bp,
             jitter_ms: ms(figures.jitter),
-            round_trip_ms: figures.round_trip.map(ms),
+            round_trip_ms: figures.round_trip.map(trip_ms),
             frames_per_s: figures.frames_per_s,
             width: figures.size.map(|(width, _)| width),
             height: figures.size.map(|(_, height)| height),
@@ -173,7 +178,7 @@ impl Viewer {
             loss_bp: figures.loss_bp,
             lost: figures.lost,
             jitter_ms: figures.jitter.map(ms),
-            round_trip_ms: figures.round_trip.map(ms),
+            round_trip_ms: figures.round_trip.map(trip_ms),
             nacks: figures.nacks,
             keyframes_asked: figures.keyframes_asked,
         }
