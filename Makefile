@@ -94,6 +94,8 @@ setup-test: setup-demo
 	@command -v redis-server >/dev/null || { echo '→ installing Redis'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq redis-server; }
 	@/usr/bin/python3 -c 'import websockets' 2>/dev/null || { echo '→ installing a WebSocket client for Python'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq python3-websockets; }
 	@command -v chromium >/dev/null || { echo '→ installing Chromium'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq chromium; }
+	@command -v firefox-esr >/dev/null || { echo '→ installing Firefox'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq firefox-esr; }
+	@command -v ip >/dev/null && command -v unshare >/dev/null && command -v nsenter >/dev/null || { echo '→ installing what lays a cable between two networks'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq iproute2 util-linux; }
 	@[ -n "$$(fc-list :lang=ja 2>/dev/null | head -1)" ] || { echo '→ installing a Japanese font, for the screenshots'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq fontconfig fonts-noto-cjk; }
 	@command -v rustfmt >/dev/null && cargo clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy
 

@@ -413,12 +413,41 @@ where
     }
 }
 
+fn figures_listener(listen: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(listen);
+    let listener = listener.with_context(|| format!("cannot listen on {listen}, the address of the figures"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Tells this node's figures to who collects them, until the server stops.
+fn tell_figures(app: &App, listener: std::net::TcpListener, headers: Duration) -> anyhow::Result<SocketAddr> {
+    let address = listener.local_addr()?;
+    let mut server = axum_server::from_tcp(listener)?;
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(headers);
+    let acceptor = Patient { inner: axum_server::accept::DefaultAcceptor::new(), within: headers };
+    let (service, stopping) = (http::metrics::router(app.clone()).into_make_service(), app.tasks.stopping());
+    app.tasks.spawn("figures", async move {
+        tokio::select! {
+            // Who collects asks again: nothing is lost that is cut here.
+            ended = server.acceptor(acceptor).serve(service) => if let Err(error) = ended {
+                tracing::error!(%error, "figures are not told any more");
+            },
+            () = stopping.cancelled() => {}
+        }
+    });
+    tracing::info!(listen = %address, "figures for Prometheus");
+    Ok(address)
+}
+
 /// A server that listens.
 pub struct Server {
     /// Its rooms.
     pub app: App,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where its figures are read, when they are.
+    pub metrics: Option<SocketAddr>,
     handle: axum_server::Handle<SocketAddr>,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
 }
@@ -442,8 +471,10 @@ impl Server {
         socket2::SockRef::from(&listener).listen(MAX_UNACCEPTED)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
+        let figures = config.metrics.address()?.map(figures_listener).transpose()?;
         let app = App::start(config, clock).await?;
         app.cascade.open(&node_url(&app.config, address));
+        let metrics = figures.map(|figures| tell_figures(&app, figures, headers)).transpose()?;
         let service = http::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
         let handle = axum_server::Handle::new();
         // Who takes no byte for so long is gone: also streams over HTTP, which nobody else looks after. Inherited by connections.
@@ -470,7 +501,7 @@ impl Server {
             None => tokio::spawn(plain.acceptor(Patient { inner: acceptor, within: headers }).serve(service)),
         };
         tracing::info!(listen = %address, store = app.db.engine(), "listening");
-        Ok(Self { app, address, handle, serving })
+        Ok(Self { app, address, metrics, handle, serving })
     }
 
     /// The address people open.

@@ -42,6 +42,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// WebRTC.
     pub media: MediaSection,
+    /// Figures for Prometheus.
+    pub metrics: MetricsSection,
     /// Buying.
     pub commerce: Commerce,
     /// The first operator; made at start when missing.
@@ -117,6 +119,28 @@ pub struct MediaSection {
     pub advertise: Vec<IpAddr>,
 }
 
+/// Figures for Prometheus.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsSection {
+    /// Address and port of `GET /metrics`, over plain HTTP and without sign-in; empty: off. `HANAMICHI_METRICS__LISTEN`.
+    pub listen: String,
+}
+
+impl MetricsSection {
+    /// The address, when there is one.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when it is none.
+    pub fn address(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        if self.listen.is_empty() {
+            return Ok(None);
+        }
+        let wrong = |_| ConfigError::Contradiction("metrics.listen must be an address and port, or empty".to_owned());
+        self.listen.parse().map(Some).map_err(wrong)
+    }
+}
+
 /// Buying.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -169,6 +193,7 @@ impl Default for Config {
             hub: HubSection::default(),
             tls: None,
             media: MediaSection::default(),
+            metrics: MetricsSection::default(),
             commerce: Commerce::default(),
             operator: None,
             log_format: LogFormat::Text,
@@ -259,6 +284,7 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         let contradiction = |text: &str| Err(ConfigError::Contradiction(text.to_owned()));
+        self.metrics.address()?;
         if !(10..=3600).contains(&self.commerce.hold_ttl_s) {
             return contradiction("commerce.hold_ttl_s must be between 10 and 3600");
         }
@@ -311,6 +337,14 @@ mod tests {
         let error = from_toml("lissten = '127.0.0.1:1'").expect_err("the key is misspelt");
         assert!(error.to_string().contains("lissten"), "{error}");
         assert!(from_toml("[commerce]\nhold = 3").is_err());
+    }
+
+    #[test]
+    fn figures_are_off_or_have_an_address() {
+        let address = |listen: &str| MetricsSection { listen: listen.to_owned() }.address();
+        assert_eq!(address("").expect("off"), None);
+        assert_eq!(address("127.0.0.1:9464").expect("an address").map(|address| address.port()), Some(9_464));
+        assert!(address("9464").expect_err("no address").to_string().contains("metrics.listen"));
     }
 
     #[test]

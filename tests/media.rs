@@ -16,7 +16,7 @@ use axum::{
 use hanamichi::{
     http::media as routes,
     ids::{LiveId, MediaSessionId},
-    media::{MAX_SDP_BYTES, Media, MediaConfig, MediaError, MediaEvent},
+    media::{MAX_SDP_BYTES, Media, MediaConfig, MediaError, MediaEvent, Network, PictureState, VideoCodec},
 };
 use tokio::{sync::mpsc, task::JoinSet};
 
@@ -197,6 +197,26 @@ async fn two_viewers_see_and_hear_what_is_published() {
     }
     let stats = server.media.stats().await;
     assert_eq!((stats.sessions, stats.lives[0].viewers, stats.lives[0].up), (3, 2, true));
+    let report = server.media.report(&server.live).await.expect("it runs");
+    let shown = report.publisher.as_ref().expect("on air");
+    // The demo clip: 24 pictures a second, a keyframe each second, 20 ms of sound a packet.
+    assert_eq!((report.state, report.codec), (PictureState::Up, Some(VideoCodec::H264)));
+    assert_eq!((shown.size, shown.video_lost + shown.audio_lost, shown.loss_bp), (Some((540, 960)), 0, 0), "{shown:?}");
+    assert!((18..=30).contains(&shown.frames_per_s) && shown.keyframes >= 3, "{shown:?}");
+    assert_eq!(shown.keyframe_interval, Some(Duration::from_secs(1)));
+    assert!(shown.since_keyframe.is_some_and(|since| since < Duration::from_secs(3)), "{shown:?}");
+    let per_viewer = shown.video_bits_per_s + shown.audio_bits_per_s;
+    assert_eq!((report.viewers.count, report.viewers.packets_resent), (2, 0));
+    assert!(report.viewers.bits_per_s.abs_diff(2 * per_viewer) * 4 < 2 * per_viewer, "{report:?}");
+    let came: usize = [&one, &two].iter().map(|watcher| watcher.video().len() + watcher.audio_packets()).sum();
+    assert!(report.viewers.packets_sent <= stats.packets_forwarded + 100, "{report:?} {stats:?}");
+    assert!(report.viewers.packets_sent.abs_diff(came as u64) < 100, "{came} of {report:?} came");
+    let one_by_one = server.media.viewers(&server.live, 10, None).await.expect("it runs");
+    let [(first, figures), (second, _)] = &one_by_one[..] else { panic!("two viewers: {one_by_one:?}") };
+    assert_eq!(figures.network, Some(Network::Ipv4));
+    let after = server.media.viewers(&server.live, 1, Some(*first)).await.expect("it runs");
+    assert_eq!(after.iter().map(|(tag, _)| *tag).collect::<Vec<_>>(), [*second]);
+    assert_eq!(server.media.viewers(&server.live, 10, Some(*second)).await.expect("it runs"), []);
     assert_eq!(one.end().await, StatusCode::OK);
     let frames = two.frames();
     two.until("the other one goes on", |w| w.frames() > frames + 24).await;
@@ -385,7 +405,14 @@ async fn what_a_viewer_loses_on_the_way_is_sent_again() {
     let network = server.behind(1, Weather { lost_to_server: 50, lost_to_client: 50, ..delayed }).await;
     let watcher = server.watcher_via(&network).await;
     watcher.until("a picture", |w| w.frames() >= 1).await;
-    tokio::time::sleep(SHOWN).await;
+    // Every second the viewer's newest report is another.
+    let mut told = Vec::new();
+    for _ in 0..SHOWN.as_secs() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let report = server.media.report(&server.live).await.expect("it runs");
+        told.extend(report.viewers.loss_bp.percentile(50));
+    }
+    let report = server.media.report(&server.live).await.expect("it runs");
     network.change(delayed);
     tokio::time::sleep(RECOVERY).await;
     let (gaps, repeats) = watcher.gaps_and_repeats();
@@ -399,6 +426,14 @@ async fn what_a_viewer_loses_on_the_way_is_sent_again() {
     assert!(gaps * 200 <= seen + gaps, "99.5 % came in the end");
     assert!(broken * 50 <= whole && whole > 200, "the picture can be decoded");
     assert!(resent > 20 && resent * 5 <= sent);
+    // What the server knew of this all the while, from the viewer's own words.
+    eprintln!("{told:?} {report:?}");
+    let viewers = &report.viewers;
+    assert!(viewers.packets_resent > 20 && viewers.packets_resent <= resent && viewers.nacks >= viewers.packets_resent);
+    let trip = viewers.round_trip_us.percentile(50).expect("reported");
+    assert!((80_000..200_000).contains(&trip), "40 ms each way");
+    let loss = told.iter().sum::<u32>() / u32::try_from(told.len()).expect("few");
+    assert!((50..=1_500).contains(&loss), "a twentieth, more or less");
     server.media.stop().await;
 }
 
@@ -488,6 +523,12 @@ async fn what_a_publisher_loses_on_the_way_is_asked_for_again() {
     tokio::time::sleep(RECOVERY).await;
     let ((whole, broken), (gaps, repeats)) = (watcher.whole_and_broken(), watcher.gaps_and_repeats());
     let counted = network.counted();
+    let shown = server.media.report(&server.live).await.expect("it runs").publisher.expect("on air");
+    eprintln!("{shown:?}");
+    assert!(shown.late > 5 && shown.late <= counted.lost_to_server, "what was sent again came late");
+    assert!(shown.video_lost * 100 <= shown.video_packets, "and little never");
+    let lost = shown.late + shown.video_lost + shown.audio_lost;
+    assert!(shown.audio_lost > 0 && lost * 2 > counted.lost_to_server, "sound is not sent again: {counted:?}");
     eprintln!("{whole} frames whole, {broken} not, {gaps} packets missing, {repeats} twice; {counted:?}");
     assert!(counted.lost_to_server > 20, "the weather was bad");
     assert!(whole > 200 && broken * 100 <= whole + broken, "99 % of the frames came in the end");

@@ -12,6 +12,8 @@ mod idempotency;
 mod import;
 mod live;
 pub mod media;
+mod media_report;
+pub(crate) mod metrics;
 mod moderation;
 mod pages;
 mod people;
@@ -86,6 +88,7 @@ fn rooms() -> OpenApiRouter<App> {
         .merge(ws::router())
         .merge(events::router())
         .merge(media::router())
+        .merge(media_report::router())
         .merge(demo::router())
 }
 
@@ -214,8 +217,13 @@ impl Page {
         &self,
         parse: impl Fn(&str) -> Result<T, crate::ids::InvalidId>,
     ) -> Result<Option<T>, Problem> {
-        let parsed = self.cursor.as_deref().map(parse).transpose();
-        parsed.map_err(|_| Problem::invalid("cursor must be the next_cursor of a page of this list"))
+        self.cursor(|text| parse(text).ok())
+    }
+
+    /// The cursor as whatever this list goes by.
+    pub(crate) fn cursor<T>(&self, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Problem> {
+        let no_cursor = || Problem::invalid("cursor must be the next_cursor of a page of this list");
+        self.cursor.as_deref().map(|text| parse(text).ok_or_else(no_cursor)).transpose()
     }
 }
 

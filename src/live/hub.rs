@@ -259,6 +259,11 @@ impl Hub {
         Ok(self.enter(live, visitor, who, bell).await?.0)
     }
 
+    /// Connections and open rooms of this node.
+    pub(super) fn size(&self) -> (u64, usize) {
+        (self.0.seated.load(Ordering::Relaxed), self.0.rooms.lock().len())
+    }
+
     /// Waits until every connection has been led out.
     pub(super) async fn led_out(&self) {
         self.0.shards.led_out().await;

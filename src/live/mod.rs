@@ -319,6 +319,12 @@ impl Lives {
         &self.0.tasks
     }
 
+    /// The hub's connections and open rooms on this node.
+    #[must_use]
+    pub fn size(&self) -> (u64, usize) {
+        self.0.hub.size()
+    }
+
     /// Waits until every connection has been led out, after the word to leave.
     pub async fn led_out(&self) {
         self.0.hub.led_out().await;

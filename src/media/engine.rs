@@ -29,7 +29,9 @@ use super::{
 use crate::ids::{LiveId, MediaSessionId};
 
 mod commands;
+mod survey;
 pub(super) use commands::Command;
+pub(super) use survey::Gathering;
 
 /// How often silence is looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
@@ -360,6 +362,7 @@ impl Engine {
                 }
                 Step::Packet(packet) => {
                     self.stats.packets_received += 1;
+                    self.stats.bytes_received += packet.payload.len() as u64;
                     if let Some(of_live) = self.lives.get_mut(live) {
                         of_live.stage.packet(slot, &Arc::new(packet), now, &mut self.effects);
                     }
@@ -489,6 +492,7 @@ impl Engine {
         MediaStats {
             sessions: self.sessions.len(),
             packets_forwarded: sum(|counters| &counters.forwarded),
+            bytes_forwarded: sum(|counters| &counters.bytes),
             packets_resent: sum(|counters| &counters.resent),
             datagrams_unsent: self.sender.unsent + sum(|counters| &counters.unsent) + dropped,
             ..self.stats.clone()

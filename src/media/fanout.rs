@@ -6,7 +6,7 @@
 //! error of one viewer reaches another.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     net::SocketAddr,
     sync::{
         Arc,
@@ -21,12 +21,14 @@ use mio::{Events, Poll, Token, Waker};
 use tokio::sync::oneshot;
 
 use super::{
-    Answer, MediaError, Restarted, VideoCodec,
+    Answer, MediaError, Restarted, VideoCodec, ViewerTag,
+    engine::Gathering,
     hall::{Effect, Hall},
-    leg::{Answered, LegMaker, Renamed, Role, Step},
+    leg::{Answered, LegMaker, Renamed, Role, Sample, Step},
     outbox::Outbox,
     packet::Packet,
     peers::{Peers, tag},
+    report::{Page, Survey},
     sdp::Offer,
     socket::Sender,
     stage::{Past, Slot},
@@ -71,6 +73,7 @@ pub(super) enum Order {
     Watch(Box<Watch>),
     Datagram { slot: Slot, source: SocketAddr, datagram: Vec<u8> },
     Trickle(Box<Trickle>),
+    Survey(Arc<Gathering>),
     Close { slot: Slot },
     Stop,
 }
@@ -127,6 +130,7 @@ pub(super) enum News {
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) forwarded: AtomicU64,
+    pub(super) bytes: AtomicU64,
     pub(super) resent: AtomicU64,
     pub(super) unsent: AtomicU64,
 }
@@ -172,13 +176,14 @@ impl Link {
                 outbox,
                 sender,
                 peers: Peers::default(),
-                relays: HashSet::new(),
+                guests: HashMap::new(),
                 halls: HashMap::new(),
                 effects: Vec::new(),
                 spare: Vec::new(),
                 owes_the_engine_a_wake: false,
                 counted,
                 forwarded: 0,
+                bytes: 0,
                 resent: 0,
                 next_sweep: Instant::now(),
             }
@@ -259,6 +264,13 @@ impl Link {
     }
 }
 
+/// What is known of a viewer beside its transport.
+struct Guest {
+    tag: ViewerTag,
+    /// It is another server.
+    relays: bool,
+}
+
 struct Fanout {
     poll: Poll,
     fed: Receiver<Feed>,
@@ -270,14 +282,14 @@ struct Fanout {
     outbox: Outbox,
     sender: Sender,
     peers: Peers,
-    /// Which of the peers are other servers.
-    relays: HashSet<Slot>,
+    guests: HashMap<Slot, Guest>,
     halls: HashMap<LiveId, Hall>,
     effects: Vec<Effect>,
     spare: Vec<Effect>,
     owes_the_engine_a_wake: bool,
     counted: Arc<Counters>,
     forwarded: u64,
+    bytes: u64,
     resent: u64,
     next_sweep: Instant,
 }
@@ -357,6 +369,10 @@ impl Fanout {
                     let Trickle { slot, fragment, is_restart, reply } = *trickle;
                     let _ = reply.send(self.trickle(slot, &fragment, is_restart, now));
                 }
+                Ok(Order::Survey(gathering)) => {
+                    let found = self.survey(&gathering.live, gathering.page, now);
+                    gathering.add(found);
+                }
                 Ok(Order::Close { slot }) => self.close(slot, now),
                 // A dropped engine ends its threads too.
                 Ok(Order::Stop) | Err(std::sync::mpsc::TryRecvError::Disconnected) => return None,
@@ -371,9 +387,7 @@ impl Fanout {
         match self.maker.answer(Role::Viewer, codec, &offer, credentials, now) {
             Ok(Answered { leg, sdp }) => {
                 self.peers.add(slot, live, Role::Viewer, leg, now);
-                if relays {
-                    self.relays.insert(slot);
-                }
+                self.guests.insert(slot, Guest { tag: ViewerTag::of(&session), relays });
                 self.pump(slot, now);
                 // Who has gone away meanwhile is found by its silence.
                 let _ = reply.send(Ok(Answer { session, sdp, etag, codec }));
@@ -400,6 +414,23 @@ impl Fanout {
             self.tell(News::Renamed { slot, ufrag, over });
             Restarted { etag, fragment }
         }))
+    }
+
+    /// What this thread knows of a live's viewers, and a page of them when asked for.
+    fn survey(&self, live: &LiveId, page: Option<Page>, now: Instant) -> Survey {
+        let mut survey = Survey::default();
+        for (slot, leg) in self.peers.connected(live) {
+            let (Sample::Viewer(figures), Some(guest)) = (leg.sample(now), self.guests.get(&slot)) else { continue };
+            survey.report.viewers.add(&figures);
+            if page.is_some_and(|page| page.after.is_none_or(|after| guest.tag > after)) {
+                survey.page.push((guest.tag, figures));
+            }
+        }
+        if let Some(page) = page {
+            survey.page.sort_unstable_by_key(|(tag, _)| *tag);
+            survey.page.truncate(page.limit);
+        }
+        survey
     }
 
     /// Runs what is due: legs, halls, the search for silence.
@@ -438,7 +469,7 @@ impl Fanout {
                 }
                 Step::Connected => {
                     self.tell(News::Connected { slot });
-                    let relays = self.relays.contains(&slot);
+                    let relays = self.guests.get(&slot).is_some_and(|guest| guest.relays);
                     self.with_hall(&live, |hall, effects| hall.join(slot, relays, random(), now, effects));
                 }
                 Step::KeyframeRequested => {
@@ -470,6 +501,7 @@ impl Fanout {
                 Effect::Deliver { to, packet, place } => {
                     if let Some(peer) = self.peers.get(to) {
                         self.forwarded += 1;
+                        self.bytes += packet.payload.len() as u64;
                         peer.leg.deliver(now, &packet, place, &mut self.outbox);
                     }
                 }
@@ -498,7 +530,7 @@ impl Fanout {
     }
 
     fn close(&mut self, slot: Slot, now: Instant) {
-        self.relays.remove(&slot);
+        self.guests.remove(&slot);
         let sender = &mut self.sender;
         if let Some(live) = self.peers.close(slot, now, |to, datagram| sender.send(to, datagram))
             && let Some(hall) = self.halls.get_mut(&live)
@@ -509,6 +541,7 @@ impl Fanout {
 
     fn publish_counters(&self) {
         self.counted.forwarded.store(self.forwarded, Ordering::Relaxed);
+        self.counted.bytes.store(self.bytes, Ordering::Relaxed);
         self.counted.resent.store(self.resent, Ordering::Relaxed);
         self.counted.unsent.store(self.sender.unsent + self.outbox.unsent, Ordering::Relaxed);
     }

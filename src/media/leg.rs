@@ -26,10 +26,12 @@ use super::{
     fragment,
     hall::Loss,
     keys::{self, KeyCell},
+    meter::Ingest,
     numbering::Place,
     outbox::Outbox,
     packet::{Kind, Packet, VideoCodec, starts_keyframe},
     path::Path,
+    report::{PublisherFigures, ViewerFigures},
     restart::{Generation, Generations},
     sdp::Offer,
     sealed::SealedLeg,
@@ -45,6 +47,9 @@ const NEVER: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3_6
 const MAX_RESTARTS: u32 = 1_000;
 /// Streams of a peer that are remembered; two are in use.
 const MAX_PEER_STREAMS: usize = 32;
+
+/// How often the library tells a publisher's round trip.
+const STATS_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// First bytes of STUN (RFC 7983).
 const STUN: std::ops::RangeInclusive<u8> = 0..=3;
@@ -74,6 +79,12 @@ pub(super) enum Step {
     Over,
 }
 
+/// What a leg counted.
+pub(super) enum Sample {
+    Publisher(PublisherFigures),
+    Viewer(ViewerFigures),
+}
+
 /// One peer's transport. After every call that changes it, [`Leg::step`] is called until it waits.
 pub(super) trait Leg: Send {
     fn receive(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]);
@@ -91,6 +102,8 @@ pub(super) trait Leg: Send {
     fn restart(&mut self, theirs: IceCreds) -> Option<Renamed>;
     fn close(&mut self, now: Instant);
     fn step(&mut self) -> Step;
+    /// The figures of this moment.
+    fn sample(&self, now: Instant) -> Sample;
 }
 
 /// What a leg whose ICE restarts is called.
@@ -155,7 +168,7 @@ impl LegMaker {
         let ours = rtc.direct_api().local_ice_credentials();
         let theirs = fragment::credentials(&offer.text).map_err(|reason| Refused(reason.0.into()))?;
         let theirs = theirs.ok_or_else(|| Refused("it has no ice-ufrag and ice-pwd".into()))?;
-        let mut leg = StrLeg::new(rtc, codec, self.candidates.clone(), Generation { ours, theirs });
+        let mut leg = StrLeg::new(rtc, codec, self.candidates.clone(), Generation { ours, theirs }, now);
         leg.takes_nacks = offer.takes_nacks();
         leg.first_media = offer.mids.first().cloned().unwrap_or_default();
         leg.find_tracks(role, &offer.mids)?;
@@ -185,7 +198,7 @@ impl LegMaker {
         let (offer, pending) = change.apply().ok_or_else(|| Refused("there is nothing to offer".into()))?;
         let ours = rtc.direct_api().local_ice_credentials();
         let theirs = IceCreds { ufrag: String::new(), pass: String::new() };
-        let mut leg = StrLeg::new(rtc, VideoCodec::H264, candidates, Generation { ours, theirs });
+        let mut leg = StrLeg::new(rtc, VideoCodec::H264, candidates, Generation { ours, theirs }, now);
         leg.takes_nacks = true;
         leg.pending = Some(pending);
         leg.first_media = mids[0].clone();
@@ -215,6 +228,9 @@ impl LegMaker {
             // We report on what we send.
             config = config.set_rtcp_report_interval_audio(NEVER).set_rtcp_report_interval_video(NEVER);
         }
+        if role != Role::Viewer {
+            config = config.set_stats_interval(Some(STATS_EVERY));
+        }
         *config.codec_config() = codecs(role, video);
         let cell = KeyCell::default();
         let mut rtc = keys::kept_in(&cell, || config.build(now));
@@ -240,7 +256,7 @@ pub(super) struct Pulling {
 
 impl Pulling {
     /// The answer came: the leg, and the codec that it will bring.
-    pub(super) fn accept(mut self, answer: &str) -> Result<(Box<dyn Leg>, VideoCodec), Refused> {
+    pub(super) fn accept(mut self, answer: &str, now: Instant) -> Result<(Box<dyn Leg>, VideoCodec), Refused> {
         let refused = |error: &dyn std::fmt::Display| Refused(error.to_string());
         let answer = SdpAnswer::from_sdp_string(answer).map_err(|error| refused(&error))?;
         let pending = self.leg.pending.take().ok_or_else(|| Refused("it was answered before".into()))?;
@@ -254,6 +270,7 @@ impl Pulling {
         let agreed = params.iter().find(|param| Some(*param.pt()) == pt).map(|param| param.spec().codec);
         self.leg.codec = if agreed == Some(Codec::Vp8) { VideoCodec::Vp8 } else { VideoCodec::H264 };
         let codec = self.leg.codec;
+        self.leg.meter = Ingest::new(codec, now);
         Ok((Box::new(self.leg), codec))
     }
 }
@@ -343,13 +360,21 @@ pub(super) struct StrLeg {
     sends_to: Option<SocketAddr>,
     /// Where the peer is: a publisher's media tells, a viewer's reports.
     path: Path,
+    /// What comes from a publisher.
+    meter: Ingest,
     over: bool,
     /// Our own offer, until it is answered.
     pending: Option<SdpPendingOffer>,
 }
 
 impl StrLeg {
-    fn new(rtc: Rtc, codec: VideoCodec, candidates: Vec<SocketAddr>, generation: Generation) -> Self {
+    fn new(
+        rtc: Rtc,
+        codec: VideoCodec,
+        candidates: Vec<SocketAddr>,
+        generation: Generation,
+        now: Instant,
+    ) -> Self {
         Self {
             rtc,
             codec,
@@ -366,6 +391,7 @@ impl StrLeg {
             source: None,
             sends_to: None,
             path: Path::default(),
+            meter: Ingest::new(codec, now),
             over: false,
             pending: None,
         }
@@ -461,7 +487,8 @@ impl StrLeg {
     fn packet(&mut self, packet: RtpPacket) -> Option<Packet> {
         let kind = self.kind_of(packet.header.ssrc)?;
         let starts_keyframe = kind == Kind::Video && starts_keyframe(self.codec, &packet.payload);
-        Some(Packet {
+        let came = packet.timestamp;
+        let packet = Packet {
             kind,
             layer: 0,
             ssrc: *packet.header.ssrc,
@@ -470,7 +497,9 @@ impl StrLeg {
             marker: packet.header.marker,
             starts_keyframe,
             payload: packet.payload,
-        })
+        };
+        self.meter.note(&packet, came);
+        Some(packet)
     }
 
     /// The library stays with the pair that was nominated; everything but answers to checks goes to where the peer is.
@@ -521,6 +550,10 @@ impl StrLeg {
                 self.packet(packet).map(Step::Packet)
             }
             Event::KeyframeRequest(_) => Some(Step::KeyframeRequested),
+            Event::MediaIngressStats(stats) => {
+                self.meter.round_trip = stats.rtt.or(self.meter.round_trip);
+                None
+            }
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) | Event::Closed => {
                 self.over = true;
                 Some(Step::Over)
@@ -560,6 +593,7 @@ impl Leg for StrLeg {
         let Some(mid) = self.video.as_ref().map(|track| track.mid) else {
             return;
         };
+        self.meter.ask();
         self.guarded(|rtc| {
             if let Some(stream) = rtc.direct_api().stream_rx_by_mid(mid, None) {
                 stream.request_keyframe(KeyframeRequestKind::Pli);
@@ -619,5 +653,8 @@ impl Leg for StrLeg {
                 }
             }
         }
+    }
+    fn sample(&self, now: Instant) -> Sample {
+        Sample::Publisher(self.meter.figures(now))
     }
 }

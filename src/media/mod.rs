@@ -25,12 +25,15 @@ mod hall;
 mod history;
 mod keys;
 mod leg;
+mod meter;
 mod numbering;
 mod outbox;
 mod packet;
 mod path;
 mod peers;
+mod picture;
 mod pull;
+mod report;
 mod restart;
 mod rtcp;
 mod sdp;
@@ -42,6 +45,11 @@ mod stun;
 
 use engine::{Command, Engine, Ground};
 pub use packet::VideoCodec;
+pub use report::{
+    Audience, MAX_VIEWERS_OF_A_PAGE, MediaReport, Network, PictureState, PublisherFigures, Spread, ViewerFigures,
+    ViewerTag,
+};
+use report::{Page, Survey};
 pub use socket::own_address;
 
 /// Bytes of an offer or a trickle fragment; a browser's offer has about 6 KiB.
@@ -207,10 +215,16 @@ pub struct MediaStats {
     pub lives: Vec<LiveStats>,
     /// Open sessions.
     pub sessions: usize,
+    /// Those of publishers.
+    pub publishers: usize,
     /// Media packets that publishers sent.
     pub packets_received: u64,
+    /// Their payload.
+    pub bytes_received: u64,
     /// Media packets forwarded to viewers.
     pub packets_forwarded: u64,
+    /// Their payload.
+    pub bytes_forwarded: u64,
     /// Packets sent once more to viewers that did not get them.
     pub packets_resent: u64,
     /// Keyframes asked of publishers.
@@ -364,6 +378,33 @@ impl Media {
         let live = live.clone();
         // A stopped room has no sessions left to end.
         let _ = self.ask(|reply| Command::EndLive { live, reply }).await;
+    }
+
+    /// What a live's media is like; of a live without sessions there is nothing to tell.
+    ///
+    /// # Errors
+    /// [`MediaError::Busy`], [`MediaError::Stopped`].
+    pub async fn report(&self, live: &LiveId) -> Result<MediaReport, MediaError> {
+        Ok(self.survey(live, None).await?.report)
+    }
+
+    /// A live's connected viewers in the order of their tags, after this one, so many at most.
+    ///
+    /// # Errors
+    /// [`MediaError::Busy`], [`MediaError::Stopped`].
+    pub async fn viewers(
+        &self,
+        live: &LiveId,
+        limit: usize,
+        after: Option<ViewerTag>,
+    ) -> Result<Vec<(ViewerTag, ViewerFigures)>, MediaError> {
+        let page = Page { after, limit: limit.min(MAX_VIEWERS_OF_A_PAGE) };
+        Ok(self.survey(live, Some(page)).await?.page)
+    }
+
+    async fn survey(&self, live: &LiveId, page: Option<Page>) -> Result<Survey, MediaError> {
+        let live = live.clone();
+        self.ask(|reply| Command::Survey { live, page, reply }).await
     }
 
     /// Counters; empty when the room is stopped.

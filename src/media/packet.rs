@@ -67,36 +67,46 @@ fn h264_starts_keyframe(payload: &[u8]) -> bool {
     };
     match first & 0x1f {
         NAL_IDR | NAL_SPS => true,
-        NAL_STAP_A => stap_units(rest).any(|kind| matches!(kind, NAL_IDR | NAL_SPS)),
+        NAL_STAP_A => stap_units(rest).any(|unit| matches!(unit[0] & 0x1f, NAL_IDR | NAL_SPS)),
         NAL_FU_A => rest.first().is_some_and(|header| header & 0x80 != 0 && header & 0x1f == NAL_IDR),
         _ => false,
     }
 }
 
-/// The kinds of the units inside an aggregation packet.
-fn stap_units(mut rest: &[u8]) -> impl Iterator<Item = u8> {
+/// The units inside an aggregation packet; none is empty.
+fn stap_units(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (size, units) = rest.split_first_chunk::<2>()?;
-        let size = usize::from(u16::from_be_bytes(*size));
-        let kind = units.first()? & 0x1f;
-        rest = units.get(size..)?;
-        (size > 0).then_some(kind)
+        let (unit, others) = units.split_at_checked(usize::from(u16::from_be_bytes(*size)))?;
+        rest = others;
+        (!unit.is_empty()).then_some(unit)
     })
 }
 
+/// The parameter set of H.264 in this RTP payload.
+pub(super) fn parameter_set(payload: &[u8]) -> Option<&[u8]> {
+    let (&first, rest) = payload.split_first()?;
+    match first & 0x1f {
+        NAL_SPS => Some(payload),
+        NAL_STAP_A => stap_units(rest).find(|unit| unit[0] & 0x1f == NAL_SPS),
+        _ => None,
+    }
+}
+
 fn vp8_starts_keyframe(payload: &[u8]) -> bool {
-    let Some(&first) = payload.first() else {
-        return false;
-    };
+    vp8_frame(payload).and_then(<[u8]>::first).is_some_and(|header| header & 0x01 == 0)
+}
+
+/// The beginning of a VP8 frame in this RTP payload, behind the descriptor (RFC 7741, section 4.2).
+pub(super) fn vp8_frame(payload: &[u8]) -> Option<&[u8]> {
+    let &first = payload.first()?;
     // S = start of a partition, PID = 0: only there stands the frame header.
     if first & 0x10 == 0 || first & 0x07 != 0 {
-        return false;
+        return None;
     }
     let mut at = 1;
     if first & 0x80 != 0 {
-        let Some(&extension) = payload.get(1) else {
-            return false;
-        };
+        let &extension = payload.get(1)?;
         at += 1;
         if extension & 0x80 != 0 {
             at += if payload.get(at).is_some_and(|id| id & 0x80 != 0) { 2 } else { 1 };
@@ -104,7 +114,7 @@ fn vp8_starts_keyframe(payload: &[u8]) -> bool {
         at += usize::from(extension & 0x40 != 0);
         at += usize::from(extension & 0x30 != 0);
     }
-    payload.get(at).is_some_and(|header| header & 0x01 == 0)
+    payload.get(at..)
 }
 
 #[cfg(test)]

@@ -92,6 +92,12 @@ impl Peers {
         self.by_slot.get_mut(&slot)
     }
 
+    /// Those of a live that are connected.
+    pub(super) fn connected<'a>(&'a self, live: &'a LiveId) -> impl Iterator<Item = (Slot, &'a dyn Leg)> {
+        let of_live = self.by_slot.iter().filter(move |(_, peer)| peer.connected && peer.live == *live);
+        of_live.map(|(slot, peer)| (*slot, &*peer.leg))
+    }
+
     pub(super) fn slots(&self) -> Vec<Slot> {
         self.by_slot.keys().copied().collect()
     }

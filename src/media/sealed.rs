@@ -18,10 +18,12 @@ use str0m::{IceCreds, crypto::CryptoProvider};
 use super::{
     hall::Loss,
     keys::KeyCell,
-    leg::{Leg, Renamed, Step, StrLeg, Track},
+    leg::{Leg, Renamed, Sample, Step, StrLeg, Track},
+    meter::Egress,
     numbering::Place,
     outbox::Outbox,
     packet::{Kind, Packet},
+    report::{Network, ViewerFigures},
     rtcp::{self, Report, Sent},
     srtp::{Opener, RTP_HEADER_BYTES, Sealer},
     stun,
@@ -108,7 +110,8 @@ pub(super) struct SealedLeg {
     reports_since: Instant,
     began: Instant,
     /// As the viewer's newest report tells it.
-    round_trip: Duration,
+    round_trip: Option<Duration>,
+    meter: Egress,
     report_due: Instant,
     opened: Vec<u8>,
     over: bool,
@@ -134,7 +137,8 @@ impl SealedLeg {
             reports: 0,
             reports_since: now,
             began: now,
-            round_trip: Duration::ZERO,
+            round_trip: None,
+            meter: Egress::new(now),
             report_due: now + FIRST_REPORT_AFTER,
             opened: Vec::new(),
             over: false,
@@ -182,13 +186,20 @@ impl SealedLeg {
     fn note(&mut self, now: Instant, report: Report) {
         let is_video = |leg: &Self, ssrc: u32| leg.video.as_ref().is_some_and(|stream| stream.ssrc == ssrc);
         let step = match report {
-            Report::KeyframeWanted { ssrc } if is_video(self, ssrc) => Step::KeyframeRequested,
-            Report::Lost { ssrc, first, others } if is_video(self, ssrc) => {
-                Step::Lost(Loss { first, others, round_trip: self.round_trip })
+            Report::KeyframeWanted { ssrc } if is_video(self, ssrc) => {
+                self.meter.asked();
+                Step::KeyframeRequested
             }
-            Report::Received { block, .. } => {
+            Report::Lost { ssrc, first, others } if is_video(self, ssrc) => {
+                self.meter.missed(others);
+                Step::Lost(Loss { first, others, round_trip: self.round_trip.unwrap_or_default() })
+            }
+            Report::Received { ssrc, block } => {
                 if let Some(trip) = block.round_trip(rtcp::middle(self.ntp(now))) {
-                    self.round_trip = Duration::from_micros((u64::from(trip) * 1_000_000) >> 16);
+                    self.round_trip = Some(Duration::from_micros((u64::from(trip) * 1_000_000) >> 16));
+                }
+                if is_video(self, ssrc) {
+                    self.meter.received(block);
                 }
                 return;
             }
@@ -289,6 +300,12 @@ impl Leg for SealedLeg {
             }
         }
     }
+
+    fn sample(&self, now: Instant) -> Sample {
+        let to = self.library.peer().map(|to| to.ip().to_canonical());
+        let network = to.map(|ip| if ip.is_ipv4() { Network::Ipv4 } else { Network::Ipv6 });
+        Sample::Viewer(ViewerFigures { network, round_trip: self.round_trip, ..self.meter.figures(now) })
+    }
 }
 
 impl SealedLeg {
@@ -300,6 +317,7 @@ impl SealedLeg {
         let header = stream.header(packet.marker, place);
         if out.push(to, |slab| sealer.seal_rtp(&header, place.seq, &packet.payload, slab)).is_ok() {
             stream.note(place, packet.payload.len(), now);
+            self.meter.sent(packet.payload.len(), now);
         }
     }
 
@@ -307,7 +325,7 @@ impl SealedLeg {
         let (Some(stream), Some((sealer, _)), Some(to)) = (&self.video, &mut self.cipher, self.library.peer()) else {
             return;
         };
-        match &mut self.rtx {
+        let sent = match &mut self.rtx {
             Some(rtx) => {
                 let seq = rtx.next;
                 rtx.next += 1;
@@ -315,13 +333,16 @@ impl SealedLeg {
                 rtx.scratch.clear();
                 rtx.scratch.extend_from_slice(&stream.header(false, place)[2..4]);
                 rtx.scratch.extend_from_slice(&packet.payload);
-                let _ = out.push(to, |slab| sealer.seal_rtp(&header, seq, &rtx.scratch, slab));
+                out.push(to, |slab| sealer.seal_rtp(&header, seq, &rtx.scratch, slab))
             }
             // The same bytes under the same index: the same packet, not a nonce used twice.
             None => {
                 let header = stream.header(packet.marker, place);
-                let _ = out.push(to, |slab| sealer.seal_rtp(&header, place.seq, &packet.payload, slab));
+                out.push(to, |slab| sealer.seal_rtp(&header, place.seq, &packet.payload, slab))
             }
+        };
+        if sent.is_ok() {
+            self.meter.resent(packet.payload.len());
         }
     }
 

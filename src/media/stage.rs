@@ -166,6 +166,11 @@ impl Stage {
         origins.find_map(|origin| if let Origin::Here(identity) = origin { Some(identity.as_str()) } else { None })
     }
 
+    /// What is on air; else what is about to be.
+    pub(super) fn source(&self) -> Option<Slot> {
+        self.on_air.as_ref().or(self.successor.as_ref()).map(|source| source.slot)
+    }
+
     /// Whether the picture comes from another server, or is about to.
     pub(super) fn is_pulled(&self) -> bool {
         self.on_air.iter().chain(&self.successor).any(|source| source.origin == Origin::Elsewhere)

@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const require = createRequire(join(root, "web/package.json"));
 const { chromium } = require("playwright-core");
-const OUTPUT = join(root, "test-output");
+export const OUTPUT = join(root, "test-output");
 const READY_WITHIN_MS = 60_000;
 
 export const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };

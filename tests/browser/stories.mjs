@@ -127,6 +127,18 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     assert.equal(await viewer.page.locator(at("pr-label")).innerText(), "提供：物語の窯");
     await stage.picture(viewer, "watch-phone");
 
+    // The studio says how the picture arrives, and that somebody sees it.
+    await liver.page.waitForFunction(() => document.querySelector('[data-testid="media-viewers-trip"]')?.textContent?.includes("ms"));
+    assert.match(await liver.page.locator(at("media-picture")).innerText(), /^\d{3,4}×\d{3,4} · [1-9]\d? fps · H\.264$/);
+    assert.match(await liver.page.locator(at("media-bitrate")).innerText(), /^[\d.]+ [Mk]bps \+ [1-9]\d* kbps$/);
+    assert.equal(await liver.page.locator(at("media-viewers")).innerText(), "1");
+    // A slow machine sends few frames of a small picture, and is told so; but nothing is lost on the way.
+    const verdict = liver.page.locator(`${at("media-verdict")}:not([data-level="waiting"])`);
+    assert.match(await verdict.getAttribute("data-reason"), /^(good|bitrate|frames|jitter)$/);
+    await liver.page.locator(at("media-panel")).scrollIntoViewIfNeeded();
+    await stage.picture(liver, "studio-media-desk-ja");
+    for (const scheme of ["light", "dark"]) assert.deepEqual(await obstacles(liver.page, scheme), [], `the studio on air in ${scheme}`);
+
     // A guest who asks is asked in; the question follows by itself.
     await viewer.page.click(at("ask-mode"));
     await viewer.page.fill(at("composer-input"), "電子レンジで使えますか？");

@@ -107,6 +107,7 @@ pub fn config(database: &str) -> Config {
             listen: ([127, 0, 0, 1], 0).into(),
             advertise: vec![std::net::Ipv4Addr::LOCALHOST.into()],
         },
+        metrics: hanamichi::config::MetricsSection { listen: "127.0.0.1:0".to_owned() },
         stop_timeout_s: 10,
         ..Config::default()
     }

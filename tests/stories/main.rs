@@ -14,6 +14,7 @@ mod hub;
 mod import;
 mod lives;
 mod media;
+mod media_seen;
 mod moderation;
 mod nodes;
 mod passes;

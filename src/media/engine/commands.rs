@@ -17,6 +17,7 @@ use crate::{
         leg::{Answered, Offered, Renamed, Role},
         peers::tag,
         pull::Pull,
+        report::{Page, Survey},
         sdp::Offer,
         stage::{Origin, Slot, Stage},
     },
@@ -37,6 +38,7 @@ pub(in crate::media) enum Command {
     LiveOf { session: MediaSessionId, reply: oneshot::Sender<Option<LiveId>> },
     Close { session: MediaSessionId, reply: Reply<()> },
     EndLive { live: LiveId, reply: oneshot::Sender<()> },
+    Survey { live: LiveId, page: Option<Page>, reply: oneshot::Sender<Survey> },
     Stats { reply: oneshot::Sender<MediaStats> },
     Stop { reply: oneshot::Sender<()> },
 }
@@ -81,6 +83,7 @@ impl Engine {
                 self.end_live(&live, now);
                 let _ = reply.send(());
             }
+            Command::Survey { live, page, reply } => self.survey(live, page, reply, now),
             Command::Stats { reply } => drop(reply.send(self.count())),
             Command::Stop { reply } => self.stopped = Some(reply),
         }
@@ -157,7 +160,7 @@ impl Engine {
         let slot = self.by_id.get(session).copied().ok_or(MediaError::NoSuchSession)?;
         let live = self.sessions.get(&slot).map(|session| session.live.clone()).ok_or(MediaError::NoSuchSession)?;
         let leg = self.pulls.get_mut(&slot).and_then(|pull| pull.unanswered.take());
-        let accepted = leg.ok_or(MediaError::NoSuchSession)?.accept(answer);
+        let accepted = leg.ok_or(MediaError::NoSuchSession)?.accept(answer, now);
         let stage = &mut self.lives.entry(live.clone()).or_default().stage;
         let admitted = accepted.map_err(|refused| MediaError::BadOffer(refused.0)).and_then(|(leg, codec)| {
             let is_other = stage.had_picture() && stage.codec() != Some(codec);
@@ -296,7 +299,8 @@ impl Engine {
             viewers: of_live.viewers,
             codec: of_live.stage.codec(),
         });
-        MediaStats { lives: lives.collect(), ..self.totals() }
+        let publishers = self.sessions.values().filter(|session| session.home == Home::Here).count();
+        MediaStats { lives: lives.collect(), publishers, ..self.totals() }
     }
 }
 

@@ -338,3 +338,44 @@ export interface CreditLine {
   rule_version: number | string;
   state: "estimated" | "confirmed";
 }
+
+/** What comes from a publisher. Losses in ten thousandths; null: not known. */
+export interface PublisherMedia {
+  since_ms: number;
+  video_bits_per_s: number;
+  audio_bits_per_s: number;
+  packets: number;
+  video_lost: number;
+  audio_lost: number;
+  late: number;
+  loss_bp: number;
+  late_bp: number;
+  jitter_ms: number;
+  round_trip_ms: number | null;
+  frames_per_s: number;
+  width: number | null;
+  height: number | null;
+  keyframes: number;
+  keyframe_interval_ms: number | null;
+  since_keyframe_ms: number | null;
+  keyframes_asked: number;
+}
+
+export interface ViewersMedia {
+  count: number;
+  bits_per_s: number;
+  packets_sent: number;
+  packets_resent: number;
+  keyframes_asked: number;
+  loss_p50_bp: number | null;
+  loss_p95_bp: number | null;
+  round_trip_p50_ms: number | null;
+  round_trip_p95_ms: number | null;
+}
+
+export interface LiveMedia {
+  state: MediaState;
+  codec: "h264" | "vp8" | null;
+  publisher: PublisherMedia | null;
+  viewers: ViewersMedia;
+}

@@ -12,6 +12,7 @@ import { wide } from "../../ui/wide";
 import { ChatList } from "../watch/ChatList";
 import { Composer } from "../watch/Composer";
 import { LiveHead } from "./LiveHead";
+import { MediaPanel } from "./MediaPanel";
 import { ModerationPanel } from "./moderation/ModerationPanel";
 import { ObsPanel } from "./ObsPanel";
 import { Preview } from "./Preview";
@@ -45,6 +46,7 @@ function Studio({ id }: PageProps): JSX.Element {
   }
   const live = rest.value;
   const open = [...at.room.value.questions.values()].filter((question) => question.state === "open").length;
+  const over = (at.room.value.live?.state ?? live.state) === "ended";
   const parts: Record<string, JSX.Element> = {
     questions: <QuestionQueue at={at} onTools={setTarget} />,
     chat: <Talk at={at} onTools={setTarget} />,
@@ -56,7 +58,7 @@ function Studio({ id }: PageProps): JSX.Element {
     <main id="main" class="studio" data-testid="studio">
       <LiveHead at={at} live={live} sales={sales} onChanged={rest.reload} />
       <div class="desk">
-        <div class="left stack"><Preview at={at} live={live} onChanged={rest.reload} /><ObsPanel at={at} live={live} onChanged={rest.reload} /></div>
+        <div class="left stack"><Preview at={at} live={live} onChanged={rest.reload} />{!over && <MediaPanel at={at} />}<ObsPanel at={at} live={live} onChanged={rest.reload} /></div>
         {wide.value ? (
           <>
             <div class="middle"><div class="card">{parts["questions"]}</div><div class="card">{parts["chat"]}</div><div class="card">{parts["moderation"]}</div></div>
