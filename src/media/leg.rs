@@ -368,13 +368,7 @@ pub(super) struct StrLeg {
 }
 
 impl StrLeg {
-    fn new(
-        rtc: Rtc,
-        codec: VideoCodec,
-        candidates: Vec<SocketAddr>,
-        generation: Generation,
-        now: Instant,
-    ) -> Self {
+    fn new(rtc: Rtc, codec: VideoCodec, candidates: Vec<SocketAddr>, generation: Generation, now: Instant) -> Self {
         Self {
             rtc,
             codec,

@@ -23,6 +23,7 @@ mod python;
 mod race;
 mod raw;
 mod redis;
+mod relay;
 mod reports;
 mod rooms_nodes;
 mod rooms_redis;

@@ -37,7 +37,7 @@ pub struct Pair {
     pub sale: Sale,
 }
 
-fn node_config(database: &str, redis: &str) -> Config {
+pub fn node_config(database: &str, redis: &str) -> Config {
     Config { bus: BusKind::Redis, redis_url: redis.to_owned(), ..config(database) }
 }
 
