@@ -548,7 +548,11 @@ mod tests {
         let config = Config {
             listen: here,
             database: format!("sqlite:{}", folder.join("test.db").display()),
-            media: MediaSection { listen: here, advertise: vec![std::net::Ipv4Addr::LOCALHOST.into()] },
+            media: MediaSection {
+                listen: here,
+                advertise: vec![std::net::Ipv4Addr::LOCALHOST.into()],
+                ..MediaSection::default()
+            },
             tls: over_tls.then_some(Tls { cert_file, key_file }),
             ..Config::default()
         };

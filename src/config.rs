@@ -16,6 +16,8 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::ice::{IceServer, MAX_SERVERS};
+
 /// The whole configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -112,6 +114,8 @@ pub struct MediaSection {
     pub listen: SocketAddr,
     /// Addresses put into the answers; empty: this host's own.
     pub advertise: Vec<IpAddr>,
+    /// STUN and TURN servers that peers are told of; this server itself needs none.
+    pub ice_servers: Vec<IceServer>,
 }
 
 /// Buying.
@@ -176,7 +180,7 @@ impl Default for Config {
 
 impl Default for MediaSection {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([0, 0, 0, 0], 8189)), advertise: Vec::new() }
+        Self { listen: SocketAddr::from(([0, 0, 0, 0], 8189)), advertise: Vec::new(), ice_servers: Vec::new() }
     }
 }
 
@@ -250,6 +254,7 @@ impl Config {
         {
             shown.redis_url = format!("{scheme}://…@{host}");
         }
+        shown.media.ice_servers.iter_mut().for_each(IceServer::hide_secrets);
         shown
     }
 
@@ -285,6 +290,12 @@ impl Config {
         if self.hub.max_connections == 0 || self.hub.drain_per_s == 0 || self.hub.joins_per_address_per_s == 0 {
             return contradiction("hub: max_connections, drain_per_s and joins_per_address_per_s must be positive");
         }
+        if self.media.ice_servers.len() > MAX_SERVERS {
+            return Err(ConfigError::Contradiction(format!("media.ice_servers: at most {MAX_SERVERS}")));
+        }
+        if let Some(fault) = self.media.ice_servers.iter().find_map(IceServer::fault) {
+            return Err(ConfigError::Contradiction(format!("media.ice_servers: {fault}")));
+        }
         if let Some(operator) = &self.operator
             && (operator.password.chars().count() < 8 || !operator.email.contains('@'))
         {
@@ -307,6 +318,18 @@ mod tests {
         let error = from_toml("lissten = '127.0.0.1:1'").expect_err("the key is misspelt");
         assert!(error.to_string().contains("lissten"), "{error}");
         assert!(from_toml("[commerce]\nhold = 3").is_err());
+    }
+
+    #[test]
+    fn servers_for_ice_are_checked_and_their_secrets_not_shown() {
+        let turn = |rest: &str| {
+            from_toml(&format!("[media]\nice_servers = [{{ urls = ['turn:192.0.2.1'], {rest} }}]")).expect("it is read")
+        };
+        let good = turn("username = 'hana', credential = 's3cret'");
+        assert!(good.check().is_ok());
+        assert!(!format!("{good:?} {:#?}", good.without_secrets()).contains("s3cret"));
+        let refused = turn("username = 'hana'").check().expect_err("half of it");
+        assert!(refused.to_string().contains("media.ice_servers"), "{refused}");
     }
 
     #[test]

@@ -58,15 +58,15 @@ fn is_name(name: &str, chars: &std::ops::RangeInclusive<usize>) -> bool {
     chars.contains(&name.len()) && name.bytes().all(is_ice_char)
 }
 
-/// Our side after a restart: new credentials, the same addresses. `kind` and `mid` are the first media's, which stands
+/// Our side after a restart: new credentials, the same addresses and the same options as in the answer. `kind` and `mid` are the first media's, which stands
 /// for all that are bundled with it.
 pub(super) fn write(kind: &str, mid: &str, ours: &IceCreds, candidates: &[SocketAddr]) -> String {
     let IceCreds { ufrag, pass } = ours;
     let mut text = format!(
-        "a=ice-lite\r\nm={kind} 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:{mid}\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{pass}\r\n"
+        "a=ice-lite\r\na=ice-options:trickle\r\nm={kind} 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:{mid}\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{pass}\r\n"
     );
     for candidate in candidates.iter().filter_map(|address| Candidate::host(*address, "udp").ok()) {
-        text += &format!("a={}\r\n", candidate.to_sdp_string());
+        text.extend(["a=", &candidate.to_sdp_string(), "\r\n"]);
     }
     text + "a=end-of-candidates\r\n"
 }

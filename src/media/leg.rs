@@ -139,7 +139,8 @@ impl LegMaker {
 
     fn try_answer(&self, role: Role, codec: VideoCodec, offer: &Offer, now: Instant) -> Result<Answered, Refused> {
         let refused = |error: &dyn std::fmt::Display| Refused(error.to_string());
-        let parsed = SdpOffer::from_sdp_string(&offer.text).map_err(|error| refused(&error))?;
+        let parsed =
+            SdpOffer::from_sdp_string(&offer.one_way(role == Role::Publisher)).map_err(|error| refused(&error))?;
         let mut config = RtcConfig::new()
             .set_crypto_provider(Arc::clone(&self.crypto))
             .set_dtls_cert(self.certificate.clone())
@@ -187,7 +188,9 @@ impl LegMaker {
             Role::Publisher => Box::new(leg),
             Role::Viewer => Box::new(SealedLeg::new(leg, Arc::clone(&self.crypto), cell, now)),
         };
-        Ok(Answered { leg, sdp: answer.to_sdp_string(), ufrag })
+        // RFC 9725, section 4.4.1, wants it said in answers, too.
+        let sdp = answer.to_sdp_string().replace("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=rtcp-mux-only\r\n");
+        Ok(Answered { leg, sdp, ufrag })
     }
 }
 

@@ -29,4 +29,5 @@ mod slow;
 mod stock;
 mod tls;
 mod viewer;
+mod whip;
 mod wire;

@@ -25,7 +25,7 @@ use rtc::{
     },
     rtcp::{
         payload_feedbacks::picture_loss_indication::PictureLossIndication,
-        transport_feedbacks::transport_layer_nack::TransportLayerNack,
+        transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack},
     },
     rtp::{Packet, codec::h264::H264Payloader, header::Header, packetizer::Payloader},
     rtp_transceiver::{
@@ -144,7 +144,7 @@ async fn listen(track: Arc<TrackLocalStaticRTP>, sent: Arc<Mutex<VecDeque<Packet
             }
             let Some(nack) = packet.as_any().downcast_ref::<TransportLayerNack>() else { continue };
             asked.lock().nacks += 1;
-            for lost in nack.nacks.iter().flat_map(|pair| pair.packet_list()) {
+            for lost in nack.nacks.iter().flat_map(NackPair::packet_list) {
                 let again = sent.lock().iter().find(|packet| packet.header.sequence_number == lost).cloned();
                 if let Some(again) = again
                     && track.write_rtp(again).await.is_ok()

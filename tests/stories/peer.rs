@@ -183,7 +183,7 @@ impl Session {
 
     /// Restarts ICE (RFC 9725, section 4.3.3) from new sockets. `rewrite` stands for the way back.
     pub(crate) async fn restart(&mut self, rewrite: impl FnOnce(String) -> String) {
-        let options = RTCOfferOptions { ice_restart: true, ..Default::default() };
+        let options = RTCOfferOptions { ice_restart: true };
         let offer = self.peer.create_offer(Some(options)).await.expect("an offer");
         self.peer.set_local_description(offer.clone()).await.expect("its own offer");
         let starts = ["m=", "a=mid:", "a=ice-ufrag:", "a=ice-pwd:"];

@@ -85,6 +85,7 @@ impl Engine {
         }
         let fixed = stage.filter(|stage| stage.had_picture()).and_then(Stage::codec);
         let codec = offer.choose(fixed).ok_or(MediaError::UnsupportedMedia)?;
+        check_transport(&offer)?;
         if !offer.sends {
             return Err(MediaError::BadOffer("a publisher sends its video".into()));
         }
@@ -99,6 +100,7 @@ impl Engine {
         let stage = self.stages.get(live).filter(|stage| stage.had_picture());
         let fixed = stage.ok_or(MediaError::NoPublisher)?.codec();
         let codec = offer.choose(fixed).ok_or(MediaError::UnsupportedMedia)?;
+        check_transport(&offer)?;
         if !offer.receives {
             return Err(MediaError::BadOffer("a viewer receives its video".into()));
         }
@@ -151,7 +153,10 @@ impl Engine {
     ) -> Result<Option<Restarted>, MediaError> {
         let slot = self.by_id.get(session).copied().ok_or(MediaError::NoSuchSession)?;
         let session = self.sessions.get_mut(&slot).ok_or(MediaError::NoSuchSession)?;
-        if etag != "*" && etag != session.etag {
+        let named = |tag: &str| etag.split(',').any(|named| named.trim() == tag);
+        // The RFC's text has a bare asterisk, its example one in quotes.
+        let is_any = named("*") || named("\"*\"");
+        if !is_any && !named(&session.etag) {
             return Err(MediaError::StaleEtag);
         }
         let read = Fragment::parse(fragment, MAX_TRICKLED).map_err(|reason| MediaError::BadFragment(reason.0))?;
@@ -165,7 +170,7 @@ impl Engine {
                 self.demux.rename(slot, ufrag, over.as_deref());
                 return Ok(Some(Restarted { etag, fragment }));
             }
-            None if etag == "*" => return Err(MediaError::BadFragment("a restart has a new ice-ufrag and ice-pwd")),
+            None if is_any => return Err(MediaError::BadFragment("a restart has a new ice-ufrag and ice-pwd")),
             Some(_) | None => {}
         }
         for candidate in read.candidates {
@@ -205,6 +210,10 @@ impl Engine {
 /// The tag of an ICE session: its own name, which is new with every restart.
 fn tag(ufrag: &str) -> String {
     format!("\"{ufrag}\"")
+}
+
+fn check_transport(offer: &Offer) -> Result<(), MediaError> {
+    offer.fault.map_or(Ok(()), |fault| Err(MediaError::BadOffer(fault.into())))
 }
 
 fn parse(offer: &str) -> Result<Offer, MediaError> {
