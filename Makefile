@@ -93,6 +93,7 @@ setup-test: setup-demo
 	@command -v pg_virtualenv >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { echo '→ installing PostgreSQL'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq postgresql postgresql-common; }
 	@command -v redis-server >/dev/null || { echo '→ installing Redis'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq redis-server; }
 	@/usr/bin/python3 -c 'import websockets' 2>/dev/null || { echo '→ installing a WebSocket client for Python'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq python3-websockets; }
+	@/usr/bin/python3 -c 'import aiortc' 2>/dev/null || { echo '→ installing a WebRTC stack for Python'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq python3-aiortc; }
 	@command -v chromium >/dev/null || { echo '→ installing Chromium'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq chromium; }
 	@[ -n "$$(fc-list :lang=ja 2>/dev/null | head -1)" ] || { echo '→ installing a Japanese font, for the screenshots'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq fontconfig fonts-noto-cjk; }
 	@command -v rustfmt >/dev/null && cargo clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy
