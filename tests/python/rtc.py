@@ -9,8 +9,10 @@ Prints nothing when all is well; an assertion says what is not.
 import asyncio
 import fractions
 import math
+import os
 import sys
 import time
+import traceback
 import urllib.error
 import urllib.request
 from urllib.parse import urljoin
@@ -56,12 +58,12 @@ class Halves(Clocked):
         frame = VideoFrame(WIDTH, HEIGHT, "yuv420p")
         bar = number % HEIGHT
         row = bytes([BRIGHT]) * (WIDTH // 2) + bytes([DARK]) * (WIDTH // 2)
-        for plane, (width, height) in zip(frame.planes, [(WIDTH, HEIGHT)] + 2 * [(WIDTH // 2, HEIGHT // 2)]):
-            lines = []
-            for y in range(height):
-                line = bytes([128]) * width if plane is not frame.planes[0] or y == bar else row
-                lines.append(line.ljust(plane.line_size, b"\0"))
-            plane.update(b"".join(lines))
+        luma, *colours = frame.planes
+        grey = bytes([128])
+        lines = [(grey * WIDTH if y == bar else row).ljust(luma.line_size, b"\0") for y in range(HEIGHT)]
+        luma.update(b"".join(lines))
+        for plane in colours:
+            plane.update(grey * plane.buffer_size)
         frame.pts, frame.time_base = number * 90_000 // FPS, fractions.Fraction(1, 90_000)
         return frame
 
@@ -187,4 +189,10 @@ async def play(url, codec):
 
 if __name__ == "__main__":
     act = {"publish": publish, "play": play}[sys.argv[1]]
-    asyncio.run(act(*sys.argv[2:]))
+    try:
+        asyncio.run(act(*sys.argv[2:]))
+    except BaseException:
+        # Threads of the library that nobody closed would keep the process.
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
