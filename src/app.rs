@@ -147,6 +147,7 @@ impl App {
         let (media, media_events) = Media::start(MediaConfig {
             bind: config.media.listen,
             advertise: config.media.advertise.clone(),
+            tcp: config.media.tcp,
             ..MediaConfig::default()
         })
         .with_context(|| format!("cannot open the media port {}", config.media.listen))?;

@@ -110,10 +110,12 @@ pub struct Tls {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MediaSection {
-    /// UDP address and port of every WebRTC session. Port 0 takes any free one.
+    /// Address and port of every WebRTC session, UDP and TCP. Port 0 takes any free one.
     pub listen: SocketAddr,
     /// Addresses put into the answers; empty: this host's own.
     pub advertise: Vec<IpAddr>,
+    /// Whether the port is open for TCP too, for peers whose network lets no UDP through.
+    pub tcp: bool,
     /// STUN and TURN servers that peers are told of; this server itself needs none.
     pub ice_servers: Vec<IceServer>,
 }
@@ -180,7 +182,12 @@ impl Default for Config {
 
 impl Default for MediaSection {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([0, 0, 0, 0], 8189)), advertise: Vec::new(), ice_servers: Vec::new() }
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 8189)),
+            advertise: Vec::new(),
+            tcp: true,
+            ice_servers: Vec::new(),
+        }
     }
 }
 

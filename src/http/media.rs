@@ -11,7 +11,7 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header},
-    middleware::{self, Next},
+    middleware::Next,
     response::IntoResponse,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -43,7 +43,7 @@ const PREFLIGHT_MAX_AGE_S: &str = "86400";
 /// What a VP8 publisher is told (RFC 9110 deprecates `Warning`, but leaves it to be read by people).
 const VP8_WARNING: &str = "299 - \"VP8 is carried live only: no HLS, no replay; send H.264 constrained baseline\"";
 
-/// The media routes, open to other origins.
+/// The media routes; [`cors`] opens them to other origins.
 pub(super) fn router() -> OpenApiRouter<App> {
     let other_methods = axum::Router::new()
         .route("/v1/lives/{live}/whip", axum::routing::get(empty).options(whip_options))
@@ -56,7 +56,6 @@ pub(super) fn router() -> OpenApiRouter<App> {
         .routes(routes!(whip_trickle, whip_end))
         .routes(routes!(whep_trickle, whep_end))
         .merge(OpenApiRouter::from(other_methods))
-        .layer(middleware::from_fn(cors))
 }
 
 /// Who publishes: the live's stream key, or its liver's own session.
@@ -308,9 +307,15 @@ pub async fn session_options() -> Response<Body> {
     (StatusCode::OK, [(ACCEPT_PATCH, SDP_FRAGMENT)]).into_response()
 }
 
-/// Middleware of the media routes: lets other origins' pages call them, errors included, and tells strangers by which
+/// Middleware around everything, refusals of other layers included, that concerns the media routes only: lets other origins' pages call them, errors included, and tells strangers by which
 /// scheme to sign in (RFC 9110, section 11.6.1).
 pub async fn cors(request: Request, next: Next) -> Response<Body> {
+    let path = request.uri().path();
+    let is_media = ["/whip", "/whep"].iter().any(|end| path.ends_with(end))
+        || ["/v1/whip/", "/v1/whep/"].iter().any(|start| path.starts_with(start));
+    if !is_media {
+        return next.run(request).await;
+    }
     let is_preflight = request.method() == Method::OPTIONS;
     let mut response = next.run(request).await;
     let is_stranger = response.status() == StatusCode::UNAUTHORIZED;

@@ -97,11 +97,11 @@ impl Ground {
     /// Opens port and certificate.
     pub(super) fn open(config: MediaConfig) -> Result<Self, MediaError> {
         let poll = Poll::new()?;
-        let (mut socket, addresses) = MediaSocket::bind(config.bind, &config.advertise)?;
+        let (mut socket, addresses) = MediaSocket::open(config.bind, &config.advertise, config.tcp, poll.registry())?;
         poll.registry().register(socket.source(), SOCKET, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), COMMANDS)?);
         let no_certificate = || MediaError::CannotOpen(std::io::Error::other("no certificate could be made"));
-        let maker = LegMaker::new(addresses.clone()).ok_or_else(no_certificate)?;
+        let maker = LegMaker::new(addresses.clone(), config.tcp).ok_or_else(no_certificate)?;
         Ok(Self { config, poll, waker, socket, addresses, maker })
     }
 
@@ -156,10 +156,11 @@ impl Engine {
                 return;
             }
             now = Instant::now();
+            self.socket.hear(&ready, now);
             busy = self.receive(now, &mut buffer);
             busy |= self.take_commands(now);
             self.tick(now);
-            self.outbox.flush();
+            self.socket.flush(&mut self.outbox, now);
             self.tell();
             if let Some(reply) = self.stopped.take() {
                 let slots: Vec<Slot> = self.sessions.keys().copied().collect();

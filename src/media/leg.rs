@@ -18,7 +18,7 @@ use str0m::{
     config::{CryptoProvider, DtlsCert, DtlsVersion},
     format::{Codec, CodecConfig, CodecSpec, FormatParams, PayloadParams},
     media::{Frequency, KeyframeRequestKind, Mid},
-    net::{Protocol, Receive},
+    net::{Protocol, Receive, TcpType},
     rtp::{Extension, ExtensionMap, RtpPacket, Ssrc},
 };
 
@@ -33,7 +33,7 @@ use super::{
     sdp::Offer,
     sealed::SealedLeg,
     sfu::Loss,
-    stun,
+    streams, stun,
 };
 
 /// The library sends nothing to viewers, so it need not keep anything to send again; less it does not take.
@@ -115,14 +115,15 @@ pub(super) struct LegMaker {
     crypto: Arc<CryptoProvider>,
     certificate: DtlsCert,
     candidates: Vec<SocketAddr>,
+    tcp: bool,
 }
 
 impl LegMaker {
     /// `None` when no certificate could be made.
-    pub(super) fn new(candidates: Vec<SocketAddr>) -> Option<Self> {
+    pub(super) fn new(candidates: Vec<SocketAddr>, tcp: bool) -> Option<Self> {
         let crypto = Arc::new(keys::provider());
         let certificate = crypto.dtls_provider.generate_certificate()?;
-        Some(Self { crypto, certificate, candidates })
+        Some(Self { crypto, certificate, candidates, tcp })
     }
 
     /// Answers an offer; the answer holds our candidates.
@@ -156,8 +157,7 @@ impl LegMaker {
         *config.codec_config() = codecs(role, codec);
         let cell = KeyCell::default();
         let mut rtc = keys::kept_in(&cell, || config.build(now));
-        for address in &self.candidates {
-            let candidate = Candidate::host(*address, "udp").map_err(|error| refused(&error))?;
+        for candidate in host_candidates(&self.candidates, self.tcp) {
             rtc.add_local_candidate(candidate);
         }
         let answer = rtc.sdp_api().accept_offer(parsed).map_err(|error| refused(&error))?;
@@ -169,6 +169,7 @@ impl LegMaker {
             rtc,
             codec,
             candidates: self.candidates.clone(),
+            tcp: self.tcp,
             video: None,
             audio: None,
             kinds: Vec::new(),
@@ -192,6 +193,14 @@ impl LegMaker {
         let sdp = answer.to_sdp_string().replace("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=rtcp-mux-only\r\n");
         Ok(Answered { leg, sdp, ufrag })
     }
+}
+
+/// Ours: each address for UDP, and for TCP when we listen there (RFC 6544).
+fn host_candidates(addresses: &[SocketAddr], tcp: bool) -> impl Iterator<Item = Candidate> {
+    let udp = addresses.iter().map(|address| Candidate::host(*address, "udp"));
+    let passive = |address: &SocketAddr| Candidate::builder().tcp().host(*address).tcptype(TcpType::Passive).build();
+    let tcp = addresses.iter().filter(move |_| tcp).map(passive);
+    udp.chain(tcp).filter_map(Result::ok)
 }
 
 /// Towards viewers DTLS 1.2, where the library as server prefers AES-GCM; with 1.3 it takes the browser's first, which
@@ -258,6 +267,7 @@ pub(super) struct StrLeg {
     rtc: Rtc,
     codec: VideoCodec,
     candidates: Vec<SocketAddr>,
+    tcp: bool,
     pub(super) video: Option<Track>,
     pub(super) audio: Option<Track>,
     /// What the peer's streams carry.
@@ -442,11 +452,15 @@ impl StrLeg {
 impl Leg for StrLeg {
     fn receive(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) {
         // The library pairs a peer with one of our candidates; behind one socket any of its family will do.
-        let same_family = |ours: &&SocketAddr| ours.is_ipv4() == source.is_ipv4();
+        let (protocol, from) = match streams::unmarked(source) {
+            Some(from) => (Protocol::Tcp, from),
+            None => (Protocol::Udp, source),
+        };
+        let same_family = |ours: &&SocketAddr| ours.is_ipv4() == from.is_ipv4();
         let Some(destination) = self.candidates.iter().find(same_family).copied() else {
             return;
         };
-        let Ok(receive) = Receive::new(Protocol::Udp, source, destination, datagram) else {
+        let Ok(receive) = Receive::new(protocol, from, destination, datagram) else {
             return;
         };
         self.source = Some((source, now));
@@ -497,9 +511,10 @@ impl Leg for StrLeg {
         }
         self.restarts += 1;
         let ours = IceCreds::new();
+        let candidates: Vec<Candidate> = host_candidates(&self.candidates, self.tcp).collect();
         let (is_video, mid) = &self.first_media;
         let kind = if *is_video { "video" } else { "audio" };
-        let fragment = fragment::write(kind, mid, &ours, &self.candidates);
+        let fragment = fragment::write(kind, mid, &ours, &candidates);
         let ufrag = ours.ufrag.clone();
         let unused = self.generations.begin(Generation { ours, theirs }).map(|unused| unused.ours.ufrag);
         Some(Renamed { ufrag, over: unused.or(self.over_ufrag.take()), fragment })
@@ -518,7 +533,9 @@ impl Leg for StrLeg {
                 None => return Step::Over,
                 Some(Output::Timeout(at)) => return Step::Wait(at),
                 Some(Output::Transmit(transmit)) => {
-                    let to = self.destination(transmit.destination, &transmit.contents);
+                    let by_tcp = transmit.proto == Protocol::Tcp;
+                    let to = if by_tcp { streams::marked(transmit.destination) } else { transmit.destination };
+                    let to = self.destination(to, &transmit.contents);
                     return Step::Send { to, datagram: transmit.contents.into() };
                 }
                 Some(Output::Event(event)) => {

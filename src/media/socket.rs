@@ -1,16 +1,20 @@
-//! Edge: the one UDP port.
+//! Edge: the one UDP port, and the TCP port of the same number.
 //!
-//! Owns the socket of all sessions and the addresses that answers advertise. It never blocks: what the kernel does
+//! Owns the sockets of all sessions and the addresses that answers advertise. It never blocks: what the kernel does
 //! not take is dropped and counted, as on any network.
 
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    time::Instant,
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::outbox::Outbox;
+use super::{
+    outbox::Outbox,
+    streams::{self, Streams},
+};
 
 /// Kernel buffers in each direction; a frame for a thousand viewers fits.
 const KERNEL_BUFFER_BYTES: usize = 4 * 1024 * 1024;
@@ -18,9 +22,13 @@ const KERNEL_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// An address of the documentation network: asking for the way there tells our own address; nothing is sent.
 const ANYWHERE: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
 
+/// Ports that are tried until one is free for both UDP and TCP, when any will do.
+const PORTS_TRIED: u32 = 16;
+
 pub(super) struct MediaSocket {
     udp: mio::net::UdpSocket,
     is_ipv6: bool,
+    streams: Option<Streams>,
     pub(super) unsent: u64,
 }
 
@@ -41,7 +49,54 @@ impl MediaSocket {
         let ips = if advertise.is_empty() { own_addresses(local.ip()) } else { advertise.to_vec() };
         let addresses = ips.into_iter().map(|ip| SocketAddr::new(ip, local.port())).collect();
         let udp = mio::net::UdpSocket::from_std(udp);
-        Ok((Self { udp, is_ipv6: bind.is_ipv6(), unsent: 0 }, addresses))
+        Ok((Self { udp, is_ipv6: bind.is_ipv6(), streams: None, unsent: 0 }, addresses))
+    }
+
+    /// Binds the port for UDP, and when `tcp` is wanted for TCP too.
+    pub(super) fn open(
+        bind: SocketAddr,
+        advertise: &[IpAddr],
+        tcp: bool,
+        registry: &mio::Registry,
+    ) -> io::Result<(Self, Vec<SocketAddr>)> {
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            let (mut socket, addresses) = Self::bind(bind, advertise)?;
+            if !tcp {
+                return Ok((socket, addresses));
+            }
+            let (local, only_v6) = (socket.udp.local_addr()?, !bind.ip().is_unspecified());
+            match Streams::listen(local, only_v6, registry.try_clone()?) {
+                Ok(streams) => {
+                    socket.streams = Some(streams);
+                    return Ok((socket, addresses));
+                }
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && bind.port() == 0 && tried < PORTS_TRIED => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// What the poll said of connections.
+    pub(super) fn hear(&mut self, events: &mio::Events, now: Instant) {
+        if let Some(streams) = &mut self.streams {
+            streams.hear(events, now);
+        }
+    }
+
+    /// Sends what waits: to connections what is theirs, everything else by UDP.
+    pub(super) fn flush(&mut self, outbox: &mut Outbox, now: Instant) {
+        outbox.flush();
+        if let Some(streams) = &mut self.streams {
+            outbox.drain_streamed(|to, datagram| streams.send(to, datagram));
+            streams.flush(now);
+        }
+    }
+
+    /// Packets that connections were too slow for.
+    pub(super) fn unsent_by_streams(&self) -> u64 {
+        self.streams.as_ref().map_or(0, |streams| streams.unsent)
     }
 
     /// What sends many packets at once from this port.
@@ -54,11 +109,13 @@ impl MediaSocket {
     }
 
     /// The next datagram; `None` when there is none.
-    pub(super) fn receive(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
         loop {
             match self.udp.recv_from(buffer) {
                 Ok((len, source)) => return Some((len, SocketAddr::new(source.ip().to_canonical(), source.port()))),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return self.streams.as_mut().and_then(|streams| streams.receive(buffer));
+                }
                 // An earlier datagram could not be delivered (ICMP): says nothing about this one.
                 Err(error) => tracing::trace!(%error, "receive"),
             }
@@ -66,6 +123,12 @@ impl MediaSocket {
     }
 
     pub(super) fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
+        if streams::unmarked(to).is_some() {
+            if let Some(streams) = &mut self.streams {
+                streams.send(to, datagram);
+            }
+            return;
+        }
         let to = match to.ip() {
             IpAddr::V4(ip) if self.is_ipv6 => SocketAddr::new(ip.to_ipv6_mapped().into(), to.port()),
             _ => to,

@@ -119,7 +119,7 @@ async fn an_offer_is_answered_whole() {
                 assert!(section.contains(&line), "{line} is not in {answer}");
             }
         }
-        let candidates = media[0].iter().filter(|line| line.starts_with("a=candidate:"));
+        let candidates = media[0].iter().filter(|line| line.starts_with("a=candidate:") && line.contains(" udp "));
         assert_eq!(candidates.count(), server.media.addresses().len(), "all of ours, nothing trickles: {answer}");
         // What comes first in the answer is what is sent: baseline, and Opus.
         let first = |section: &[&str]| section[0].split(' ').nth(3).expect("a payload type").to_owned();
@@ -340,7 +340,7 @@ async fn a_restart_is_answered_in_full() {
         }
         let lines = |sdp: &str, start: &str| sdp.lines().filter(|line| line.starts_with(start)).count();
         assert_eq!(lines(&body, "a=ice-lite"), lines(&obs.session.answer, "a=ice-lite"));
-        assert_eq!(lines(&body, "a=candidate:"), server.media.addresses().len(), "{body}");
+        assert_eq!(lines(&body, "a=candidate:"), lines(&obs.session.answer, "a=candidate:"), "{body}");
         assert!(body.contains("a=end-of-candidates"), "nothing trickles");
         assert!(tags.insert(newest.clone()), "a new tag each time");
     }

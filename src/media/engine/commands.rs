@@ -202,7 +202,8 @@ impl Engine {
             codec: stage.codec(),
         });
         let lives = lives.collect();
-        let (sessions, datagrams_unsent) = (self.sessions.len(), self.socket.unsent + self.outbox.unsent);
+        let (sessions, datagrams_unsent) =
+            (self.sessions.len(), self.socket.unsent + self.outbox.unsent + self.socket.unsent_by_streams());
         MediaStats { lives, sessions, datagrams_unsent, ..self.stats.clone() }
     }
 }
