@@ -73,6 +73,7 @@ pub(crate) struct Asked {
 /// On air until dropped or ended.
 pub(crate) struct Obs {
     pub(crate) session: Session,
+    state: watch::Receiver<RTCPeerConnectionState>,
     asked: Arc<Mutex<Asked>>,
     tasks: JoinSet<()>,
 }
@@ -133,7 +134,11 @@ impl Obs {
         tasks.spawn(listen(Arc::clone(&video.local), Arc::clone(&sent), Arc::clone(&asked)));
         tasks.spawn(video.show(unsent, sent, Arc::clone(&asked)));
         tasks.spawn(audio.sound());
-        Ok(Self { session, asked, tasks })
+        Ok(Self { session, state, asked, tasks })
+    }
+
+    pub(crate) fn state(&self) -> RTCPeerConnectionState {
+        *self.state.borrow()
     }
 
     /// What it was asked so far.
