@@ -93,6 +93,7 @@ setup-test: setup-demo
 	@command -v pg_virtualenv >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { echo '→ installing PostgreSQL'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq postgresql postgresql-common; }
 	@command -v redis-server >/dev/null || { echo '→ installing Redis'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq redis-server; }
 	@/usr/bin/python3 -c 'import websockets' 2>/dev/null || { echo '→ installing a WebSocket client for Python'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq python3-websockets; }
+	@/usr/bin/python3 -c 'import aiortc' 2>/dev/null || { echo '→ installing a WebRTC stack for Python'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq python3-aiortc; }
 	@command -v chromium >/dev/null || { echo '→ installing Chromium'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq chromium; }
 	@command -v firefox-esr >/dev/null || { echo '→ installing Firefox'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq firefox-esr; }
 	@command -v ip >/dev/null && command -v unshare >/dev/null && command -v nsenter >/dev/null || { echo '→ installing what lays a cable between two networks'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq iproute2 util-linux; }

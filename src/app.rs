@@ -150,6 +150,7 @@ impl App {
         let (media, media_events) = Media::start(MediaConfig {
             bind: config.media.listen,
             advertise: config.media.advertise.clone(),
+            tcp: config.media.tcp,
             ..MediaConfig::default()
         })
         .with_context(|| format!("cannot open the media port {}", config.media.listen))?;
@@ -577,7 +578,11 @@ mod tests {
         let config = Config {
             listen: here,
             database: format!("sqlite:{}", folder.join("test.db").display()),
-            media: MediaSection { listen: here, advertise: vec![std::net::Ipv4Addr::LOCALHOST.into()] },
+            media: MediaSection {
+                listen: here,
+                advertise: vec![std::net::Ipv4Addr::LOCALHOST.into()],
+                ..MediaSection::default()
+            },
             tls: over_tls.then_some(Tls { cert_file, key_file }),
             ..Config::default()
         };

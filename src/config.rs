@@ -16,6 +16,8 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::ice::{IceServer, MAX_SERVERS};
+
 /// The whole configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -113,10 +115,14 @@ pub struct Tls {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MediaSection {
-    /// UDP address and port of every WebRTC session. Port 0 takes any free one.
+    /// Address and port of every WebRTC session, UDP and TCP. Port 0 takes any free one.
     pub listen: SocketAddr,
     /// Addresses put into the answers; empty: this host's own.
     pub advertise: Vec<IpAddr>,
+    /// Whether the port is open for TCP too, for peers whose network lets no UDP through.
+    pub tcp: bool,
+    /// STUN and TURN servers that peers are told of; this server itself needs none.
+    pub ice_servers: Vec<IceServer>,
 }
 
 /// Figures for Prometheus.
@@ -205,7 +211,12 @@ impl Default for Config {
 
 impl Default for MediaSection {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([0, 0, 0, 0], 8189)), advertise: Vec::new() }
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 8189)),
+            advertise: Vec::new(),
+            tcp: true,
+            ice_servers: Vec::new(),
+        }
     }
 }
 
@@ -279,6 +290,7 @@ impl Config {
         {
             shown.redis_url = format!("{scheme}://…@{host}");
         }
+        shown.media.ice_servers.iter_mut().for_each(IceServer::hide_secrets);
         shown
     }
 
@@ -315,6 +327,12 @@ impl Config {
         if self.hub.max_connections == 0 || self.hub.drain_per_s == 0 || self.hub.joins_per_address_per_s == 0 {
             return contradiction("hub: max_connections, drain_per_s and joins_per_address_per_s must be positive");
         }
+        if self.media.ice_servers.len() > MAX_SERVERS {
+            return Err(ConfigError::Contradiction(format!("media.ice_servers: at most {MAX_SERVERS}")));
+        }
+        if let Some(fault) = self.media.ice_servers.iter().find_map(IceServer::fault) {
+            return Err(ConfigError::Contradiction(format!("media.ice_servers: {fault}")));
+        }
         if let Some(operator) = &self.operator
             && (operator.password.chars().count() < 8 || !operator.email.contains('@'))
         {
@@ -345,6 +363,18 @@ mod tests {
         assert_eq!(address("").expect("off"), None);
         assert_eq!(address("127.0.0.1:9464").expect("an address").map(|address| address.port()), Some(9_464));
         assert!(address("9464").expect_err("no address").to_string().contains("metrics.listen"));
+    }
+
+    #[test]
+    fn servers_for_ice_are_checked_and_their_secrets_not_shown() {
+        let turn = |rest: &str| {
+            from_toml(&format!("[media]\nice_servers = [{{ urls = ['turn:192.0.2.1'], {rest} }}]")).expect("it is read")
+        };
+        let good = turn("username = 'hana', credential = 's3cret'");
+        assert!(good.check().is_ok());
+        assert!(!format!("{good:?} {:#?}", good.without_secrets()).contains("s3cret"));
+        let refused = turn("username = 'hana'").check().expect_err("half of it");
+        assert!(refused.to_string().contains("media.ice_servers"), "{refused}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! stock, and every sale is credited in a ledger that brands can reconcile. Facts come in at the edge, a pure core
 //! decides, one transaction remembers, one log tells. Read in this order:
 //!
-//! - [`ids`], [`money`], [`clock`], [`config`], [`tasks`], [`wire`]: values that every room uses
+//! - [`ids`], [`money`], [`clock`], [`config`], [`ice`], [`tasks`], [`wire`]: values that every room uses
 //! - [`store`], [`bus`]: the two databases behind one SQL; how news travels
 //! - [`people`]: who somebody is and what they may do
 //! - [`live`]: sessions, the room log and its hub, chat, questions, pins
@@ -25,6 +25,7 @@ pub mod commerce;
 pub mod config;
 pub mod demo;
 pub mod http;
+pub mod ice;
 pub mod ids;
 pub mod live;
 pub mod media;

@@ -10,11 +10,10 @@ use axum::{
     extract::{Path, State},
     http::{HeaderMap, Response, StatusCode, header},
     middleware,
-    response::IntoResponse,
     routing::{delete, post},
 };
 use hanamichi::{
-    http::media as routes,
+    http::{media as routes, problem::Problem},
     ids::{LiveId, MediaSessionId},
     media::{MAX_SDP_BYTES, Media, MediaConfig, MediaError, MediaEvent, Network, PictureState, VideoCodec},
 };
@@ -24,10 +23,16 @@ use tokio::{sync::mpsc, task::JoinSet};
 mod impair;
 #[path = "stories/obs.rs"]
 mod obs;
+#[path = "media/obs_offers.rs"]
+mod obs_offers;
 #[path = "stories/peer.rs"]
 mod peer;
 #[path = "media/restart.rs"]
 mod restart;
+#[path = "media/tcp.rs"]
+mod tcp;
+#[path = "media/whip.rs"]
+mod whip_rules;
 use impair::{Impair, Weather};
 use peer::{Publisher, Watcher};
 
@@ -40,40 +45,19 @@ struct Server {
     _tasks: JoinSet<()>,
 }
 
-struct Refusal(MediaError);
+type Answered = Result<Response<axum::body::Body>, Problem>;
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response<axum::body::Body> {
-        let status = match &self.0 {
-            MediaError::UnsupportedMedia => StatusCode::NOT_ACCEPTABLE,
-            MediaError::BadOffer(_) | MediaError::BadFragment(_) => StatusCode::BAD_REQUEST,
-            MediaError::WrongContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            MediaError::OfferTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            MediaError::PublisherExists | MediaError::NoPublisher => StatusCode::CONFLICT,
-            MediaError::NoSuchSession => StatusCode::NOT_FOUND,
-            MediaError::MissingEtag => StatusCode::PRECONDITION_REQUIRED,
-            MediaError::StaleEtag => StatusCode::PRECONDITION_FAILED,
-            MediaError::RestartRefused => StatusCode::UNPROCESSABLE_ENTITY,
-            MediaError::Full | MediaError::Busy | MediaError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
-            MediaError::CannotOpen(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        (status, self.0.to_string()).into_response()
-    }
-}
-
-type Answered = Result<Response<axum::body::Body>, Refusal>;
-
-fn parse<T>(id: Result<T, hanamichi::ids::InvalidId>) -> Result<T, Refusal> {
-    id.map_err(|_| Refusal(MediaError::NoSuchSession))
+fn parse<T>(id: Result<T, hanamichi::ids::InvalidId>) -> Result<T, Problem> {
+    id.map_err(|_| MediaError::NoSuchSession.into())
 }
 
 async fn whip(State(media): State<Media>, Path(live): Path<String>, headers: HeaderMap, offer: String) -> Answered {
     let key = headers.get(header::AUTHORIZATION).and_then(|key| key.to_str().ok()).unwrap_or("nobody").to_owned();
-    routes::whip_post(&media, parse(LiveId::parse(&live))?, key, &headers, offer).await.map_err(Refusal)
+    Ok(routes::whip_post(&media, parse(LiveId::parse(&live))?, key, &headers, offer).await?)
 }
 
 async fn whep(State(media): State<Media>, Path(live): Path<String>, headers: HeaderMap, offer: String) -> Answered {
-    routes::whep_post(&media, parse(LiveId::parse(&live))?, &headers, offer).await.map_err(Refusal)
+    Ok(routes::whep_post(&media, parse(LiveId::parse(&live))?, &headers, offer).await?)
 }
 
 /// The offer goes to the server; its answer names the bad network's port for the server's.
@@ -109,11 +93,11 @@ async fn whep_via(
 }
 
 async fn patch(State(media): State<Media>, Path(id): Path<String>, headers: HeaderMap, body: String) -> Answered {
-    routes::session_patch(&media, &parse(MediaSessionId::parse(&id))?, &headers, body).await.map_err(Refusal)
+    Ok(routes::session_patch(&media, &parse(MediaSessionId::parse(&id))?, &headers, body).await?)
 }
 
 async fn remove(State(media): State<Media>, Path(id): Path<String>) -> Answered {
-    routes::session_delete(&media, &parse(MediaSessionId::parse(&id))?).await.map_err(Refusal)
+    Ok(routes::session_delete(&media, &parse(MediaSessionId::parse(&id))?).await?)
 }
 
 impl Server {
@@ -127,7 +111,7 @@ impl Server {
         let session = || delete(remove).patch(patch).get(routes::empty).options(routes::session_options);
         let router = Router::new()
             .route("/v1/lives/{live}/whip", post(whip).get(routes::empty).options(routes::post_options))
-            .route("/v1/lives/{live}/whep", post(whep).get(routes::empty).options(routes::post_options))
+            .route("/v1/lives/{live}/whep", post(whep).get(routes::endpoint).options(routes::post_options))
             .route("/via/{port}/{live}/whip", post(whip_via))
             .route("/via/{port}/{live}/whep", post(whep_via))
             .route("/v1/whip/{session}", session())

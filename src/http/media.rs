@@ -11,7 +11,7 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header},
-    middleware::{self, Next},
+    middleware::Next,
     response::IntoResponse,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -43,12 +43,12 @@ const PREFLIGHT_MAX_AGE_S: &str = "86400";
 /// What a VP8 publisher is told (RFC 9110 deprecates `Warning`, but leaves it to be read by people).
 const VP8_WARNING: &str = "299 - \"VP8 is carried live only: no HLS, no replay; send H.264 constrained baseline\"";
 
-/// The media routes, open to other origins.
+/// The media routes; [`cors`] opens them to other origins.
 pub(super) fn router() -> OpenApiRouter<App> {
     let other_methods = axum::Router::new()
         .route("/internal/relay/{live}", axum::routing::post(relay))
-        .route("/v1/lives/{live}/whip", axum::routing::get(empty).options(post_options))
-        .route("/v1/lives/{live}/whep", axum::routing::get(empty).options(post_options))
+        .route("/v1/lives/{live}/whip", axum::routing::get(empty).options(whip_options))
+        .route("/v1/lives/{live}/whep", axum::routing::get(endpoint).options(whep_options))
         .route("/v1/whip/{session}", axum::routing::get(empty).options(session_options))
         .route("/v1/whep/{session}", axum::routing::get(empty).options(session_options));
     OpenApiRouter::new()
@@ -57,7 +57,6 @@ pub(super) fn router() -> OpenApiRouter<App> {
         .routes(routes!(whip_trickle, whip_end))
         .routes(routes!(whep_trickle, whep_end))
         .merge(OpenApiRouter::from(other_methods))
-        .layer(middleware::from_fn(cors))
 }
 
 /// Who publishes: the live's stream key, or its liver's own session.
@@ -107,7 +106,8 @@ async fn whip(
 ) -> Result<Response<Body>, Problem> {
     let publisher = publisher(&app, &live, &headers, guest).await?;
     app.cascade.check_publisher(&live, &publisher).await?;
-    Ok(whip_post(&app.media, live, publisher, &headers, offer).await?)
+    let links = links(&app, &live);
+    Ok(with_links(whip_post(&app.media, live, publisher, &headers, offer).await?, links))
 }
 
 /// Watch (WHEP).
@@ -123,13 +123,15 @@ async fn whep(
     offer: String,
 ) -> Result<Response<Body>, Problem> {
     check_viewer(&app, &live, guest, address).await?;
-    match whep_post(&app.media, live.clone(), &headers, offer.clone()).await {
+    let links = links(&app, &live);
+    let answered = match whep_post(&app.media, live.clone(), &headers, offer.clone()).await {
         Err(MediaError::NoPublisher) => {
             app.cascade.fetch(&live).await?;
-            Ok(whep_post(&app.media, live, &headers, offer).await?)
+            whep_post(&app.media, live, &headers, offer).await
         }
-        answered => Ok(answered?),
-    }
+        answered => answered,
+    };
+    Ok(with_links(answered?, links))
 }
 
 /// Another node's offer, for the viewers that it has. Authorised by a proof that only nodes can make.
@@ -145,6 +147,48 @@ async fn relay(
     }
     expect_type(&headers, SDP)?;
     Ok(created("/v1/whep/", app.media.relay(live, offer).await?))
+}
+
+/// `OPTIONS` on the WHIP route: who may publish is told of the STUN and TURN servers before, too (RFC 9725, section 4.6).
+async fn whip_options(
+    State(app): State<App>,
+    PathId(live): PathId<LiveId>,
+    guest: Guest,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let told = !is_preflight(&headers) && publisher(&app, &live, &headers, guest).await.is_ok();
+    with_links(takes_offers(), if told { links(&app, &live) } else { Vec::new() })
+}
+
+/// `OPTIONS` on the WHEP route, likewise.
+async fn whep_options(
+    State(app): State<App>,
+    PathId(live): PathId<LiveId>,
+    guest: Guest,
+    CallerAddress(address): CallerAddress,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let told = !is_preflight(&headers) && check_viewer(&app, &live, guest, address).await.is_ok();
+    with_links(takes_offers(), if told { links(&app, &live) } else { Vec::new() })
+}
+
+/// The browser asks before it lets another origin's page ask.
+fn is_preflight(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn links(app: &App, live: &LiveId) -> Vec<HeaderValue> {
+    let now = app.clock.now();
+    let links = app.config.media.ice_servers.iter().flat_map(|server| server.links(live.as_str(), now));
+    // The configuration was checked, so all of them are header values.
+    links.filter_map(|link| HeaderValue::from_str(&link).ok()).collect()
+}
+
+fn with_links(mut response: Response<Body>, links: Vec<HeaderValue>) -> Response<Body> {
+    for link in links {
+        response.headers_mut().append(header::LINK, link);
+    }
+    response
 }
 
 // Formatted by hand: rustfmt moves the attributes inside the macro further right each time.
@@ -267,24 +311,45 @@ pub async fn empty() -> Response<Body> {
     StatusCode::NO_CONTENT.into_response()
 }
 
+/// `GET` and `HEAD` on a WHEP route: by the type a player knows that the address is one (WHEP, section 4.2).
+pub async fn endpoint() -> Response<Body> {
+    (StatusCode::OK, [(header::CONTENT_TYPE, SDP)]).into_response()
+}
+
 /// `OPTIONS` on a POST route: what it takes. The preflight headers come from [`cors`].
+#[expect(clippy::unused_async, reason = "a handler is one")]
 pub async fn post_options() -> Response<Body> {
-    (StatusCode::NO_CONTENT, [(ACCEPT_POST, SDP)]).into_response()
+    takes_offers()
+}
+
+fn takes_offers() -> Response<Body> {
+    (StatusCode::OK, [(ACCEPT_POST, SDP)]).into_response()
 }
 
 /// `OPTIONS` on a session.
 pub async fn session_options() -> Response<Body> {
-    (StatusCode::NO_CONTENT, [(ACCEPT_PATCH, SDP_FRAGMENT)]).into_response()
+    (StatusCode::OK, [(ACCEPT_PATCH, SDP_FRAGMENT)]).into_response()
 }
 
-/// Middleware of the media routes: lets other origins' pages call them, errors included.
+/// Middleware around everything, refusals of other layers included, that concerns the media routes only: lets other origins' pages call them, errors included, and tells strangers by which
+/// scheme to sign in (RFC 9110, section 11.6.1).
 pub async fn cors(request: Request, next: Next) -> Response<Body> {
+    let path = request.uri().path();
+    let is_media = ["/whip", "/whep"].iter().any(|end| path.ends_with(end))
+        || ["/v1/whip/", "/v1/whep/"].iter().any(|start| path.starts_with(start));
+    if !is_media {
+        return next.run(request).await;
+    }
     let is_preflight = request.method() == Method::OPTIONS;
     let mut response = next.run(request).await;
+    let is_stranger = response.status() == StatusCode::UNAUTHORIZED;
     let headers = response.headers_mut();
     let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
     set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
     set(header::ACCESS_CONTROL_EXPOSE_HEADERS, "location, etag, link, retry-after, accept-post, accept-patch, warning");
+    if is_stranger {
+        set(header::WWW_AUTHENTICATE, "Bearer");
+    }
     if is_preflight {
         set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PATCH, DELETE, OPTIONS");
         set(header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, if-match");

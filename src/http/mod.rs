@@ -119,6 +119,7 @@ pub fn router(app: App) -> Router {
     .layer(CatchPanicLayer::custom(|_| {
         Problem::new(Kind::Internal, "please try again; if it stays, tell the operator").into_response()
     }))
+    .layer(middleware::from_fn(media::cors))
     .layer(TraceLayer::new_for_http())
     .with_state(app)
 }

@@ -43,7 +43,7 @@ const DATAGRAM_BYTES: usize = 2_048;
 const SOCKET: Token = Token(0);
 const COMMANDS: Token = Token(1);
 /// A pull's is this and its session's slot.
-const FIRST_PULL: Token = Token(2);
+const FIRST_PULL: Token = Token(1 << 32);
 
 /// What is known of a session beside its transport.
 struct Session {
@@ -118,11 +118,11 @@ impl Ground {
     /// Opens port and certificate and starts the threads for viewers.
     pub(super) fn open(config: MediaConfig) -> Result<Self, MediaError> {
         let poll = Poll::new()?;
-        let (mut socket, addresses) = MediaSocket::bind(config.bind, &config.advertise)?;
+        let (mut socket, addresses) = MediaSocket::open(config.bind, &config.advertise, config.tcp, poll.registry())?;
         poll.registry().register(socket.source(), SOCKET, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), COMMANDS)?);
         let no_certificate = || MediaError::CannotOpen(std::io::Error::other("no certificate could be made"));
-        let maker = Arc::new(LegMaker::new(addresses.clone()).ok_or_else(no_certificate)?);
+        let maker = Arc::new(LegMaker::new(addresses.clone(), config.tcp).ok_or_else(no_certificate)?);
         let (told, news) = std::sync::mpsc::channel();
         let start = |at| Link::start(at, Arc::clone(&maker), socket.sender()?, told.clone(), Arc::clone(&waker));
         let links = (0..config.fanout_threads()).map(start).collect::<std::io::Result<_>>()?;
@@ -185,6 +185,7 @@ impl Engine {
                 break;
             }
             now = Instant::now();
+            self.socket.hear(&ready, now);
             self.note_ready_pulls(&ready);
             busy = self.receive(now, &mut buffer);
             busy |= self.receive_pulled(now, &mut buffer);
@@ -193,6 +194,10 @@ impl Engine {
             busy |= self.take_commands(now);
             self.tick(now);
             self.wake_threads();
+            for (to, datagram) in self.sender.streamed.drain(..) {
+                self.socket.send_streamed(to, &datagram);
+            }
+            self.socket.flush(now);
             self.tell();
             if self.stopped.is_some() {
                 break;
@@ -255,7 +260,7 @@ impl Engine {
         let mut ready = std::mem::take(&mut self.ready_pulls);
         ready.retain(|slot| {
             for _ in 0..RECEIVE_BATCH {
-                let received = self.pulls.get(slot).and_then(|pull| pull.socket.receive(buffer));
+                let received = self.pulls.get_mut(slot).and_then(|pull| pull.socket.receive(buffer));
                 let Some((len, source)) = received else { return false };
                 self.peers.receive(*slot, now, source, &buffer[..len]);
                 self.pump(*slot, now);
@@ -282,6 +287,11 @@ impl Engine {
                     }
                 }
                 News::Renamed { slot, ufrag, over } => self.rename(slot, ufrag, over.as_deref()),
+                News::Streamed(datagrams) => {
+                    for (to, datagram) in datagrams {
+                        self.socket.send_streamed(to, &datagram);
+                    }
+                }
                 News::Gone { slot } => self.end_session(slot, now),
                 News::WantKeyframe { live, layer } => {
                     if let Some(of_live) = self.lives.get_mut(&live) {
@@ -494,7 +504,7 @@ impl Engine {
             packets_forwarded: sum(|counters| &counters.forwarded),
             bytes_forwarded: sum(|counters| &counters.bytes),
             packets_resent: sum(|counters| &counters.resent),
-            datagrams_unsent: self.sender.unsent + sum(|counters| &counters.unsent) + dropped,
+            datagrams_unsent: self.sender.unsent + self.socket.unsent_by_streams() + sum(|counters| &counters.unsent) + dropped,
             ..self.stats.clone()
         }
     }

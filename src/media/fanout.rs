@@ -111,6 +111,8 @@ pub(super) enum News {
     Connected {
         slot: Slot,
     },
+    /// For connections, which belong to the engine.
+    Streamed(Vec<(SocketAddr, Vec<u8>)>),
     /// Its ICE restarts: how it is called, and what it is no longer called.
     Renamed {
         slot: Slot,
@@ -313,6 +315,7 @@ impl Fanout {
             busy = more;
             self.tick(now);
             self.outbox.flush();
+            self.hand_over_streamed();
             self.publish_counters();
             if std::mem::take(&mut self.owes_the_engine_a_wake)
                 && let Err(error) = self.engine.wake()
@@ -536,6 +539,16 @@ impl Fanout {
             && let Some(hall) = self.halls.get_mut(&live)
         {
             hall.leave(slot);
+        }
+    }
+
+    /// What goes over connections is the engine's to send.
+    fn hand_over_streamed(&mut self) {
+        let streamed = &mut self.sender.streamed;
+        self.outbox.drain_streamed(|to, datagram| streamed.push((to, datagram.to_vec())));
+        if !streamed.is_empty() {
+            let streamed = std::mem::take(streamed);
+            self.tell(News::Streamed(streamed));
         }
     }
 

@@ -1,7 +1,5 @@
 //! Pure: trickle fragments (RFC 8840, section 4.4): what a peer says of its ICE after the offer, and what we answer.
 
-use std::net::SocketAddr;
-
 use str0m::{Candidate, IceCreds};
 
 /// What one side may be called by: 4 to 256 and 22 to 256 characters (RFC 8839, section 5.4).
@@ -58,14 +56,14 @@ fn is_name(name: &str, chars: &std::ops::RangeInclusive<usize>) -> bool {
     chars.contains(&name.len()) && name.bytes().all(is_ice_char)
 }
 
-/// Our side after a restart: new credentials, the same addresses. `kind` and `mid` are the first media's, which stands
+/// Our side after a restart: new credentials, the same addresses and the same options as in the answer. `kind` and `mid` are the first media's, which stands
 /// for all that are bundled with it.
-pub(super) fn write(kind: &str, mid: &str, ours: &IceCreds, candidates: &[SocketAddr]) -> String {
+pub(super) fn write(kind: &str, mid: &str, ours: &IceCreds, candidates: &[Candidate]) -> String {
     let IceCreds { ufrag, pass } = ours;
     let mut text = format!(
-        "a=ice-lite\r\nm={kind} 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:{mid}\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{pass}\r\n"
+        "a=ice-lite\r\na=ice-options:trickle\r\nm={kind} 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:{mid}\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{pass}\r\n"
     );
-    for candidate in candidates.iter().filter_map(|address| Candidate::host(*address, "udp").ok()) {
+    for candidate in candidates {
         text.extend(["a=", &candidate.to_sdp_string(), "\r\n"]);
     }
     text + "a=end-of-candidates\r\n"
@@ -111,7 +109,8 @@ mod tests {
     #[test]
     fn what_we_write_can_be_read() {
         let ours = IceCreds { ufrag: "ours".into(), pass: PASSWORD.into() };
-        let text = write("video", "1", &ours, &["192.0.2.1:9".parse().expect("an address")]);
+        let candidate = Candidate::host("192.0.2.1:9".parse().expect("an address"), "udp").expect("a candidate");
+        let text = write("video", "1", &ours, &[candidate]);
         let read = Fragment::parse(&text, 8).expect("a fragment");
         assert_eq!(read.credentials, Some(ours));
         assert!(read.candidates[0].contains(" 192.0.2.1 9 typ host"), "{text}");

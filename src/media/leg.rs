@@ -18,7 +18,7 @@ use str0m::{
     config::{CryptoProvider, DtlsCert, DtlsVersion},
     format::{Codec, CodecConfig, CodecSpec, FormatParams, PayloadParams},
     media::{Direction, Frequency, KeyframeRequestKind, MediaKind, Mid},
-    net::{Protocol, Receive},
+    net::{Protocol, Receive, TcpType},
     rtp::{Extension, ExtensionMap, RtpPacket, Ssrc},
 };
 
@@ -35,7 +35,7 @@ use super::{
     restart::{Generation, Generations},
     sdp::Offer,
     sealed::SealedLeg,
-    stun,
+    streams, stun,
 };
 
 /// The library sends nothing to viewers, so it need not keep anything to send again; less it does not take.
@@ -130,14 +130,15 @@ pub(super) struct LegMaker {
     crypto: Arc<CryptoProvider>,
     certificate: DtlsCert,
     candidates: Vec<SocketAddr>,
+    tcp: bool,
 }
 
 impl LegMaker {
     /// `None` when no certificate could be made.
-    pub(super) fn new(candidates: Vec<SocketAddr>) -> Option<Self> {
+    pub(super) fn new(candidates: Vec<SocketAddr>, tcp: bool) -> Option<Self> {
         let crypto = Arc::new(keys::provider());
         let certificate = crypto.dtls_provider.generate_certificate()?;
-        Some(Self { crypto, certificate, candidates })
+        Some(Self { crypto, certificate, candidates, tcp })
     }
 
     /// Answers an offer; the answer holds our candidates.
@@ -162,13 +163,16 @@ impl LegMaker {
         now: Instant,
     ) -> Result<Answered, Refused> {
         let refused = |error: &dyn std::fmt::Display| Refused(error.to_string());
-        let parsed = SdpOffer::from_sdp_string(&offer.text).map_err(|error| refused(&error))?;
-        let (mut rtc, cell) = self.build(role, &[codec], Some(credentials), &self.candidates, now)?;
+        let parsed =
+            SdpOffer::from_sdp_string(&offer.one_way(role == Role::Publisher)).map_err(|error| refused(&error))?;
+        let candidates = (&self.candidates[..], self.tcp);
+        let (mut rtc, cell) = self.build(role, &[codec], Some(credentials), candidates, now)?;
         let answer = rtc.sdp_api().accept_offer(parsed).map_err(|error| refused(&error))?;
         let ours = rtc.direct_api().local_ice_credentials();
         let theirs = fragment::credentials(&offer.text).map_err(|reason| Refused(reason.0.into()))?;
         let theirs = theirs.ok_or_else(|| Refused("it has no ice-ufrag and ice-pwd".into()))?;
         let mut leg = StrLeg::new(rtc, codec, self.candidates.clone(), Generation { ours, theirs }, now);
+        leg.tcp = self.tcp;
         leg.takes_nacks = offer.takes_nacks();
         leg.first_media = offer.mids.first().cloned().unwrap_or_default();
         leg.find_tracks(role, &offer.mids)?;
@@ -176,7 +180,9 @@ impl LegMaker {
             Role::Publisher | Role::Relay => Box::new(leg),
             Role::Viewer => Box::new(SealedLeg::new(leg, Arc::clone(&self.crypto), cell, now)),
         };
-        Ok(Answered { leg, sdp: answer.to_sdp_string() })
+        // RFC 9725, section 4.4.1, wants it said in answers, too.
+        let sdp = answer.to_sdp_string().replace("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=rtcp-mux-only\r\n");
+        Ok(Answered { leg, sdp })
     }
 
     /// A leg that asks another server for its picture, as a viewer does, over a port of its own. It connects once it has
@@ -188,7 +194,7 @@ impl LegMaker {
 
     fn try_offer(&self, candidates: Vec<SocketAddr>, now: Instant) -> Result<Offered, Refused> {
         let ours = [VideoCodec::H264, VideoCodec::Vp8];
-        let (mut rtc, _) = self.build(Role::Relay, &ours, None, &candidates, now)?;
+        let (mut rtc, _) = self.build(Role::Relay, &ours, None, (&candidates, false), now)?;
         let mut change = rtc.sdp_api();
         let kinds = [(true, MediaKind::Video), (false, MediaKind::Audio)];
         let mids = kinds.map(|(is_video, kind)| {
@@ -210,7 +216,7 @@ impl LegMaker {
         role: Role,
         video: &[VideoCodec],
         credentials: Option<IceCreds>,
-        candidates: &[SocketAddr],
+        (candidates, tcp): (&[SocketAddr], bool),
         now: Instant,
     ) -> Result<(Rtc, KeyCell), Refused> {
         let mut config = RtcConfig::new()
@@ -234,8 +240,7 @@ impl LegMaker {
         *config.codec_config() = codecs(role, video);
         let cell = KeyCell::default();
         let mut rtc = keys::kept_in(&cell, || config.build(now));
-        for address in candidates {
-            let candidate = Candidate::host(*address, "udp").map_err(|error| Refused(error.to_string()))?;
+        for candidate in host_candidates(candidates, tcp) {
             rtc.add_local_candidate(candidate);
         }
         Ok((rtc, cell))
@@ -273,6 +278,14 @@ impl Pulling {
         self.leg.meter = Ingest::new(codec, now);
         Ok((Box::new(self.leg), codec))
     }
+}
+
+/// Ours: each address for UDP, and for TCP when we listen there (RFC 6544).
+fn host_candidates(addresses: &[SocketAddr], tcp: bool) -> impl Iterator<Item = Candidate> {
+    let udp = addresses.iter().map(|address| Candidate::host(*address, "udp"));
+    let passive = |address: &SocketAddr| Candidate::builder().tcp().host(*address).tcptype(TcpType::Passive).build();
+    let tcp = addresses.iter().filter(move |_| tcp).map(passive);
+    udp.chain(tcp).filter_map(Result::ok)
 }
 
 /// Towards viewers DTLS 1.2, where the library as server prefers AES-GCM; with 1.3 it takes the browser's first, which
@@ -341,6 +354,7 @@ pub(super) struct StrLeg {
     rtc: Rtc,
     codec: VideoCodec,
     candidates: Vec<SocketAddr>,
+    tcp: bool,
     pub(super) video: Option<Track>,
     pub(super) audio: Option<Track>,
     /// What the peer's streams carry.
@@ -373,6 +387,7 @@ impl StrLeg {
             rtc,
             codec,
             candidates,
+            tcp: false,
             video: None,
             audio: None,
             kinds: Vec::new(),
@@ -560,11 +575,15 @@ impl StrLeg {
 impl Leg for StrLeg {
     fn receive(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) {
         // The library pairs a peer with one of our candidates; behind one socket any of its family will do.
-        let same_family = |ours: &&SocketAddr| ours.is_ipv4() == source.is_ipv4();
+        let (protocol, from) = match streams::unmarked(source) {
+            Some(from) => (Protocol::Tcp, from),
+            None => (Protocol::Udp, source),
+        };
+        let same_family = |ours: &&SocketAddr| ours.is_ipv4() == from.is_ipv4();
         let Some(destination) = self.candidates.iter().find(same_family).copied() else {
             return;
         };
-        let Ok(receive) = Receive::new(Protocol::Udp, source, destination, datagram) else {
+        let Ok(receive) = Receive::new(protocol, from, destination, datagram) else {
             return;
         };
         self.source = Some((source, now));
@@ -616,9 +635,10 @@ impl Leg for StrLeg {
         }
         self.restarts += 1;
         let ours = IceCreds::new();
+        let candidates: Vec<Candidate> = host_candidates(&self.candidates, self.tcp).collect();
         let (is_video, mid) = &self.first_media;
         let kind = if *is_video { "video" } else { "audio" };
-        let fragment = fragment::write(kind, mid, &ours, &self.candidates);
+        let fragment = fragment::write(kind, mid, &ours, &candidates);
         let ufrag = ours.ufrag.clone();
         let unused = self.generations.begin(Generation { ours, theirs }).map(|unused| unused.ours.ufrag);
         Some(Renamed { ufrag, over: unused.or(self.over_ufrag.take()), fragment })
@@ -637,7 +657,9 @@ impl Leg for StrLeg {
                 None => return Step::Over,
                 Some(Output::Timeout(at)) => return Step::Wait(at),
                 Some(Output::Transmit(transmit)) => {
-                    let to = self.destination(transmit.destination, &transmit.contents);
+                    let by_tcp = transmit.proto == Protocol::Tcp;
+                    let to = if by_tcp { streams::marked(transmit.destination) } else { transmit.destination };
+                    let to = self.destination(to, &transmit.contents);
                     return Step::Send { to, datagram: transmit.contents.into() };
                 }
                 Some(Output::Event(event)) => {

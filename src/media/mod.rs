@@ -41,6 +41,7 @@ mod sealed;
 mod socket;
 mod srtp;
 mod stage;
+mod streams;
 mod stun;
 
 use engine::{Command, Engine, Ground};
@@ -63,10 +64,12 @@ const MAX_EVENTS: usize = 256;
 #[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MediaConfig {
-    /// UDP address and port of all media; port 0 takes any free one.
+    /// Address and port of all media; port 0 takes any free one.
     pub bind: SocketAddr,
     /// Addresses that peers are told to use; empty = this host's own. Behind NAT: the public one.
     pub advertise: Vec<IpAddr>,
+    /// Whether the same port is open for TCP too, for peers whose network lets no UDP through.
+    pub tcp: bool,
     /// Publishers and viewers on this server; beyond it joiners are told [`MediaError::Full`].
     pub max_sessions: usize,
     /// Sessions of one live; beyond it joiners are told [`MediaError::Full`].
@@ -88,6 +91,7 @@ impl Default for MediaConfig {
         Self {
             bind: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             advertise: Vec::new(),
+            tcp: true,
             max_sessions: 5_000,
             max_sessions_per_live: 2_000,
             threads: 0,

@@ -18,6 +18,8 @@ use nix::{
     sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg},
 };
 
+use super::streams;
+
 /// Messages of one call.
 const MESSAGES: usize = 64;
 /// Packets of one message: the kernel's limit.
@@ -28,6 +30,8 @@ const MAX_MESSAGE_BYTES: usize = 65_000;
 const MAX_UNCUT: usize = 256;
 /// Bytes that wait before they are handed over; a processor's cache holds them.
 const FLUSH_BYTES: usize = 256 * 1024;
+/// Bytes for connections that wait for the loop's end.
+const STREAMED_BYTES: usize = 8 * 1024 * 1024;
 
 #[derive(Debug, Clone, Copy)]
 struct Message {
@@ -58,6 +62,9 @@ pub(super) struct Outbox {
     cut: MultiHeaders<SockaddrStorage>,
     /// For whom the kernel refused to cut. A path's MTU says nothing about other paths.
     uncut: VecDeque<SocketAddr>,
+    /// What goes over connections, apart: for whom, and where it ends.
+    streamed: Vec<u8>,
+    streamed_to: Vec<(SocketAddr, usize)>,
     /// Packets that the kernel did not take.
     pub(super) unsent: u64,
 }
@@ -73,6 +80,8 @@ impl Outbox {
             whole: MultiHeaders::preallocate(MESSAGES, None),
             cut: MultiHeaders::preallocate(MESSAGES, Some(nix::cmsg_space!(u16))),
             uncut: VecDeque::new(),
+            streamed: Vec::new(),
+            streamed_to: Vec::new(),
             unsent: 0,
         }
     }
@@ -83,6 +92,9 @@ impl Outbox {
         to: SocketAddr,
         seal: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
+        if streams::unmarked(to).is_some() {
+            return self.push_streamed(to, seal);
+        }
         let start = self.slab.len();
         if let Err(error) = seal(&mut self.slab) {
             self.slab.truncate(start);
@@ -107,6 +119,32 @@ impl Outbox {
             self.flush_but_last();
         }
         Ok(())
+    }
+
+    #[cold]
+    fn push_streamed<E>(&mut self, to: SocketAddr, seal: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+        let start = self.streamed.len();
+        if let Err(error) = seal(&mut self.streamed) {
+            self.streamed.truncate(start);
+            return Err(error);
+        }
+        if self.streamed.len() > STREAMED_BYTES {
+            self.streamed.truncate(start);
+            self.unsent += 1;
+        } else {
+            self.streamed_to.push((to, self.streamed.len()));
+        }
+        Ok(())
+    }
+
+    /// Hands out what goes over connections.
+    pub(super) fn drain_streamed(&mut self, mut send: impl FnMut(SocketAddr, &[u8])) {
+        let mut start = 0;
+        for (to, end) in self.streamed_to.drain(..) {
+            send(to, &self.streamed[start..end]);
+            start = end;
+        }
+        self.streamed.clear();
     }
 
     /// The newest message may grow yet.

@@ -16,6 +16,8 @@ pub(super) struct Offer {
     pub(super) receives: bool,
     /// The media ids in their order, and whether they are video.
     pub(super) mids: Vec<(bool, String)>,
+    /// Why it cannot be answered although it has a codec of ours.
+    pub(super) fault: Option<&'static str>,
 }
 
 /// Why a text is no offer.
@@ -31,6 +33,7 @@ struct Section<'a> {
     rtpmaps: Vec<(&'a str, String)>,
     fmtps: Vec<(&'a str, &'a str)>,
     direction: Option<&'a str>,
+    has_rtcp_mux: bool,
 }
 
 impl Offer {
@@ -40,7 +43,7 @@ impl Offer {
         }
         let kept: Vec<&str> = sdp.lines().map(str::trim_end).filter(|line| !is_simulcast(line)).collect();
         let text = kept.join("\r\n") + "\r\n";
-        let mut offer = Self { text, codecs: Vec::new(), sends: false, receives: false, mids: Vec::new() };
+        let mut offer = Self { text, codecs: Vec::new(), sends: false, receives: false, mids: Vec::new(), fault: None };
         let (mut h264, mut vp8) = (false, false);
         let mut session_direction = None;
         let mut sections: Vec<Section<'_>> = Vec::new();
@@ -64,6 +67,12 @@ impl Offer {
             offer.sends |= matches!(direction, "sendrecv" | "sendonly");
             offer.receives |= matches!(direction, "sendrecv" | "recvonly");
         }
+        // Sound that we cannot carry is no reason to carry half (RFC 9725, section 4.4.3).
+        let is_mute = |section: &&Section<'_>| section.is_audio && !section.has("OPUS/48000/2");
+        if sections.iter().any(|section| is_mute(&section)) {
+            (h264, vp8) = (false, false);
+        }
+        offer.fault = fault(&kept, &sections);
         offer.codecs.extend(h264.then_some(VideoCodec::H264).into_iter().chain(vp8.then_some(VideoCodec::Vp8)));
         for section in sections.iter().filter(|section| section.is_video || section.is_audio) {
             offer.mids.extend(section.mid.map(|mid| (section.is_video, mid.to_owned())));
@@ -72,6 +81,35 @@ impl Offer {
             return Err(NotAnOffer("it has no media"));
         }
         Ok(offer)
+    }
+
+    /// The offer as if everything in it went one way: an answer must not send both ways (RFC 9725, section 4.2).
+    pub(super) fn one_way(&self, peer_sends: bool) -> String {
+        let way = if peer_sends { "a=sendonly" } else { "a=recvonly" };
+        let mut text = String::with_capacity(self.text.len() + 32);
+        let (mut is_media, mut has_way) = (false, true);
+        let finish = |text: &mut String, has_way: bool| {
+            if !has_way {
+                text.push_str(way);
+                text.push_str("\r\n");
+            }
+        };
+        for line in self.text.lines() {
+            if line.starts_with("m=") {
+                finish(&mut text, has_way);
+                (is_media, has_way) = (true, !(line.starts_with("m=video ") || line.starts_with("m=audio ")));
+            }
+            let is_way = line.strip_prefix("a=").is_some_and(is_direction);
+            // What stands before the media would be said of all of them.
+            if is_way && (!is_media || line == "a=sendrecv") {
+                continue;
+            }
+            has_way |= is_way;
+            text.push_str(line);
+            text.push_str("\r\n");
+        }
+        finish(&mut text, has_way);
+        text
     }
 
     /// Whether the peer wants to be told what did not come (RFC 4585, section 4.2).
@@ -97,6 +135,8 @@ impl<'a> Section<'a> {
             self.fmtps.push((pt, format));
         } else if let Some(mid) = attribute.strip_prefix("mid:") {
             self.mid = Some(mid);
+        } else if attribute == "rtcp-mux" {
+            self.has_rtcp_mux = true;
         } else if is_direction(attribute) {
             self.direction = Some(attribute);
         }
@@ -120,6 +160,26 @@ impl<'a> Section<'a> {
     }
 }
 
+/// What a transport for all media needs (RFC 9725, sections 4.4.1 and 4.4.2).
+fn fault(lines: &[&str], sections: &[Section<'_>]) -> Option<&'static str> {
+    let groups = lines.iter().filter_map(|line| line.strip_prefix("a=group:BUNDLE"));
+    let bundled: Vec<&str> = groups.flat_map(str::split_whitespace).collect();
+    let media = || sections.iter().filter(|section| section.is_audio || section.is_video);
+    let is_alone = |section: &Section<'_>| !section.mid.is_some_and(|mid| bundled.contains(&mid));
+    match () {
+        () if sections.len() > 1 && media().any(is_alone) => {
+            Some("its media are not one BUNDLE group, and there is one transport for all")
+        }
+        // What is bundled has the attributes of the first.
+        () if !sections.iter().any(|section| section.has_rtcp_mux) => {
+            Some("it has no rtcp-mux, and there is one port for RTP and RTCP")
+        }
+        () if media().filter(|section| section.is_video).count() > 1 => Some("it has more than one video"),
+        () if media().filter(|section| section.is_audio).count() > 1 => Some("it has more than one audio"),
+        () => None,
+    }
+}
+
 fn is_direction(attribute: &str) -> bool {
     matches!(attribute, "sendrecv" | "sendonly" | "recvonly" | "inactive")
 }
@@ -132,8 +192,8 @@ fn is_simulcast(line: &str) -> bool {
 mod tests {
     use super::*;
 
-    const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n\
-        a=mid:0\r\na=sendonly\r\na=rtpmap:111 opus/48000/2\r\nm=video 9 UDP/TLS/RTP/SAVPF 96 97 98\r\na=mid:1\r\na=sendonly\r\n\
+    const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n\
+        a=mid:0\r\na=sendonly\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\nm=video 9 UDP/TLS/RTP/SAVPF 96 97 98\r\na=mid:1\r\na=sendonly\r\n\
         a=rtpmap:96 VP8/90000\r\na=rtpmap:97 h264/90000\r\n\
         a=fmtp:97 level-asymmetry-allowed=1; packetization-mode=1;profile-level-id=42E01F\r\n\
         a=rid:h send\r\na=simulcast:send h;l\r\n";
@@ -146,6 +206,32 @@ mod tests {
         assert_eq!(offer.choose(None), Some(VideoCodec::H264));
         assert_eq!(offer.choose(Some(VideoCodec::Vp8)), Some(VideoCodec::Vp8));
         assert!(!offer.text.contains("simulcast") && !offer.text.contains("a=rid"));
+    }
+
+    #[test]
+    fn what_has_no_one_transport_is_named() {
+        let fault = |offer: &str| Offer::parse(offer).expect("an offer").fault;
+        assert_eq!(fault(OFFER), None);
+        assert!(fault(&OFFER.replace("BUNDLE 0 1", "BUNDLE 0")).is_some_and(|fault| fault.contains("BUNDLE")));
+        assert!(fault(&OFFER.replace("a=group:BUNDLE 0 1\r\n", "")).is_some());
+        assert!(fault(&OFFER.replace("a=rtcp-mux\r\n", "")).is_some_and(|fault| fault.contains("rtcp-mux")));
+        let second = OFFER.replace("m=audio 9 UDP/TLS/RTP/SAVPF 111", "m=video 9 UDP/TLS/RTP/SAVPF 96");
+        assert!(fault(&second).is_some_and(|fault| fault.contains("one video")));
+        assert_eq!(Offer::parse(&OFFER.replace("opus", "PCMU")).expect("an offer").choose(None), None);
+    }
+
+    #[test]
+    fn everything_goes_one_way() {
+        let ways = |offer: &str, sends: bool| {
+            let text = Offer::parse(offer).expect("an offer").one_way(sends);
+            text.lines().filter(|line| is_direction(&line[2..])).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let both = OFFER.replace("a=sendonly", "a=sendrecv");
+        assert_eq!(ways(&both, true), ["a=sendonly"; 2]);
+        assert_eq!(ways(&OFFER.replace("a=sendonly\r\n", ""), false), ["a=recvonly"; 2]);
+        assert_eq!(ways(OFFER, false), ["a=sendonly"; 2], "what was said stays");
+        let above = OFFER.replace("a=sendonly\r\n", "").replace("t=0 0\r\n", "t=0 0\r\na=sendrecv\r\n");
+        assert_eq!(ways(&above, true), ["a=sendonly"; 2]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use hanamichi::media::MediaEvent;
 use reqwest::StatusCode;
+use webrtc::peer_connection::RTCPeerConnectionState;
 
 use crate::{
     Server,
@@ -13,7 +14,7 @@ use crate::{
 
 const PASSWORD: &str = "abcdefghijklmnopqrstuvwx";
 /// Longer than a client bears without an answer to its checks.
-const CONSENT: Duration = Duration::from_secs(7);
+const CONSENT: Duration = Duration::from_secs(8);
 
 /// A restart whose answer never reaches the client.
 async fn restart_in_vain(session: &Session, ufrag: &str) -> String {
@@ -102,6 +103,8 @@ async fn a_restart_that_fails_costs_nothing() {
     let frames = watcher.frames();
     tokio::time::sleep(CONSENT).await;
     assert!(watcher.frames() > frames + 24 * 6, "the picture never stopped");
+    let states = [watcher.state().expect("it is connected"), publisher.state()];
+    assert_eq!(states, [RTCPeerConnectionState::Connected; 2], "the old checks were answered all the while");
     assert!(server.events.try_recv().is_err(), "nobody was away");
     publisher.session.restart(|answer| answer).await;
     watcher.session.restart(|answer| answer).await;

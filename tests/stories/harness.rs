@@ -106,6 +106,7 @@ pub fn config(database: &str) -> Config {
         media: hanamichi::config::MediaSection {
             listen: ([127, 0, 0, 1], 0).into(),
             advertise: vec![std::net::Ipv4Addr::LOCALHOST.into()],
+            ..hanamichi::config::MediaSection::default()
         },
         metrics: hanamichi::config::MetricsSection { listen: "127.0.0.1:0".to_owned() },
         stop_timeout_s: 10,
@@ -132,8 +133,13 @@ impl House {
     }
 
     async fn open_with(engine: Engine, clock: Clock) -> Self {
+        Self::open_as(engine, clock, |config| config).await
+    }
+
+    /// With another configuration.
+    pub async fn open_as(engine: Engine, clock: Clock, change: impl FnOnce(Config) -> Config) -> Self {
         let database = Database::fresh(engine).await;
-        let server = Server::start(config(&database.url), clock.clone()).await.expect("the server starts");
+        let server = Server::start(change(config(&database.url)), clock.clone()).await.expect("the server starts");
         Self { server, clock, database }
     }
 

@@ -31,4 +31,5 @@ mod slow;
 mod stock;
 mod tls;
 mod viewer;
+mod whip;
 mod wire;

@@ -25,7 +25,7 @@ use rtc::{
     },
     rtcp::{
         payload_feedbacks::picture_loss_indication::PictureLossIndication,
-        transport_feedbacks::transport_layer_nack::TransportLayerNack,
+        transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack},
     },
     rtp::{Packet, codec::h264::H264Payloader, header::Header, packetizer::Payloader},
     rtp_transceiver::{
@@ -46,7 +46,7 @@ use webrtc::{
     runtime::TokioRuntime,
 };
 
-use crate::peer::{Session, post_offer};
+use crate::peer::{Session, only_tcp, post_offer, without_udp};
 
 /// As OBS cuts its frames.
 const FRAGMENT_BYTES: usize = 1_200;
@@ -73,6 +73,7 @@ pub(crate) struct Asked {
 /// On air until dropped or ended.
 pub(crate) struct Obs {
     pub(crate) session: Session,
+    state: watch::Receiver<RTCPeerConnectionState>,
     asked: Arc<Mutex<Asked>>,
     tasks: JoinSet<()>,
 }
@@ -89,6 +90,15 @@ impl PeerConnectionEventHandler for StateWatch {
 impl Obs {
     /// Goes on air; its first `unsent` video packets get lost on the way.
     pub(crate) async fn start(whip_url: &str, stream_key: &str, unsent: usize) -> Result<Self, StatusCode> {
+        Self::open(whip_url, stream_key, unsent, true).await
+    }
+
+    /// The same over TCP alone.
+    pub(crate) async fn start_by_tcp(whip_url: &str, stream_key: &str) -> Result<Self, StatusCode> {
+        Self::open(whip_url, stream_key, 0, false).await
+    }
+
+    async fn open(whip_url: &str, stream_key: &str, unsent: usize, udp: bool) -> Result<Self, StatusCode> {
         let (states, mut state) = watch::channel(RTCPeerConnectionState::New);
         let mut engine = MediaEngine::default();
         for (kind, codec) in [(RtpCodecKind::Video, h264()), (RtpCodecKind::Audio, opus())] {
@@ -97,20 +107,24 @@ impl Obs {
         }
         // A restart moves to other sockets, as it does when a phone leaves its Wi-Fi.
         let settings = SettingEngineBuilder::new().with_discard_local_candidates_during_ice_restart(true).build();
+        let here = vec!["127.0.0.1:0"];
+        let (udp_addrs, tcp_addrs) = if udp { (here, vec![]) } else { (vec![], here) };
         let peer = PeerConnectionBuilder::new()
             .with_media_engine(engine)
             .with_interceptor_registry(configure_rtcp_reports(Registry::new()))
-            .with_setting_engine(settings)
+            .with_setting_engine(if udp { settings } else { only_tcp() })
             .with_handler(Arc::new(StateWatch(states)))
             .with_runtime(Arc::new(TokioRuntime))
-            .with_udp_addrs(vec!["127.0.0.1:0"])
+            .with_udp_addrs(udp_addrs)
+            .with_tcp_addrs(tcp_addrs)
             .build();
         // Boxed: the WebRTC stack's futures are large.
         let peer = Box::pin(peer).await.expect("a peer");
         let peer: Arc<dyn PeerConnection> = Arc::new(peer);
         let audio = Track::add(&*peer, RtpCodecKind::Audio, opus(), AUDIO_PT).await;
         let video = Track::add(&*peer, RtpCodecKind::Video, h264(), VIDEO_PT).await;
-        let session = Box::pin(post_offer(whip_url, Some(stream_key), Arc::clone(&peer), |sdp| sdp)).await?;
+        let rewrite = |answer: String| if udp { answer } else { without_udp(&answer) };
+        let session = Box::pin(post_offer(whip_url, Some(stream_key), Arc::clone(&peer), rewrite)).await?;
         let connected = state.wait_for(|state| *state == RTCPeerConnectionState::Connected);
         let connected = tokio::time::timeout(Duration::from_secs(10), connected).await;
         drop(connected.expect("it connects in time").expect("the peer lives"));
@@ -120,7 +134,11 @@ impl Obs {
         tasks.spawn(listen(Arc::clone(&video.local), Arc::clone(&sent), Arc::clone(&asked)));
         tasks.spawn(video.show(unsent, sent, Arc::clone(&asked)));
         tasks.spawn(audio.sound());
-        Ok(Self { session, asked, tasks })
+        Ok(Self { session, state, asked, tasks })
+    }
+
+    pub(crate) fn state(&self) -> RTCPeerConnectionState {
+        *self.state.borrow()
     }
 
     /// What it was asked so far.
@@ -144,7 +162,7 @@ async fn listen(track: Arc<TrackLocalStaticRTP>, sent: Arc<Mutex<VecDeque<Packet
             }
             let Some(nack) = packet.as_any().downcast_ref::<TransportLayerNack>() else { continue };
             asked.lock().nacks += 1;
-            for lost in nack.nacks.iter().flat_map(|pair| pair.packet_list()) {
+            for lost in nack.nacks.iter().flat_map(NackPair::packet_list) {
                 let again = sent.lock().iter().find(|packet| packet.header.sequence_number == lost).cloned();
                 if let Some(again) = again
                     && track.write_rtp(again).await.is_ok()

@@ -16,7 +16,14 @@ use hanamichi::demo::{
 use parking_lot::Mutex;
 use reqwest::{StatusCode, Url, header};
 use rtc::{
-    peer_connection::configuration::{RTCOfferOptions, setting_engine::SettingEngineBuilder},
+    ice::network_type::NetworkType,
+    peer_connection::{
+        configuration::{
+            RTCOfferOptions,
+            setting_engine::{SettingEngine, SettingEngineBuilder},
+        },
+        transport::RTCIceCandidateInit,
+    },
     rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication,
     rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit, rtp_sender::RtpCodecKind},
 };
@@ -141,6 +148,17 @@ pub(crate) struct Session {
     pub(crate) answer: String,
 }
 
+/// Settings of a peer that has no UDP.
+pub(crate) fn only_tcp() -> SettingEngine {
+    SettingEngineBuilder::new().with_network_types(vec![NetworkType::Tcp4]).build()
+}
+
+/// An answer without its UDP candidates.
+pub(crate) fn without_udp(answer: &str) -> String {
+    let is_udp = |line: &&str| line.starts_with("a=candidate:") && line.contains(" udp ");
+    answer.lines().filter(|line| !is_udp(line)).collect::<Vec<_>>().join("\r\n") + "\r\n"
+}
+
 /// Posts a peer's offer and takes the answer as `rewrite` has it; the status when the server refuses.
 pub(crate) async fn post_offer(
     url: &str,
@@ -164,6 +182,12 @@ pub(crate) async fn post_offer(
     let answer = rewrite(response.text().await.expect("a body"));
     let described = RTCSessionDescription::answer(answer.clone()).expect("an answer");
     peer.set_remote_description(described).await.expect("a good answer");
+    // This stack dials passive candidates only when they are handed to it one by one.
+    for candidate in answer.lines().filter(|line| line.contains("tcptype passive") && !answer.contains(" udp ")) {
+        let candidate = candidate.trim_start_matches("a=").to_owned();
+        let candidate = RTCIceCandidateInit { candidate, ..Default::default() };
+        peer.add_ice_candidate(candidate).await.expect("a candidate");
+    }
     Ok(Session { http, key: key.map(str::to_owned), peer, resource, etag, answer })
 }
 
@@ -183,7 +207,7 @@ impl Session {
 
     /// Restarts ICE (RFC 9725, section 4.3.3) from new sockets. `rewrite` stands for the way back.
     pub(crate) async fn restart(&mut self, rewrite: impl FnOnce(String) -> String) {
-        let options = RTCOfferOptions { ice_restart: true, ..Default::default() };
+        let options = RTCOfferOptions { ice_restart: true };
         let offer = self.peer.create_offer(Some(options)).await.expect("an offer");
         self.peer.set_local_description(offer.clone()).await.expect("its own offer");
         let starts = ["m=", "a=mid:", "a=ice-ufrag:", "a=ice-pwd:"];
@@ -306,11 +330,23 @@ fn begins_keyframe(payload: &[u8]) -> bool {
 impl Watcher {
     /// Posts an offer; the status when the server refuses it.
     pub(crate) async fn start(whep_url: &str) -> Result<Self, StatusCode> {
-        Self::start_with(whep_url, |answer| answer).await
+        Self::open(whep_url, true, |answer| answer).await
+    }
+
+    /// The same over TCP alone.
+    pub(crate) async fn start_by_tcp(whep_url: &str) -> Result<Self, StatusCode> {
+        Self::start_by_tcp_with(whep_url, |answer| answer).await
     }
 
     /// The same with the answer as `rewrite` has it.
-    pub(crate) async fn start_with(whep_url: &str, rewrite: impl FnOnce(String) -> String) -> Result<Self, StatusCode> {
+    pub(crate) async fn start_by_tcp_with(
+        whep_url: &str,
+        rewrite: impl FnOnce(String) -> String,
+    ) -> Result<Self, StatusCode> {
+        Self::open(whep_url, false, |answer| rewrite(without_udp(&answer))).await
+    }
+
+    async fn open(whep_url: &str, udp: bool, rewrite: impl FnOnce(String) -> String) -> Result<Self, StatusCode> {
         let (log, track) = (Arc::new(Mutex::new(Log::default())), Arc::new(Mutex::new(None)));
         let posted = Instant::now();
         let ear = Ear { runtime: TokioRuntime, log: Arc::clone(&log), track: Arc::clone(&track), posted };
@@ -319,13 +355,16 @@ impl Watcher {
         let registry = register_default_interceptors(Registry::new(), &mut engine).expect("interceptors");
         // A restart moves to other sockets, as it does when a phone leaves its Wi-Fi.
         let settings = SettingEngineBuilder::new().with_discard_local_candidates_during_ice_restart(true).build();
+        let here = vec!["127.0.0.1:0"];
+        let (udp_addrs, tcp_addrs) = if udp { (here, vec![]) } else { (vec![], here) };
         let peer = PeerConnectionBuilder::new()
             .with_media_engine(engine)
-            .with_setting_engine(settings)
+            .with_setting_engine(if udp { settings } else { only_tcp() })
             .with_interceptor_registry(registry)
             .with_handler(Arc::new(ear))
             .with_runtime(Arc::new(TokioRuntime))
-            .with_udp_addrs(vec!["127.0.0.1:0"])
+            .with_udp_addrs(udp_addrs)
+            .with_tcp_addrs(tcp_addrs)
             .build();
         // Boxed: the WebRTC stack's futures are large.
         let peer = Box::pin(peer).await.expect("a peer");

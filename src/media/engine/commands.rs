@@ -97,6 +97,7 @@ impl Engine {
         }
         let fixed = stage.filter(|stage| stage.had_picture()).and_then(Stage::codec);
         let codec = offer.choose(fixed).ok_or(MediaError::UnsupportedMedia)?;
+        check_transport(&offer)?;
         if !offer.sends {
             return Err(MediaError::BadOffer("a publisher sends its video".into()));
         }
@@ -198,6 +199,7 @@ impl Engine {
         let stage = self.lives.get(live).map(|live| &live.stage).filter(|stage| stage.had_picture());
         let fixed = stage.ok_or(MediaError::NoPublisher)?.codec();
         let codec = offer.choose(fixed).ok_or(MediaError::UnsupportedMedia)?;
+        check_transport(&offer)?;
         if !offer.receives {
             return Err(MediaError::BadOffer("a viewer receives its video".into()));
         }
@@ -254,8 +256,10 @@ impl Engine {
             return drop(reply.send(Err(MediaError::NoSuchSession)));
         };
         let Some(session) = self.sessions.get(&slot) else { return };
-        let is_restart = if_match == "*";
-        if !is_restart && if_match != session.etag {
+        let named = |tag: &str| if_match.split(',').any(|named| named.trim() == tag);
+        // The RFC's text has a bare asterisk, its example one in quotes.
+        let is_restart = named("*") || named("\"*\"");
+        if !is_restart && !named(&session.etag) {
             return drop(reply.send(Err(MediaError::StaleEtag)));
         }
         match session.home {
@@ -302,6 +306,10 @@ impl Engine {
         let publishers = self.sessions.values().filter(|session| session.home == Home::Here).count();
         MediaStats { lives: lives.collect(), publishers, ..self.totals() }
     }
+}
+
+fn check_transport(offer: &Offer) -> Result<(), MediaError> {
+    offer.fault.map_or(Ok(()), |fault| Err(MediaError::BadOffer(fault.into())))
 }
 
 fn parse(offer: &str) -> Result<Offer, MediaError> {

@@ -4,6 +4,7 @@
  */
 import { Backoff } from "../hub/backoff";
 import { problemOf, type Problem } from "../api/problem";
+import { knownIceServers, learnIceServers } from "./ice";
 
 /** waiting: there is no publisher yet, asked again by itself; reconnecting: the way was lost, made anew by itself. */
 export type WhepState = "connecting" | "playing" | "waiting" | "reconnecting" | "refused" | "closed";
@@ -77,7 +78,7 @@ export class WhepPlayer {
   }
 
   async #connect(): Promise<void> {
-    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers: knownIceServers() });
     this.#pc = pc;
     pc.addTransceiver("video", { direction: "recvonly" });
     pc.addTransceiver("audio", { direction: "recvonly" });
@@ -108,6 +109,7 @@ export class WhepPlayer {
     if (pc !== this.#pc) return this.#abandon(response);
     if (response.status !== 201) return this.#refused(response);
     this.#session = response.headers.get("location");
+    learnIceServers(response);
     try {
       await pc.setRemoteDescription({ type: "answer", sdp: await response.text() });
     } catch {

@@ -4,6 +4,7 @@
  */
 import { Problem, problemOf } from "../api/problem";
 import { Backoff } from "../hub/backoff";
+import { knownIceServers, learnIceServers } from "./ice";
 import { leave } from "./whep";
 
 export type WhipState = "idle" | "connecting" | "live" | "reconnecting" | "refused";
@@ -68,7 +69,7 @@ export class WhipPublisher {
   async #connect(): Promise<void> {
     const stream = this.#stream;
     if (stream === null) return;
-    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers: knownIceServers() });
     this.#pc = pc;
     pc.onconnectionstatechange = () => this.#connectionChanged(pc);
     for (const kind of ["video", "audio"] as const) {
@@ -102,6 +103,7 @@ export class WhipPublisher {
     }
     if (response.status !== 201) return this.#refused(await problemOf(response));
     this.#session = response.headers.get("location");
+    learnIceServers(response);
     try {
       await pc.setRemoteDescription({ type: "answer", sdp: await response.text() });
     } catch {
