@@ -23,6 +23,7 @@ use str0m::{
 };
 
 use super::{
+    gate::Gate,
     keys::{self, KeyCell},
     numbering::Place,
     outbox::Outbox,
@@ -41,8 +42,10 @@ const NEVER: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3_6
 /// Streams of a peer that are remembered; two are in use.
 const MAX_PEER_STREAMS: usize = 32;
 
-/// First bytes of STUN (RFC 7983).
+/// First bytes of STUN and of media (RFC 7983), second bytes of RTCP (RFC 5761, section 4).
 const STUN: std::ops::RangeInclusive<u8> = 0..=3;
+const MEDIA: std::ops::RangeInclusive<u8> = 128..=191;
+const RTCP: std::ops::RangeInclusive<u8> = 192..=223;
 
 /// Which way the media goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +153,7 @@ impl LegMaker {
             video: None,
             audio: None,
             kinds: Vec::new(),
+            gate: Gate::new(Arc::clone(&self.crypto), Arc::clone(&cell)),
             takes_nacks: offer.takes_nacks(),
             source: None,
             sends_to: None,
@@ -233,6 +237,7 @@ pub(super) struct StrLeg {
     pub(super) audio: Option<Track>,
     /// What the peer's streams carry.
     kinds: Vec<(Ssrc, Option<Kind>)>,
+    gate: Gate,
     takes_nacks: bool,
     /// Where the newest datagram came from, and when.
     source: Option<(SocketAddr, Instant)>,
@@ -305,6 +310,16 @@ impl StrLeg {
                 None
             }
         }
+    }
+
+    /// Whether the library gets to see a datagram.
+    fn admits(&mut self, source: SocketAddr, datagram: &[u8], input: &Input) -> bool {
+        let [first, second] = [0, 1].map(|at| datagram.get(at).copied().unwrap_or_default());
+        if STUN.contains(&first) {
+            let verify = || catch_unwind(AssertUnwindSafe(|| self.rtc.accepts(input))).unwrap_or(false);
+            return self.gate.admits_check(source, verify);
+        }
+        !MEDIA.contains(&first) || RTCP.contains(&second) || self.gate.admits_media(datagram)
     }
 
     fn kind_of(&mut self, ssrc: Ssrc) -> Option<Kind> {
@@ -385,8 +400,12 @@ impl Leg for StrLeg {
         let Ok(receive) = Receive::new(Protocol::Udp, source, destination, datagram) else {
             return;
         };
+        let input = Input::Receive(now, receive);
+        if !self.admits(source, datagram, &input) {
+            return;
+        }
         self.source = Some((source, now));
-        self.guarded(|rtc| rtc.handle_input(Input::Receive(now, receive)));
+        self.guarded(|rtc| rtc.handle_input(input));
     }
 
     fn tick(&mut self, now: Instant) {

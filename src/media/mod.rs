@@ -18,6 +18,7 @@ use crate::ids::{LiveId, MediaSessionId};
 
 mod demux;
 mod engine;
+mod gate;
 mod gop;
 mod history;
 mod keys;
@@ -26,6 +27,9 @@ mod numbering;
 mod outbox;
 mod packet;
 mod path;
+#[cfg(test)]
+#[path = "peer_tests.rs"]
+mod peer;
 mod rtcp;
 mod sdp;
 mod sealed;
