@@ -23,6 +23,8 @@ pub mod clock;
 pub mod commerce;
 pub mod config;
 pub mod demo;
+#[cfg(test)]
+mod fuzz_tests;
 pub mod http;
 pub mod ids;
 pub mod live;

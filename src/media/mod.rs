@@ -18,6 +18,9 @@ use crate::ids::{LiveId, MediaSessionId};
 
 mod demux;
 mod engine;
+#[cfg(test)]
+#[path = "fuzz_tests.rs"]
+mod fuzz;
 mod gate;
 mod gop;
 mod history;
