@@ -19,6 +19,9 @@ use crate::ids::{LiveId, MediaSessionId};
 mod demux;
 mod engine;
 #[cfg(test)]
+#[path = "forwarding_tests.rs"]
+mod forwarding;
+#[cfg(test)]
 #[path = "fuzz_tests.rs"]
 mod fuzz;
 mod gate;
