@@ -17,7 +17,7 @@ help:
 	@echo 'make demo-reset   throw the demo data away'
 	@echo 'make test         install what the tests need, then run every test'
 	@echo 'make faults       kill the server, its database and the wire between them, KILLS times each   (KILLS=50)'
-	@echo 'make fuzz         damaged frames of clients against the parsers of the hub, for SECONDS   (SECONDS=60)'
+	@echo 'make fuzz         damaged bytes of clients and peers against the parsers of hub and media, for SECONDS   (SECONDS=60)'
 	@echo 'make loadtest     a whole live under load, in release mode'
 	@echo 'make web          build the web app'
 	@echo 'make openapi      write proto/openapi.json anew'
@@ -67,10 +67,11 @@ faults: setup-test $(WEB)
 	HANAMICHI_KILLS=$(KILLS) pg_virtualenv -o max_connections=300 -o shared_buffers=256MB \
 		cargo test --locked --workspace --test stories -- --test-threads=1 --nocapture crash:: faults:: nodes::
 
-# Damaged frames and messages of clients, for SECONDS, from a seed that it prints (HANAMICHI_FUZZ_SEED=… has it again).
+# Damaged frames, messages, datagrams and offers of clients and peers, each kind for SECONDS, from a seed that it prints
+# (HANAMICHI_FUZZ_SEED=… has it again).
 SECONDS ?= 60
 fuzz:
-	HANAMICHI_FUZZ_S=$(SECONDS) cargo test --locked --lib -- --nocapture no_clients_bytes_do_harm
+	HANAMICHI_FUZZ_S=$(SECONDS) cargo test --locked --lib -- --nocapture fuzz::
 
 browser-test: $(WEB)
 	cargo test --locked --workspace --no-run --quiet

@@ -24,6 +24,8 @@ pub mod clock;
 pub mod commerce;
 pub mod config;
 pub mod demo;
+#[cfg(test)]
+mod fuzz_tests;
 pub mod http;
 pub mod ice;
 pub mod ids;

@@ -504,7 +504,10 @@ impl Engine {
             packets_forwarded: sum(|counters| &counters.forwarded),
             bytes_forwarded: sum(|counters| &counters.bytes),
             packets_resent: sum(|counters| &counters.resent),
-            datagrams_unsent: self.sender.unsent + self.socket.unsent_by_streams() + sum(|counters| &counters.unsent) + dropped,
+            datagrams_unsent: self.sender.unsent
+                + self.socket.unsent_by_streams()
+                + sum(|counters| &counters.unsent)
+                + dropped,
             ..self.stats.clone()
         }
     }

@@ -24,6 +24,7 @@ use str0m::{
 
 use super::{
     fragment,
+    gate::Gate,
     hall::Loss,
     keys::{self, KeyCell},
     meter::Ingest,
@@ -51,8 +52,10 @@ const MAX_PEER_STREAMS: usize = 32;
 /// How often the library tells a publisher's round trip.
 const STATS_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// First bytes of STUN (RFC 7983).
+/// First bytes of STUN and of media (RFC 7983), second bytes of RTCP (RFC 5761, section 4).
 const STUN: std::ops::RangeInclusive<u8> = 0..=3;
+const MEDIA: std::ops::RangeInclusive<u8> = 128..=191;
+const RTCP: std::ops::RangeInclusive<u8> = 192..=223;
 
 /// Which way the media goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +174,8 @@ impl LegMaker {
         let ours = rtc.direct_api().local_ice_credentials();
         let theirs = fragment::credentials(&offer.text).map_err(|reason| Refused(reason.0.into()))?;
         let theirs = theirs.ok_or_else(|| Refused("it has no ice-ufrag and ice-pwd".into()))?;
-        let mut leg = StrLeg::new(rtc, codec, self.candidates.clone(), Generation { ours, theirs }, now);
+        let gate = Gate::new(Arc::clone(&self.crypto), Arc::clone(&cell));
+        let mut leg = StrLeg::new(rtc, codec, self.candidates.clone(), Generation { ours, theirs }, gate, now);
         leg.tcp = self.tcp;
         leg.takes_nacks = offer.takes_nacks();
         leg.first_media = offer.mids.first().cloned().unwrap_or_default();
@@ -194,7 +198,7 @@ impl LegMaker {
 
     fn try_offer(&self, candidates: Vec<SocketAddr>, now: Instant) -> Result<Offered, Refused> {
         let ours = [VideoCodec::H264, VideoCodec::Vp8];
-        let (mut rtc, _) = self.build(Role::Relay, &ours, None, (&candidates, false), now)?;
+        let (mut rtc, cell) = self.build(Role::Relay, &ours, None, (&candidates, false), now)?;
         let mut change = rtc.sdp_api();
         let kinds = [(true, MediaKind::Video), (false, MediaKind::Audio)];
         let mids = kinds.map(|(is_video, kind)| {
@@ -204,7 +208,8 @@ impl LegMaker {
         let (offer, pending) = change.apply().ok_or_else(|| Refused("there is nothing to offer".into()))?;
         let ours = rtc.direct_api().local_ice_credentials();
         let theirs = IceCreds { ufrag: String::new(), pass: String::new() };
-        let mut leg = StrLeg::new(rtc, VideoCodec::H264, candidates, Generation { ours, theirs }, now);
+        let gate = Gate::new(Arc::clone(&self.crypto), cell);
+        let mut leg = StrLeg::new(rtc, VideoCodec::H264, candidates, Generation { ours, theirs }, gate, now);
         leg.takes_nacks = true;
         leg.pending = Some(pending);
         leg.first_media = mids[0].clone();
@@ -359,6 +364,7 @@ pub(super) struct StrLeg {
     pub(super) audio: Option<Track>,
     /// What the peer's streams carry.
     kinds: Vec<(Ssrc, Option<Kind>)>,
+    gate: Gate,
     takes_nacks: bool,
     /// Whether the offer's first media is video, and its id.
     first_media: (bool, String),
@@ -382,7 +388,14 @@ pub(super) struct StrLeg {
 }
 
 impl StrLeg {
-    fn new(rtc: Rtc, codec: VideoCodec, candidates: Vec<SocketAddr>, generation: Generation, now: Instant) -> Self {
+    fn new(
+        rtc: Rtc,
+        codec: VideoCodec,
+        candidates: Vec<SocketAddr>,
+        generation: Generation,
+        gate: Gate,
+        now: Instant,
+    ) -> Self {
         Self {
             rtc,
             codec,
@@ -391,6 +404,7 @@ impl StrLeg {
             video: None,
             audio: None,
             kinds: Vec::new(),
+            gate,
             takes_nacks: false,
             first_media: (false, String::new()),
             generations: Generations::new(generation),
@@ -467,6 +481,16 @@ impl StrLeg {
                 None
             }
         }
+    }
+
+    /// Whether the library gets to see a datagram.
+    fn admits(&mut self, source: SocketAddr, datagram: &[u8], input: &Input) -> bool {
+        let [first, second] = [0, 1].map(|at| datagram.get(at).copied().unwrap_or_default());
+        if STUN.contains(&first) {
+            let verify = || catch_unwind(AssertUnwindSafe(|| self.rtc.accepts(input))).unwrap_or(false);
+            return self.gate.admits_check(source, verify);
+        }
+        !MEDIA.contains(&first) || RTCP.contains(&second) || self.gate.admits_media(datagram)
     }
 
     fn kind_of(&mut self, ssrc: Ssrc) -> Option<Kind> {
@@ -586,11 +610,15 @@ impl Leg for StrLeg {
         let Ok(receive) = Receive::new(protocol, from, destination, datagram) else {
             return;
         };
-        self.source = Some((source, now));
         if self.generations.is_restarting() {
             self.choose_generation(source, datagram);
         }
-        self.guarded(|rtc| rtc.handle_input(Input::Receive(now, receive)));
+        let input = Input::Receive(now, receive);
+        if !self.admits(source, datagram, &input) {
+            return;
+        }
+        self.source = Some((source, now));
+        self.guarded(|rtc| rtc.handle_input(input));
     }
 
     fn tick(&mut self, now: Instant) {

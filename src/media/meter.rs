@@ -331,7 +331,16 @@ mod tests {
 
     fn packet(seq: u64, ts: u64, payload: &[u8]) -> Packet {
         let starts_keyframe = super::super::packet::starts_keyframe(VideoCodec::Vp8, payload);
-        Packet { kind: Kind::Video, ssrc: 7, seq, ts, marker: true, starts_keyframe, payload: Arc::from(payload) }
+        Packet {
+            kind: Kind::Video,
+            layer: 0,
+            ssrc: 7,
+            seq,
+            ts,
+            marker: true,
+            starts_keyframe,
+            payload: Arc::from(payload),
+        }
     }
 
     const KEY: [u8; 11] = [0x10, 0x50, 0x01, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0xe0, 0x01];

@@ -19,7 +19,14 @@ use crate::ids::{LiveId, MediaSessionId};
 mod demux;
 mod engine;
 mod fanout;
+#[cfg(test)]
+#[path = "forwarding_tests.rs"]
+mod forwarding;
 mod fragment;
+#[cfg(test)]
+#[path = "fuzz_tests.rs"]
+mod fuzz;
+mod gate;
 mod gop;
 mod hall;
 mod history;
@@ -30,6 +37,9 @@ mod numbering;
 mod outbox;
 mod packet;
 mod path;
+#[cfg(test)]
+#[path = "peer_tests.rs"]
+mod peer;
 mod peers;
 mod picture;
 mod pull;

@@ -339,6 +339,53 @@ impl Window {
     }
 }
 
+/// Tells what a peer sealed from what was forged, before the peer's streams are known.
+pub(super) struct Witness {
+    rtp: Cipher,
+    opened: Vec<u8>,
+}
+
+impl Witness {
+    /// `None` when nothing can be made of the keys.
+    pub(super) fn new(crypto: &CryptoProvider, keys: &Keys) -> Option<Self> {
+        let rtp = keys.master(crypto, Side::Theirs)?.cipher(keys.profile, RTP_LABELS, false)?;
+        Some(Self { rtp, opened: Vec::new() })
+    }
+
+    /// Whether the peer sealed this packet, the first that comes of its stream: nothing has rolled over.
+    pub(super) fn has_sealed_first(&mut self, packet: &[u8]) -> bool {
+        self.opens(packet).is_some()
+    }
+
+    fn opens(&mut self, packet: &[u8]) -> Option<()> {
+        match &mut self.rtp {
+            Cipher::Gcm { cipher, salt } => {
+                let (header, sealed) = packet.split_at_checked(header_bytes(packet)?)?;
+                let (seq, ssrc) = (*header.get(2..)?.first_chunk()?, *header.get(8..)?.first_chunk()?);
+                self.opened.resize(sealed.len().checked_sub(AeadAes128Gcm::TAG_LEN)?, 0);
+                let nonce = AeadAes128Gcm::rtp_iv(*salt, u32::from_be_bytes(ssrc), 0, u16::from_be_bytes(seq));
+                cipher.open(&nonce, header, sealed, &mut self.opened).ok()
+            }
+            Cipher::Cm { key, sha1, .. } => {
+                let (signed, tag) = packet.split_last_chunk::<{ Aes128CmSha1_80::HMAC_TAG_LEN }>()?;
+                let hmac = |key: &[u8], parts: &[&[u8]]| sha1.sha1_hmac(key, parts);
+                Aes128CmSha1_80::rtp_verify(hmac, &key[..], signed, 0, tag).then_some(())
+            }
+        }
+    }
+}
+
+/// How long an RTP header is: sources and an extension make it longer (RFC 3550, section 5.1).
+fn header_bytes(packet: &[u8]) -> Option<usize> {
+    let first = *packet.first()?;
+    let fixed = RTP_HEADER_BYTES + 4 * usize::from(first & 0x0f);
+    if first & 0x10 == 0 {
+        return Some(fixed);
+    }
+    let words = u16::from_be_bytes(*packet.get(fixed + 2..)?.first_chunk()?);
+    Some(fixed + 4 + 4 * usize::from(words))
+}
+
 /// What is encrypted, with its tag, and the index. Every peer of ours encrypts (RFC 8827, section 6.5).
 fn gcm_parts(sealed: &[u8]) -> Result<(&[u8], [u8; RTCP_INDEX_BYTES]), Forged> {
     let (rest, trailer) = sealed.split_last_chunk::<RTCP_INDEX_BYTES>().ok_or(Forged)?;
@@ -442,6 +489,29 @@ mod tests {
                     assert_eq!(opener.open_rtcp(&sealed, &mut out), Ok(()), "{profile:?} {again}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_first_packet_of_a_stream_is_the_peers_or_not() {
+        let crypto = crypto();
+        for (profile, len) in PROFILES {
+            let [client, server] = ends(profile, len);
+            let mut witness = Witness::new(&crypto, &server).expect("keys");
+            let mut sealed = Vec::new();
+            let header = [0x80, 96, 0xff, 0xfe, 0, 0, 0, 1, 0, 0, 0, 9];
+            Sealer::new(&crypto, &client)
+                .expect("keys")
+                .seal_rtp(&header, 0xfffe, b"picture", &mut sealed)
+                .expect("sealed");
+            assert!(witness.has_sealed_first(&sealed), "{profile:?}");
+            for at in 0..sealed.len() {
+                assert!(!witness.has_sealed_first(&sealed[..at]));
+                sealed[at] ^= 1;
+                assert!(!witness.has_sealed_first(&sealed), "{profile:?}, byte {at}");
+                sealed[at] ^= 1;
+            }
+            assert!(!Witness::new(&crypto, &client).expect("keys").has_sealed_first(&sealed), "our own");
         }
     }
 

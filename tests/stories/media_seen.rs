@@ -83,7 +83,11 @@ async fn the_liver_sees_what_comes_and_what_reaches_the_viewers() {
         let sent = number(viewer, "/packets_sent");
         assert!(sent > 3 * 24 && viewer["network"] == "ipv4" && number(viewer, "/packets_resent") == 0, "{viewer}");
         assert!(
-            watchers.iter().all(|watcher| !watcher.session.resource.path().contains(viewer["viewer"].as_str().expect("a tag")))
+            watchers.iter().all(|watcher| !watcher
+                .session
+                .resource
+                .path()
+                .contains(viewer["viewer"].as_str().expect("a tag")))
         );
     }
     assert!(!Value::from(found).to_string().contains("127.0.0.1"), "no addresses");
