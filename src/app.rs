@@ -151,7 +151,9 @@ impl App {
             bind: config.media.listen,
             advertise: config.media.advertise.clone(),
             tcp: config.media.tcp,
-            ..MediaConfig::default()
+            threads: config.media.threads,
+            max_sessions: config.media.max_sessions,
+            max_sessions_per_live: config.media.max_sessions_per_live,
         })
         .with_context(|| format!("cannot open the media port {}", config.media.listen))?;
         let (of_media, of_passes) = (media.clone(), passes.clone());

@@ -119,6 +119,12 @@ pub struct MediaSection {
     pub listen: SocketAddr,
     /// Addresses put into the answers; empty: this host's own.
     pub advertise: Vec<IpAddr>,
+    /// Threads that serve viewers; 0: one for each core.
+    pub threads: usize,
+    /// Publishers and viewers of this node at once; beyond, newcomers are told to come later.
+    pub max_sessions: usize,
+    /// Of one live on this node.
+    pub max_sessions_per_live: usize,
     /// Whether the port is open for TCP too, for peers whose network lets no UDP through.
     pub tcp: bool,
     /// STUN and TURN servers that peers are told of; this server itself needs none.
@@ -214,6 +220,9 @@ impl Default for MediaSection {
         Self {
             listen: SocketAddr::from(([0, 0, 0, 0], 8189)),
             advertise: Vec::new(),
+            threads: 0,
+            max_sessions: 5_000,
+            max_sessions_per_live: 2_000,
             tcp: true,
             ice_servers: Vec::new(),
         }

@@ -191,7 +191,8 @@ async fn two_viewers_see_and_hear_what_is_published() {
     assert!(shown.since_keyframe.is_some_and(|since| since < Duration::from_secs(3)), "{shown:?}");
     let per_viewer = shown.video_bits_per_s + shown.audio_bits_per_s;
     assert_eq!((report.viewers.count, report.viewers.packets_resent), (2, 0));
-    assert!(report.viewers.bits_per_s.abs_diff(2 * per_viewer) * 4 < 2 * per_viewer, "{report:?}");
+    // Each counts over seconds of its own, and one with a keyframe has twice the bits.
+    assert!((per_viewer / 2..=per_viewer * 2).contains(&(report.viewers.bits_per_s / 2)), "{report:?}");
     let came: usize = [&one, &two].iter().map(|watcher| watcher.video().len() + watcher.audio_packets()).sum();
     assert!(report.viewers.packets_sent <= stats.packets_forwarded + 100, "{report:?} {stats:?}");
     assert!(report.viewers.packets_sent.abs_diff(came as u64) < 100, "{came} of {report:?} came");

@@ -39,10 +39,11 @@ use crate::ids::{LiveId, MediaSessionId};
 const MAX_FEED: usize = 8_192;
 /// Orders and datagrams that wait for a thread; beyond them datagrams are lost and newcomers told to come later.
 const MAX_ORDERS: usize = 8_192;
-/// Orders taken before timers get their turn; answering an offer takes about a millisecond.
+/// Orders taken before the picture gets its turn again.
 const ORDER_BATCH: usize = 128;
-/// Answers to offers in one turn: viewers that watch already come first.
-const ANSWER_BATCH: usize = 4;
+/// … and no more once they have taken so long: an offer's answer or a handshake's message takes about a millisecond, and
+/// who watches already comes before who storms in.
+const ORDER_TIME: Duration = Duration::from_millis(2);
 /// How often silence is looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -311,6 +312,7 @@ impl Fanout {
             }
             now = Instant::now();
             self.take_feed(now);
+            self.outbox.flush();
             let Some(more) = self.take_orders(now) else { return self.stop(now) };
             busy = more;
             self.tick(now);
@@ -353,21 +355,18 @@ impl Fanout {
 
     /// Takes a batch of orders; whether there may be more, or nothing when it is to stop.
     fn take_orders(&mut self, now: Instant) -> Option<bool> {
-        let mut answers = 0;
+        let began = Instant::now();
         for _ in 0..ORDER_BATCH {
+            if began.elapsed() > ORDER_TIME {
+                return Some(true);
+            }
             match self.ordered.try_recv() {
                 Ok(Order::Datagram { slot, source, datagram }) => {
                     if self.peers.receive(slot, now, source, &datagram) {
                         self.pump(slot, now);
                     }
                 }
-                Ok(Order::Watch(watch)) => {
-                    self.watch(*watch, now);
-                    answers += 1;
-                    if answers == ANSWER_BATCH {
-                        return Some(true);
-                    }
-                }
+                Ok(Order::Watch(watch)) => self.watch(*watch, now),
                 Ok(Order::Trickle(trickle)) => {
                     let Trickle { slot, fragment, is_restart, reply } = *trickle;
                     let _ = reply.send(self.trickle(slot, &fragment, is_restart, now));

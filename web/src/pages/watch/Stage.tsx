@@ -5,6 +5,7 @@ import { useWakeLock } from "../../media/useWakeLock";
 import { Icon } from "../../ui/icons";
 import type { Visit } from "./store";
 import { MediaCard } from "./MediaCard";
+import { isStalled } from "./stalled";
 import { text } from "./texts";
 
 interface StageProps {
@@ -13,8 +14,8 @@ interface StageProps {
   children: ComponentChildren;
 }
 
-/** There is a publisher but no new frame for this long: the picture is made anew. */
-const STALLED_MS = 7_000;
+/** How often it is looked at whether the picture stands still. */
+const LOOK_MS = 500;
 
 /** The picture, the card that stands in for it, and whatever floats above. */
 export function Stage({ here, rest, children }: StageProps): JSX.Element {
@@ -53,15 +54,25 @@ export function Stage({ here, rest, children }: StageProps): JSX.Element {
     return () => element.cancelVideoFrameCallback(handle);
   }, []);
 
+  const status = here.status.value;
+  const lineLostAt = useRef<number | null>(null);
+  const wasReady = useRef(false);
+  useEffect(() => {
+    if (wasReady.current && status !== "ready") lineLostAt.current = performance.now();
+    wasReady.current = status === "ready";
+  }, [status]);
+
   useEffect(() => {
     const watchedFrom = performance.now();
     const timer = setInterval(() => {
       const still = performance.now() - Math.max(lastFrameAt.current, watchedFrom);
       if (still > 1_500 && media !== "up") setMoving(false);
-      if (document.hidden || media !== "up" || still < STALLED_MS || here.picture.value !== "playing") return;
+      const lineLostMs = lineLostAt.current === null ? null : performance.now() - lineLostAt.current;
+      if (document.hidden || media !== "up" || here.picture.value !== "playing") return;
+      if (!isStalled({ stillMs: still, lineLostMs })) return;
       lastFrameAt.current = performance.now();
       here.player.restart();
-    }, 1_000);
+    }, LOOK_MS);
     return () => clearInterval(timer);
   }, [media, here]);
 
