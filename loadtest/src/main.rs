@@ -1,22 +1,9 @@
 //! Root: command line of the load test, and its exit code.
 
-mod books;
-mod chaos;
-mod client;
-mod flash;
-mod hub;
-mod live;
-mod media;
-mod room;
-mod server;
-mod shop;
-mod stock;
-mod verdict;
-mod viewer;
-
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use loadtest::{chaos, client, hub, live, media, server, stock, verdict};
 use serde_json::{Value, json};
 
 #[global_allocator]
@@ -83,6 +70,14 @@ enum Command {
     /// what is missing; four open every packet, look at each byte and its age, and now and then ask for a packet again.
     /// Speed never fails the run; packets that are lost, repeated or damaged do.
     Media(MediaArgs),
+    /// A live for hours, whose viewers come and go and whose publisher is killed and comes back.
+    ///
+    /// Every half second somebody leaves (by turns with DELETE, or without a word) and somebody comes; the publisher dies
+    /// at intervals and is back after one second, or after eight. All watch sequence and time of every packet and look at
+    /// its bytes. The server's memory is taken every five seconds; its slope is told, and growth after the first half
+    /// fails the run, as do packets that are lost, repeated or damaged, viewers without a picture, and sessions that
+    /// are still there 40 seconds after their viewer has vanished.
+    Soak(SoakArgs),
     /// The least that a forwarder can do: a peer of `media`, which starts it.
     #[command(hide = true)]
     BareMedia(media::BareArgs),
@@ -206,12 +201,43 @@ struct MediaArgs {
     /// Milliseconds from the first packet of a frame to its last: 0 as OBS sends, about 12 as a browser paces.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=30))]
     spread_ms: u64,
+    /// Sends everything so many times more rarely, for machines and builds that are slow; compares with nobody then.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=60))]
+    slowed_by: u32,
+    /// Viewers who come in a second.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    joins_per_s: u32,
     /// Leaves Janus out.
     #[arg(long)]
     no_janus: bool,
     /// Leaves the bare loops out.
     #[arg(long)]
     no_bare: bool,
+    /// The server's binary; `hanamichi` beside this program when absent.
+    #[arg(long)]
+    server: Option<PathBuf>,
+    /// One JSON object as the last line of standard output, instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct SoakArgs {
+    /// How long it goes on.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10_080))]
+    minutes: u64,
+    /// The same in seconds.
+    #[arg(long, conflicts_with = "minutes", value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    seconds: Option<u64>,
+    /// Who watches at a time.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    viewers: u32,
+    /// Seconds that a publisher lives.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    publisher_seconds: u64,
+    /// Of so many viewers that leave one vanishes without a word; 0: none does.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=1_000))]
+    vanish_every: u64,
     /// The server's binary; `hanamichi` beside this program when absent.
     #[arg(long)]
     server: Option<PathBuf>,
@@ -279,6 +305,7 @@ fn main() -> ExitCode {
         Command::Hub(args) => run_hub(args),
         Command::Chaos(args) => run_chaos(args),
         Command::Media(args) => run_media(args),
+        Command::Soak(args) => run_soak(args),
         Command::BareHub(args) => endless("hub", hub::run_bare(&args)),
         Command::BareMedia(args) => endless("forwarder", media::run_bare(&args)),
         Command::Reports(_) => not_built("reports"),
@@ -295,7 +322,9 @@ fn endless(what: &str, result: anyhow::Result<()>) -> ExitCode {
 }
 
 fn not_built(name: &str) -> ExitCode {
-    eprintln!("loadtest: `{name}` is not built in this version; `live`, `stock`, `hub`, `media` and `chaos` are");
+    eprintln!(
+        "loadtest: `{name}` is not built in this version; `live`, `stock`, `hub`, `media`, `soak` and `chaos` are"
+    );
     ExitCode::from(NOT_BUILT)
 }
 
@@ -364,11 +393,27 @@ fn run_media(args: MediaArgs) -> ExitCode {
         rounds: args.rounds as usize,
         seconds: args.seconds,
         spread: Duration::from_millis(args.spread_ms),
-        janus: !args.no_janus,
-        bare: !args.no_bare,
+        slowed_by: args.slowed_by,
+        joins_per_s: args.joins_per_s,
+        // What is compared sends the whole stream.
+        janus: !args.no_janus && args.slowed_by == 1,
+        bare: !args.no_bare && args.slowed_by == 1,
         server: args.server,
     };
     let results = finish(media::run(&size)).map(|results| (media::as_json(&results), media::as_table(&results)));
+    conclude(results, args.json)
+}
+
+fn run_soak(args: SoakArgs) -> ExitCode {
+    let size = media::soak::Size {
+        length: Duration::from_secs(args.seconds.unwrap_or(args.minutes * 60)),
+        viewers: args.viewers as usize,
+        publisher_lives: Duration::from_secs(args.publisher_seconds),
+        vanish_every: args.vanish_every,
+        server: args.server,
+    };
+    let results = finish(media::soak::run(&size));
+    let results = results.map(|found| (media::endurance::as_json(&found), media::endurance::as_table(&found)));
     conclude(results, args.json)
 }
 

@@ -45,7 +45,20 @@ fn a_small_audience_gets_every_packet_of_a_picture() {
     {
         assert!(result[figure].as_f64().is_some_and(|figure| figure > 0.0), "{figure}: {result:#}");
     }
+    let ms = |name: &str| result[name].as_f64().unwrap_or(0.0);
+    assert!(ms("first_frame_ms_p50") >= ms("first_packet_ms_p50"), "{result:#}");
+    assert!(ms("first_frame_ms_p99") >= ms("first_packet_ms_p99"), "{result:#}");
     assert_eq!((&result["packets_lost"], &result["packets_repeated"]), (&0.into(), &0.into()));
     assert_eq!((&result["asked_again"], &result["janus_us_per_packet"]), (&result["came_again"], &().into()));
     assert!(result["asked_again"].as_u64().is_some_and(|asked| asked > 0), "{result:#}");
+}
+
+#[test]
+fn viewers_that_come_and_go_see_a_whole_picture_of_publishers_that_die() {
+    let size = ["--seconds", "15", "--viewers", "6", "--publisher-seconds", "4", "--vanish-every", "0"];
+    let result = run(&[&["soak"][..], &size].concat());
+    let number = |name: &str| result[name].as_u64().unwrap_or(u64::MAX);
+    assert!(number("publishers") >= 3 && number("left") > 15 && number("left") == number("joined"), "{result:#}");
+    let faults = ["packets_lost", "packets_repeated", "packets_damaged", "sessions_left_over"];
+    assert_eq!(faults.map(number), [0; 4], "{result:#}");
 }

@@ -35,8 +35,8 @@ const ON_AIR_WITHIN: Duration = Duration::from_secs(10);
 const ASK_EVERY: Duration = Duration::from_millis(50);
 /// Janus tells nobody over HTTP that a publisher's first packets came.
 const JANUS_ON_AIR: Duration = Duration::from_secs(3);
-/// The publisher's streams.
-const STREAMS: Way = Way::Send { video: 0x1111_1111, sound: 0x2222_2222 };
+/// The publisher's picture and sound.
+pub const STREAMS: (u32, u32) = (0x1111_1111, 0x2222_2222);
 
 /// Which one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,11 +103,16 @@ impl Product {
         Ok(Ok((answer.text().await?, place)))
     }
 
-    /// Ends a session.
-    pub async fn end(&self, session: &str) -> anyhow::Result<()> {
+    /// Ends a session; what the server says to it.
+    pub async fn delete(&self, session: &str) -> anyhow::Result<StatusCode> {
         let url = if session.starts_with('/') { format!("{}{session}", self.process.base) } else { session.to_owned() };
-        self.http.delete(url).send().await?.error_for_status()?;
-        Ok(())
+        Ok(self.http.delete(url).send().await?.status())
+    }
+
+    /// Ends a session that is there.
+    pub async fn end(&self, session: &str) -> anyhow::Result<()> {
+        let status = self.delete(session).await?;
+        if status.is_success() { Ok(()) } else { bail!("a session could not be ended: {status}") }
     }
 }
 
@@ -171,7 +176,7 @@ impl Forwarder {
 
     /// Lets the publisher in.
     pub async fn publish(&self, identity: &Identity) -> anyhow::Result<(Seat, Own, Remote)> {
-        let (seat, own) = self.seat(identity, STREAMS)?;
+        let (seat, own) = self.seat(identity, Way::Send { video: STREAMS.0, sound: STREAMS.1 })?;
         let answer = match self {
             Self::Product(product) => match product.post("whip", sdp::offer(&own, Setup::Either)).await? {
                 Ok((answer, _)) => answer,

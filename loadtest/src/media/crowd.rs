@@ -18,7 +18,8 @@ use mio::{Waker, net::UdpSocket};
 use socket2::SockRef;
 
 use super::{
-    sdp::{Own, Remote, Types, Way},
+    publisher::Stream,
+    sdp::{Own, Remote, Types},
     thread::{self, Counts, Member, Order, Who},
     transport::{Identity, Transport},
     viewer::{Depth, Seen, Viewer},
@@ -27,6 +28,8 @@ use super::{
 /// A socket holds so much of what its thread has not taken: seconds of one viewer's stream.
 const SOCKET_BYTES: usize = 2 * 1024 * 1024;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// A thread of the crowd answers within this, or is stuck.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// What is on its way has come after this, and what is lost counts as lost.
 const SETTLE: Duration = Duration::from_millis(1_200);
 
@@ -40,6 +43,13 @@ struct Thread {
 enum Place {
     Front = 0,
     Rest = 1,
+}
+
+/// Somebody in the crowd.
+#[derive(Debug, Clone, Copy)]
+pub struct Name {
+    place: Place,
+    name: u32,
 }
 
 /// The crowd.
@@ -83,21 +93,19 @@ impl Crowd {
         Ok(Self { threads, counts, viewers: 0, ports: Vec::new(), next_name: 1 })
     }
 
-    /// Somebody publishes, a frame's packets so far apart.
+    /// Somebody publishes; gives their name.
     pub fn publish(
         &mut self,
         seat: Seat,
         identity: &Identity,
-        own: Own,
-        remote: Remote,
-        spread: Duration,
-    ) -> anyhow::Result<()> {
-        let Way::Send { video, sound } = own.way else { bail!("a publisher sends") };
-        let who = Who::Publisher { types: remote.types, ssrcs: (video, sound), spread, publisher: None };
+        (own, remote): (Own, Remote),
+        stream: Stream,
+    ) -> anyhow::Result<Name> {
+        let who = Who::Publisher { types: remote.types, stream, publisher: None };
         self.enter(seat, identity, own, remote, who, Place::Front)
     }
 
-    /// Somebody watches who asked to be let in at that time.
+    /// Somebody watches who asked to be let in at that time; gives their name.
     pub fn watch(
         &mut self,
         seat: Seat,
@@ -105,10 +113,9 @@ impl Crowd {
         (own, remote): (Own, Remote),
         depth: Depth,
         posted: Instant,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Name> {
         let place = if depth == Depth::Sample { Place::Rest } else { Place::Front };
-        self.next_name += 1;
-        let who = Who::Viewer(Box::new(Viewer::new(remote.types, depth, self.next_name, posted)));
+        let who = Who::Viewer(Box::new(Viewer::new(remote.types, depth, self.next_name + 1, posted)));
         self.viewers += 1;
         self.ports.push(seat.address.port());
         self.enter(seat, identity, own, remote, who, place)
@@ -119,7 +126,7 @@ impl Crowd {
         let who = Who::Viewer(Box::new(Viewer::new(types, Depth::Headers, 0, Instant::now())));
         self.viewers += 1;
         self.ports.push(seat.address.port());
-        let member = Member { socket: UdpSocket::from_std(seat.socket), transport: None, who };
+        let member = Member { name: 0, socket: UdpSocket::from_std(seat.socket), transport: None, who };
         self.order(Place::Rest, Order::Enter(Box::new(member)))
     }
 
@@ -131,14 +138,26 @@ impl Crowd {
         remote: Remote,
         who: Who,
         place: Place,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Name> {
         let to = remote.addresses.iter().find(|to| to.ip() == seat.address.ip());
         let to = *to.with_context(|| format!("the server is not at {}: {:?}", seat.address.ip(), remote.addresses))?;
         seat.socket.connect(to)?;
         let transport = Transport::new(identity, own, remote, (seat.address, to), Instant::now());
         let socket = UdpSocket::from_std(seat.socket);
-        let member = Member { socket, transport: Some(Box::new(transport)), who };
-        self.order(place, Order::Enter(Box::new(member)))
+        self.next_name += 1;
+        let member = Member { name: self.next_name, socket, transport: Some(Box::new(transport)), who };
+        self.order(place, Order::Enter(Box::new(member)))?;
+        Ok(Name { place, name: self.next_name })
+    }
+
+    /// Somebody is gone without a word; gives what a viewer saw.
+    pub async fn leave(&mut self, who: Name) -> anyhow::Result<Option<Seen>> {
+        let (reply, answer) = mpsc::channel();
+        self.order(who.place, Order::Leave(who.name, reply))?;
+        let answer = tokio::task::spawn_blocking(move || answer.recv_timeout(ANSWER_WITHIN)).await?;
+        let seen = answer.context("a thread of the crowd does not answer")?;
+        self.viewers -= usize::from(seen.is_some());
+        Ok(seen)
     }
 
     fn order(&self, place: Place, order: Order) -> anyhow::Result<()> {
@@ -173,7 +192,7 @@ impl Crowd {
         for place in [Place::Front, Place::Rest] {
             let (reply, answer) = mpsc::channel();
             self.order(place, Order::Report(reply))?;
-            let answer = tokio::task::spawn_blocking(move || answer.recv_timeout(Duration::from_secs(10))).await?;
+            let answer = tokio::task::spawn_blocking(move || answer.recv_timeout(ANSWER_WITHIN)).await?;
             all.extend(answer.context("a thread of the crowd does not answer")?);
         }
         Ok(all)

@@ -16,8 +16,9 @@ use tokio::task::JoinSet;
 
 use super::{
     bare,
-    contender::{Bare, Entry, Forwarder, Who},
+    contender::{Bare, Entry, Forwarder, STREAMS, Who},
     crowd::{Crowd, Seat},
+    publisher::Stream,
     transport::Identity,
     viewer::{Depth, Seen},
 };
@@ -27,8 +28,6 @@ use crate::{
     verdict::percentile,
 };
 
-/// Viewers who come in a second.
-const JOINS_PER_S: u32 = 40;
 /// Everybody has a picture within this after the last has asked.
 const PICTURE_WITHIN: Duration = Duration::from_secs(20);
 /// What is kept for who asks again is full after this, and memory at rest.
@@ -48,6 +47,9 @@ pub struct Load {
     pub seconds: u64,
     /// From the first packet of a frame to the last.
     pub spread: Duration,
+    pub slowed_by: u32,
+    /// Viewers who come in a second.
+    pub joins_per_s: u32,
     pub binary: PathBuf,
 }
 
@@ -66,6 +68,7 @@ pub struct Passed {
     pub answers_per_s: Option<f64>,
     pub us_per_answer: Option<f64>,
     pub first_ms: Vec<f64>,
+    pub first_frame_ms: Vec<f64>,
     pub ages_us: Vec<u64>,
     /// How packets were sealed.
     pub profile: Option<&'static str>,
@@ -73,6 +76,7 @@ pub struct Passed {
     pub lost: u64,
     pub repeated: u64,
     pub disordered: u64,
+    pub shifted: u64,
     pub cut: u64,
     pub damaged: u64,
     pub opened: u64,
@@ -96,12 +100,14 @@ impl Passed {
             answers_per_s: None,
             us_per_answer: None,
             first_ms: Vec::new(),
+            first_frame_ms: Vec::new(),
             ages_us: Vec::new(),
             profile: None,
             holes: 0,
             lost: 0,
             repeated: 0,
             disordered: 0,
+            shifted: 0,
             cut: 0,
             damaged: 0,
             opened: 0,
@@ -125,6 +131,11 @@ impl Passed {
     /// The milliseconds that so many percent of the first packets took at most.
     pub fn first_ms(&self, percent: f64) -> Option<f64> {
         percentile(&self.first_ms, percent)
+    }
+
+    /// The same of the first whole keyframes.
+    pub fn first_frame_ms(&self, percent: f64) -> Option<f64> {
+        percentile(&self.first_frame_ms, percent)
     }
 
     /// The age in milliseconds that so many percent of the packets did not exceed.
@@ -152,12 +163,14 @@ impl Passed {
     fn note(&mut self, all: Vec<Seen>) {
         for seen in all {
             self.first_ms.extend(seen.first_ms);
+            self.first_frame_ms.extend(seen.first_frame_ms);
             self.ages_us.extend(seen.ages_us);
             self.profile = self.profile.or(seen.profile);
             self.holes += seen.holes;
             self.lost += seen.lost + seen.hidden;
             self.repeated += seen.repeated;
             self.disordered += seen.disordered;
+            self.shifted += seen.shifted;
             self.cut += seen.cut;
             self.damaged += seen.damaged;
             self.opened += seen.opened;
@@ -200,12 +213,14 @@ async fn forwarder(who: Who, load: &Load, identity: &Identity) -> anyhow::Result
     let server = Arc::new(Forwarder::start(who, &load.binary).await?);
     let mut crowd = Crowd::new()?;
     let (seat, own, remote) = server.publish(identity).await?;
-    crowd.publish(seat, identity, own, remote, load.spread)?;
+    let stream = Stream { ssrcs: STREAMS, spread: load.spread, slowed_by: load.slowed_by };
+    crowd.publish(seat, identity, (own, remote), stream)?;
     server.until_on_air(identity).await?;
     let mut passed = Passed::new(who, load.viewers);
     enter(&mut passed, &server, &mut crowd, load, identity).await?;
     passed.watch(&crowd, server.pid(), load.seconds).await?;
-    if who == Who::Product {
+    // A slowed stream is not one whose cost anybody wants to know.
+    if who == Who::Product && load.slowed_by == 1 {
         answers(&mut passed, &server, identity).await?;
     }
     Ok(passed)
@@ -223,7 +238,7 @@ async fn enter(
     let half = load.viewers / 2;
     let mut weights = vec![rss_kib(server.pid())];
     for places in [0..half, half..load.viewers] {
-        join(server, crowd, places, load.viewers, identity).await?;
+        join(server, crowd, places, load, identity).await?;
         crowd.until_all_watch(PICTURE_WITHIN).await?;
         tokio::time::sleep(REST).await;
         weights.push(rss_kib(server.pid()));
@@ -245,10 +260,11 @@ async fn join(
     server: &Arc<Forwarder>,
     crowd: &mut Crowd,
     mut places: Range<usize>,
-    viewers: usize,
+    load: &Load,
     identity: &Identity,
 ) -> anyhow::Result<()> {
-    let mut pace = tokio::time::interval(Duration::from_secs(1) / JOINS_PER_S);
+    let viewers = load.viewers;
+    let mut pace = tokio::time::interval(Duration::from_secs(1) / load.joins_per_s);
     let mut asking: JoinSet<anyhow::Result<(usize, Entry)>> = JoinSet::new();
     let mut left = places.len();
     while left > 0 {

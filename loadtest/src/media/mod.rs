@@ -4,19 +4,23 @@
 //! stream and as many viewers. What is measured goes through WHIP and WHEP only.
 
 mod bare;
-mod clip;
+pub mod clip;
 mod contender;
-mod crowd;
+pub mod crowd;
+pub mod endurance;
 mod janus;
+mod keyframe;
 mod measure;
-mod publisher;
+pub mod publisher;
 mod report;
-mod rtp;
-mod sdp;
-mod stun;
-mod thread;
-mod transport;
-mod viewer;
+pub mod rtp;
+pub mod sdp;
+mod sent;
+pub mod soak;
+pub mod stun;
+pub mod thread;
+pub mod transport;
+pub mod viewer;
 mod watch;
 
 use std::{path::PathBuf, time::Duration};
@@ -40,6 +44,9 @@ pub struct Size {
     pub seconds: u64,
     /// From the first packet of a frame to the last.
     pub spread: Duration,
+    /// Everything is sent so many times more rarely.
+    pub slowed_by: u32,
+    pub joins_per_s: u32,
     pub janus: bool,
     pub bare: bool,
     pub server: Option<PathBuf>,
@@ -56,6 +63,8 @@ pub async fn run(size: &Size) -> anyhow::Result<Results> {
         viewers: size.viewers,
         seconds: size.seconds,
         spread: size.spread,
+        slowed_by: size.slowed_by,
+        joins_per_s: size.joins_per_s,
         binary: server::find_binary(size.server.as_deref())?,
     };
     let mut whom = vec![Who::Product];
@@ -68,7 +77,13 @@ pub async fn run(size: &Size) -> anyhow::Result<Results> {
         say("Janus is not installed, or this host has loopback addresses only: it is left out");
     }
     let identity = Identity::fresh()?;
-    let mut results = Results { viewers: size.viewers, seconds: size.seconds, spread: size.spread, rounds: Vec::new() };
+    let mut results = Results {
+        viewers: size.viewers,
+        seconds: size.seconds,
+        spread: size.spread,
+        slowed_by: size.slowed_by,
+        rounds: Vec::new(),
+    };
     for n in 1..=size.rounds {
         let mut round = Vec::new();
         for who in &whom {

@@ -12,6 +12,7 @@ use super::{
     clip::{self, FRAME_PACKETS, Stamp},
     rtp::{self, Header, Said},
     sdp::Types,
+    sent::Sent,
     transport::Transport,
 };
 
@@ -22,6 +23,24 @@ const FRAME: Duration = Duration::from_nanos(1_000_000_000 / clip::FRAMES_PER_S)
 const SOUND: Duration = Duration::from_nanos(1_000_000_000 / clip::SOUNDS_PER_S);
 /// Whoever is so late begins anew at the present.
 const TOO_LATE: Duration = Duration::from_millis(200);
+
+/// What is published, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Stream {
+    /// Of picture and sound.
+    pub ssrcs: (u32, u32),
+    /// From the first of a frame's packets to the last.
+    pub spread: Duration,
+    /// Everything is sent so many times more rarely than in real life.
+    pub slowed_by: u32,
+}
+
+/// What was sent of picture and sound.
+#[derive(Debug, Default)]
+pub struct Told {
+    pub video: Sent,
+    pub sound: Sent,
+}
 
 /// One of the publisher's two streams.
 struct Track {
@@ -50,7 +69,7 @@ impl Track {
     fn step(&mut self, every: Duration, ticks: u32, now: Instant) {
         self.next += every;
         self.ts = self.ts.wrapping_add(ticks);
-        while self.next + TOO_LATE < now {
+        while self.next + TOO_LATE.max(2 * every) < now {
             self.next += every;
             self.ts = self.ts.wrapping_add(ticks);
         }
@@ -61,8 +80,7 @@ impl Track {
 pub struct Publisher {
     video: Track,
     sound: Track,
-    /// From the first of a frame's packets to the last.
-    spread: Duration,
+    stream: Stream,
     frame: u64,
     /// Of the frame under way, the packets that are sent, and whether it is a keyframe.
     index: usize,
@@ -75,13 +93,22 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Begins now.
-    pub fn new(types: Types, (video, sound): (u32, u32), spread: Duration, now: Instant) -> Self {
-        let track = |pt, ssrc, seq| Track { pt, ssrc, seq, ts: ssrc ^ 0x5a5a, number: 0, bytes: 0, next: now };
+    /// Begins now, after those who were before.
+    pub fn new(types: Types, stream: Stream, told: &Told, now: Instant) -> Self {
+        let track = |pt, ssrc: u32, seq, told: &Sent| Track {
+            pt,
+            ssrc,
+            seq,
+            ts: ssrc ^ 0x5a5a,
+            number: told.first(),
+            bytes: 0,
+            next: now,
+        };
+        let (video, sound) = stream.ssrcs;
         Self {
-            video: track(types.video, video, 65_000),
-            sound: track(types.sound, sound, 100),
-            spread,
+            video: track(types.video, video, 65_000, &told.video),
+            sound: track(types.sound, sound, 100, &told.sound),
+            stream,
             frame: 0,
             index: 0,
             is_key: true,
@@ -100,24 +127,33 @@ impl Publisher {
 
     fn packet_due(&self) -> Instant {
         let part = u32::try_from(self.index).unwrap_or(0);
-        self.video.next + self.spread * part / u32::try_from(FRAME_PACKETS - 1).unwrap_or(1)
+        self.video.next + self.stream.spread * part / u32::try_from(FRAME_PACKETS - 1).unwrap_or(1)
     }
 
     /// Sends what is due; `clock` says the time since the run's beginning.
-    pub fn tick(&mut self, now: Instant, clock: impl Fn() -> u64, transport: &mut Transport, out: &mut Vec<Vec<u8>>) {
+    pub fn tick(
+        &mut self,
+        now: Instant,
+        clock: impl Fn() -> u64,
+        told: &Told,
+        transport: &mut Transport,
+        out: &mut Vec<Vec<u8>>,
+    ) {
         while self.packet_due() <= now {
+            told.video.note(self.video.number, self.video.ts);
             self.send_video(clock(), transport, out);
             if self.index == FRAME_PACKETS {
                 self.next_frame(now);
             }
         }
         while self.sound.next <= now {
+            told.sound.note(self.sound.number, self.sound.ts);
             let mut packet = Vec::with_capacity(rtp::HEADER_BYTES + clip::SOUND_BYTES);
             self.sound.header(true).write(&mut packet);
             clip::sound(Stamp { number: self.sound.number, sent_us: clock() }, &mut packet);
             out.extend(transport.seal(&packet));
             self.sound.sent(clip::SOUND_BYTES);
-            self.sound.step(SOUND, clip::SOUND_TICKS, now);
+            self.sound.step(SOUND * self.stream.slowed_by, clip::SOUND_TICKS * self.stream.slowed_by, now);
         }
         if self.next_report <= now {
             self.next_report = now + REPORT_EVERY;
@@ -139,7 +175,7 @@ impl Publisher {
     }
 
     fn next_frame(&mut self, now: Instant) {
-        self.video.step(FRAME, clip::FRAME_TICKS, now);
+        self.video.step(FRAME * self.stream.slowed_by, clip::FRAME_TICKS * self.stream.slowed_by, now);
         self.frame += 1;
         self.index = 0;
         self.is_key = clip::is_key(self.frame) || std::mem::take(&mut self.key_wanted);

@@ -16,7 +16,7 @@ use std::{
 use mio::{Events, Interest, Poll, Token, Waker, net::UdpSocket};
 
 use super::{
-    publisher::Publisher,
+    publisher::{Publisher, Stream, Told},
     rtp,
     sdp::Types,
     transport::{Heard, Transport},
@@ -39,13 +39,14 @@ pub struct Counts {
     /// Viewers that have a picture.
     pub watching: AtomicUsize,
     pub timed: AtomicBool,
+    pub told: Told,
 }
 
 impl Counts {
     /// Begins now.
     pub fn begin() -> Self {
-        let (packets, watching, timed) = Default::default();
-        Self { began: Instant::now(), packets, watching, timed }
+        let (packets, watching, timed, told) = Default::default();
+        Self { began: Instant::now(), packets, watching, timed, told }
     }
 
     fn clock_us(&self, now: Instant) -> u64 {
@@ -59,14 +60,14 @@ pub enum Who {
     /// Begins when its transport stands.
     Publisher {
         types: Types,
-        ssrcs: (u32, u32),
-        spread: Duration,
+        stream: Stream,
         publisher: Option<Box<Publisher>>,
     },
 }
 
 /// A socket and whoever sits behind it.
 pub struct Member {
+    pub name: u32,
     pub socket: UdpSocket,
     /// Nothing for who takes packets from a loop that is no server.
     pub transport: Option<Box<Transport>>,
@@ -76,6 +77,8 @@ pub struct Member {
 /// What a thread is told.
 pub enum Order {
     Enter(Box<Member>),
+    /// Is gone from one moment to the next; tells what it saw.
+    Leave(u32, Sender<Option<Seen>>),
     /// Tell what everybody saw.
     Report(Sender<Vec<Seen>>),
 }
@@ -119,7 +122,8 @@ pub fn open() -> std::io::Result<(Poll, Waker)> {
 }
 
 struct Floor {
-    members: Vec<Member>,
+    /// A place is free when its member has left.
+    members: Vec<Option<Member>>,
     /// Which of them publishes.
     publisher: Option<usize>,
     counts: Arc<Counts>,
@@ -133,21 +137,13 @@ impl Floor {
         use std::sync::mpsc::TryRecvError::{Disconnected, Empty};
         loop {
             match inbox.try_recv() {
-                Ok(Order::Enter(mut member)) => {
-                    let token = Token(self.members.len() + FIRST_MEMBER);
-                    if matches!(member.who, Who::Publisher { .. }) {
-                        self.publisher = Some(self.members.len());
-                    }
-                    if poll.registry().register(&mut member.socket, token, Interest::READABLE).is_ok() {
-                        // The first check goes out at once: somebody waits for a picture.
-                        member.tick(Instant::now(), &self.counts, &mut self.out);
-                        member.send(&mut self.out);
-                        self.members.push(*member);
-                    }
+                Ok(Order::Enter(member)) => self.enter(*member, poll),
+                Ok(Order::Leave(name, reply)) => {
+                    let _ = reply.send(self.leave(name));
                 }
                 Ok(Order::Report(reply)) => {
                     // Who asked may have gone.
-                    let _ = reply.send(self.members.iter_mut().filter_map(Member::seen).collect());
+                    let _ = reply.send(self.members.iter_mut().flatten().filter_map(Member::seen).collect());
                 }
                 Err(Empty) => return true,
                 Err(Disconnected) => return false,
@@ -155,8 +151,33 @@ impl Floor {
         }
     }
 
+    fn enter(&mut self, mut member: Member, poll: &Poll) {
+        let place = self.members.iter().position(Option::is_none).unwrap_or(self.members.len());
+        if poll.registry().register(&mut member.socket, Token(place + FIRST_MEMBER), Interest::READABLE).is_err() {
+            return;
+        }
+        if matches!(member.who, Who::Publisher { .. }) {
+            self.publisher = Some(place);
+        }
+        // The first check goes out at once: somebody waits for a picture.
+        member.tick(Instant::now(), &self.counts, &mut self.out);
+        member.send(&mut self.out);
+        if place == self.members.len() {
+            self.members.push(None);
+        }
+        self.members[place] = Some(member);
+    }
+
+    fn leave(&mut self, name: u32) -> Option<Seen> {
+        let named = |member: &Option<Member>| member.as_ref().is_some_and(|member| member.name == name);
+        let place = self.members.iter().position(named)?;
+        self.publisher = self.publisher.filter(|publisher| *publisher != place);
+        // Its socket is closed, and with that forgotten by the poll.
+        self.members[place].take()?.seen()
+    }
+
     fn receive(&mut self, number: usize, buffer: &mut [u8]) {
-        let Some(member) = self.members.get_mut(number) else { return };
+        let Some(Some(member)) = self.members.get_mut(number) else { return };
         loop {
             let len = match member.socket.recv(buffer) {
                 Ok(len) => len,
@@ -171,14 +192,14 @@ impl Floor {
     }
 
     fn due(&self) -> Option<Instant> {
-        self.members.get(self.publisher?)?.due()
+        self.members.get(self.publisher?)?.as_ref()?.due()
     }
 
     fn tick(&mut self, now: Instant, sweeps: bool) {
         let publishes = self.due().is_some_and(|due| due <= now);
         let publisher = self.publisher.filter(|_| publishes).and_then(|number| self.members.get_mut(number));
         let swept = if sweeps { &mut self.members[..] } else { publisher.map_or(&mut [][..], std::slice::from_mut) };
-        for member in swept {
+        for member in swept.iter_mut().flatten() {
             member.tick(now, &self.counts, &mut self.out);
             member.send(&mut self.out);
         }
@@ -215,7 +236,7 @@ impl Member {
             (Heard::Media, Who::Viewer(viewer)) if !rtp::is_rtcp(datagram) => {
                 let moment = Moment { now, clock_us: counts.clock_us(now), is_timed: counts.timed.load(Relaxed) };
                 let had_picture = viewer.has_picture();
-                if viewer.take(datagram, moment, self.transport.as_deref_mut()) {
+                if viewer.take(datagram, moment, &counts.told, self.transport.as_deref_mut()) {
                     counts.packets.fetch_add(1, Relaxed);
                 }
                 if !had_picture && viewer.has_picture() {
@@ -232,8 +253,8 @@ impl Member {
                     }
                 }
             }
-            (Heard::Up, Who::Publisher { types, ssrcs, spread, publisher }) => {
-                *publisher = Some(Box::new(Publisher::new(*types, *ssrcs, *spread, now)));
+            (Heard::Up, Who::Publisher { types, stream, publisher }) => {
+                *publisher = Some(Box::new(Publisher::new(*types, *stream, &counts.told, now)));
             }
             _ => {}
         }
@@ -245,7 +266,7 @@ impl Member {
         match &mut self.who {
             Who::Viewer(viewer) => viewer.tick(now, transport, out),
             Who::Publisher { publisher: Some(publisher), .. } => {
-                publisher.tick(now, || counts.clock_us(Instant::now()), transport, out);
+                publisher.tick(now, || counts.clock_us(Instant::now()), &counts.told, transport, out);
             }
             Who::Publisher { .. } => {}
         }

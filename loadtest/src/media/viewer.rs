@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 
 use super::{
     clip::{self, Stamp},
+    keyframe::Keyframe,
+    publisher::Told,
     rtp::{self, Block, Header, RESENT_HEAD_BYTES, Said},
     sdp::Types,
+    sent::Sent,
     transport::Transport,
     watch::{Arrival, Stream, Timing},
 };
@@ -36,6 +39,8 @@ pub enum Depth {
 pub struct Seen {
     /// From the request to the first picture's packet.
     pub first_ms: Option<f64>,
+    /// To the last packet of the first whole keyframe.
+    pub first_frame_ms: Option<f64>,
     pub packets: u64,
     pub opened: u64,
     pub holes: u64,
@@ -44,6 +49,8 @@ pub struct Seen {
     pub hidden: u64,
     pub repeated: u64,
     pub disordered: u64,
+    /// Packets whose time is not the publisher's, moved by as much as all others'.
+    pub shifted: u64,
     pub cut: u64,
     /// Packets that are not authentic, or not as they were sent.
     pub damaged: u64,
@@ -56,11 +63,22 @@ pub struct Seen {
     pub failure: Option<String>,
 }
 
+/// Where a stream stands against what was sent: from here every packet's number follows from its sequence number.
+#[derive(Debug, Clone, Copy)]
+struct Anchor {
+    seq: u16,
+    number: u64,
+    /// By how much the viewer's times differ from the publisher's.
+    moved: Option<u32>,
+    /// It was taken while nothing may be left out.
+    is_timed: bool,
+}
+
 #[derive(Default)]
 struct Half {
     stream: Option<Stream>,
-    /// The last number that was read, and whether everything since was read, too.
-    number: Option<u64>,
+    anchor: Option<Anchor>,
+    packets: u64,
     /// The last sender report: its time's middle, and when it came.
     reported: Option<(u32, Instant)>,
 }
@@ -87,6 +105,8 @@ pub struct Viewer {
     next_report: Instant,
     /// Pictures' packets since one was pretended to be lost.
     believed: u64,
+    /// The first keyframe, until it is whole.
+    keyframe: Option<Keyframe>,
     seen: Seen,
 }
 
@@ -103,6 +123,7 @@ impl Viewer {
             resent: None,
             next_report: posted + REPORT_EVERY,
             believed: 0,
+            keyframe: None,
             seen: Seen::default(),
         }
     }
@@ -113,7 +134,7 @@ impl Viewer {
     }
 
     /// Takes a packet of RTP; whether it is one of the stream's that was not there yet.
-    pub fn take(&mut self, packet: &[u8], at: Moment, transport: Option<&mut Transport>) -> bool {
+    pub fn take(&mut self, packet: &[u8], at: Moment, told: &Told, transport: Option<&mut Transport>) -> bool {
         let Some(header) = Header::parse(packet) else {
             self.seen.damaged += 1;
             return false;
@@ -147,37 +168,47 @@ impl Viewer {
             return false;
         }
         self.seen.packets += 1;
+        half.packets += 1;
+        let is_adrift = at.is_timed && half.anchor.is_none_or(|anchor| !anchor.is_timed);
         let opens = match self.depth {
             Depth::Full { .. } => true,
-            Depth::Sample => self.seen.packets.is_multiple_of(SAMPLE),
+            Depth::Sample => {
+                half.packets.is_multiple_of(SAMPLE) || is_adrift || (is_video && self.seen.first_frame_ms.is_none())
+            }
             Depth::Headers => false,
         };
-        match transport.filter(|_| opens).map(|transport| transport.open(packet)) {
-            None => half.number = None,
-            Some(opened) => self.read(opened.as_deref(), &header, arrival, at),
+        if let Some(opened) = transport.filter(|_| opens).map(|transport| transport.open(packet)) {
+            self.read(opened.as_deref(), &header, at);
         }
+        let (half, sent) = if is_video { (&mut self.video, &told.video) } else { (&mut self.sound, &told.sound) };
+        self.seen.shifted += u64::from(half.is_shifted(&header, sent, at));
         self.pretend(is_video && arrival == Arrival::Next, at);
         true
     }
 
     /// Looks at an opened packet.
-    fn read(&mut self, packet: Option<&[u8]>, header: &Header, arrival: Arrival, at: Moment) {
+    fn read(&mut self, packet: Option<&[u8]>, header: &Header, at: Moment) {
         self.seen.opened += 1;
         let is_video = header.pt == self.types.video;
         let payload = packet.and_then(|packet| packet.get(header.payload_at..));
         let stamp = payload.and_then(if is_video { clip::read_video } else { clip::read_sound });
-        let Some(Stamp { number, sent_us }) = stamp else {
+        let (Some(Stamp { number, sent_us }), Some(payload)) = (stamp, payload) else {
             self.seen.damaged += 1;
             return;
         };
+        if is_video && self.seen.first_frame_ms.is_none() && Keyframe::take(&mut self.keyframe, header, payload) {
+            self.seen.first_frame_ms = Some(at.now.saturating_duration_since(self.posted).as_secs_f64() * 1_000.0);
+        }
         let half = if is_video { &mut self.video } else { &mut self.sound };
-        match (arrival, half.number) {
-            (Arrival::Next, Some(last)) if number <= last => self.seen.repeated += 1,
-            (Arrival::Next, Some(last)) if at.is_timed => self.seen.hidden += number - last - 1,
+        let expected = half.anchor.as_ref().map(|anchor| anchor.number(header.seq));
+        let is_judged = at.is_timed && half.anchor.is_some_and(|anchor| anchor.is_timed);
+        match expected {
+            Some(expected) if number < expected => self.seen.repeated += 1,
+            Some(expected) if is_judged => self.seen.hidden += number - expected,
             _ => {}
         }
-        if arrival != Arrival::Late {
-            half.number = Some(number);
+        if expected != Some(number) || is_judged != at.is_timed {
+            half.anchor = Some(Anchor { seq: header.seq, number, moved: None, is_timed: at.is_timed });
         }
         if at.is_timed {
             self.seen.ages_us.push(at.clock_us.saturating_sub(sent_us));
@@ -266,7 +297,26 @@ impl Viewer {
     }
 }
 
+impl Anchor {
+    /// The publisher's number of the packet that the viewer numbers so.
+    fn number(&self, seq: u16) -> u64 {
+        self.number.saturating_add_signed(i64::from(seq.wrapping_sub(self.seq).cast_signed()))
+    }
+}
+
 impl Half {
+    /// Whether the packet's time is moved against what was sent by another amount than that of those before.
+    fn is_shifted(&mut self, header: &Header, sent: &Sent, at: Moment) -> bool {
+        let Some(anchor) = self.anchor.as_mut().filter(|anchor| anchor.is_timed && at.is_timed) else { return false };
+        let number = anchor.number(header.seq);
+        let Some(moved) = sent.ts(number).map(|ts| header.ts.wrapping_sub(ts)) else { return true };
+        // The anchor follows, so that it is never half a turn of the numbers behind.
+        if number > anchor.number {
+            (anchor.seq, anchor.number) = (header.seq, number);
+        }
+        *anchor.moved.get_or_insert(moved) != moved
+    }
+
     fn block(&self, now: Instant) -> Option<Block> {
         let stream = self.stream.as_ref()?;
         let (last_report, since) = self.reported.map_or((0, 0), |(middle, at)| {
@@ -291,19 +341,36 @@ mod tests {
     }
 
     #[test]
+    fn every_packets_time_is_compared_with_what_was_sent() {
+        let at = Moment { now: Instant::now(), clock_us: 0, is_timed: true };
+        let sent = Sent::default();
+        (0..100).for_each(|number| sent.note(number, 3_000 * u32::try_from(number).expect("small")));
+        let header = |seq: u16, ts| Header { pt: 102, marker: true, seq, ts, ssrc: 7, payload_at: rtp::HEADER_BYTES };
+        let anchor = Anchor { seq: 65_534, number: 10, moved: None, is_timed: true };
+        let mut half = Half { anchor: Some(anchor), ..Half::default() };
+        let times = (0..20u16).map(|n| (65_534u16.wrapping_add(n), 7 + 3_000 * (10 + u32::from(n))));
+        assert!(times.clone().all(|(seq, ts)| !half.is_shifted(&header(seq, ts), &sent, at)));
+        assert!(half.is_shifted(&header(18, 7 + 3_000 * 30 + 1), &sent, at), "one tick");
+        assert!(!half.is_shifted(&header(5, 7 + 3_000 * 17), &sent, at), "late, but with its own time");
+        assert!(half.is_shifted(&header(90, 0), &sent, at), "nobody sent that");
+        let untimed = Moment { is_timed: false, ..at };
+        assert!(!half.is_shifted(&header(19, 0), &sent, untimed));
+    }
+
+    #[test]
     fn headers_alone_tell_holes_repeats_and_streams_that_change() {
         let now = Instant::now();
         let at = Moment { now: now + Duration::from_millis(25), clock_us: 0, is_timed: true };
         let mut viewer = Viewer::new(TYPES, Depth::Headers, 1, now);
-        assert!(viewer.take(&packet(111, 1, 960, 8), at, None) && !viewer.has_picture());
-        assert!(viewer.take(&packet(102, 1, 3_000, 7), at, None) && viewer.has_picture());
-        assert!(viewer.take(&packet(102, 3, 9_000, 7), at, None));
-        assert!(!viewer.take(&packet(102, 3, 9_000, 7), at, None), "it came before");
-        assert!(!viewer.take(&packet(99, 1, 0, 7), at, None), "nobody announced that");
+        assert!(viewer.take(&packet(111, 1, 960, 8), at, &Told::default(), None) && !viewer.has_picture());
+        assert!(viewer.take(&packet(102, 1, 3_000, 7), at, &Told::default(), None) && viewer.has_picture());
+        assert!(viewer.take(&packet(102, 3, 9_000, 7), at, &Told::default(), None));
+        assert!(!viewer.take(&packet(102, 3, 9_000, 7), at, &Told::default(), None), "it came before");
+        assert!(!viewer.take(&packet(99, 1, 0, 7), at, &Told::default(), None), "nobody announced that");
         let seen = viewer.seen(None);
         assert_eq!((seen.packets, seen.holes, seen.repeated, seen.damaged), (3, 1, 1, 1));
         assert_eq!((seen.first_ms, seen.failure), (Some(25.0), None));
-        assert!(!viewer.take(&packet(102, 4, 9_000, 6), at, None));
+        assert!(!viewer.take(&packet(102, 4, 9_000, 6), at, &Told::default(), None));
         assert!(viewer.seen(None).failure.is_some());
     }
 }
