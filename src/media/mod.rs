@@ -1,4 +1,4 @@
-//! Door: the media room: publishers by WHIP, viewers by WHEP, one UDP port for all.
+//! Door: the media room: publishers by WHIP, viewers by WHEP, one port for all.
 //!
 //! Owns the picture of every live. The work is done by one engine thread outside tokio; this door sends it commands
 //! and hands out its events. It knows no HTTP and no accounts: the caller says who publishes.
