@@ -163,8 +163,7 @@ impl LegMaker {
         let answer = rtc.sdp_api().accept_offer(parsed).map_err(|error| refused(&error))?;
         let ours = rtc.direct_api().local_ice_credentials();
         let ufrag = ours.ufrag.clone();
-        let theirs = fragment::credentials(&offer.text).map_err(|reason| Refused(reason.0.into()))?;
-        let theirs = theirs.ok_or_else(|| Refused("it has no ice-ufrag and ice-pwd".into()))?;
+        let theirs = fragment::offered(&offer.text).ok_or_else(|| Refused("it has no ice-ufrag and ice-pwd".into()))?;
         let mut leg = StrLeg {
             rtc,
             codec,
