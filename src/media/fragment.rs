@@ -38,10 +38,21 @@ impl<'a> Fragment<'a> {
     }
 }
 
-/// The first user fragment and password of a fragment or an offer; bundled media have the same.
-pub(super) fn credentials(sdp: &str) -> Result<Option<IceCreds>, NotAFragment> {
+/// The first user fragment and password; bundled media have the same.
+fn named(sdp: &str) -> (Option<&str>, Option<&str>) {
     let value = |name: &str| sdp.lines().find_map(|line| line.trim_end().strip_prefix(name));
-    match (value("a=ice-ufrag:"), value("a=ice-pwd:")) {
+    (value("a=ice-ufrag:"), value("a=ice-pwd:"))
+}
+
+/// What an offer calls its side. The library has read it; odd names have worked, so they are taken.
+pub(super) fn offered(sdp: &str) -> Option<IceCreds> {
+    let (ufrag, pass) = named(sdp);
+    Some(IceCreds { ufrag: ufrag?.to_owned(), pass: pass?.to_owned() })
+}
+
+/// What a fragment calls it.
+fn credentials(sdp: &str) -> Result<Option<IceCreds>, NotAFragment> {
+    match named(sdp) {
         (None, None) => Ok(None),
         (Some(ufrag), Some(pass)) if is_name(ufrag, &UFRAG_CHARS) && is_name(pass, &PASSWORD_CHARS) => {
             Ok(Some(IceCreds { ufrag: ufrag.to_owned(), pass: pass.to_owned() }))

@@ -172,8 +172,7 @@ impl LegMaker {
         let (mut rtc, cell) = self.build(role, &[codec], Some(credentials), candidates, now)?;
         let answer = rtc.sdp_api().accept_offer(parsed).map_err(|error| refused(&error))?;
         let ours = rtc.direct_api().local_ice_credentials();
-        let theirs = fragment::credentials(&offer.text).map_err(|reason| Refused(reason.0.into()))?;
-        let theirs = theirs.ok_or_else(|| Refused("it has no ice-ufrag and ice-pwd".into()))?;
+        let theirs = fragment::offered(&offer.text).ok_or_else(|| Refused("it has no ice-ufrag and ice-pwd".into()))?;
         let gate = Gate::new(Arc::clone(&self.crypto), Arc::clone(&cell));
         let mut leg = StrLeg::new(rtc, codec, self.candidates.clone(), Generation { ours, theirs }, gate, now);
         leg.tcp = self.tcp;

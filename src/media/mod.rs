@@ -1,4 +1,4 @@
-//! Door: the media room: publishers by WHIP, viewers by WHEP, one UDP port for all.
+//! Door: the media room: publishers by WHIP, viewers by WHEP, one port for all.
 //!
 //! Owns the picture of every live. The work is done outside tokio, by an engine thread that receives and by threads that
 //! serve viewers; this door sends the engine commands and hands out its events. It knows no HTTP and no accounts: the caller says who publishes.

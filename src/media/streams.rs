@@ -292,7 +292,7 @@ impl Stream {
     /// Reads at most as much as there is room for; `None` when there is nothing more.
     fn next_frame(&mut self, buffer: &mut [u8], now: Instant) -> io::Result<Option<usize>> {
         loop {
-            if let Some(len) = self.take_frame(buffer)? {
+            if let Some(len) = take_frame(&mut self.incoming, buffer)? {
                 self.heard = now;
                 return Ok(Some(len));
             }
@@ -308,18 +308,6 @@ impl Stream {
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    fn take_frame(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        let Some((length, rest)) = self.incoming.split_first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
-        let len = usize::from(u16::from_be_bytes(*length));
-        if len > MAX_FRAME_BYTES.min(buffer.len()) {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let Some(frame) = rest.get(..len) else { return Ok(None) };
-        buffer[..len].copy_from_slice(frame);
-        self.incoming.drain(..LENGTH_BYTES + len);
-        Ok(Some(len))
     }
 
     fn write(&mut self, now: Instant) -> io::Result<()> {
@@ -349,5 +337,66 @@ impl Stream {
         (!self.is_answered && is_longer(self.since, STRANGER_LIMIT))
             || is_longer(self.heard, SILENCE_LIMIT)
             || (!self.outgoing.is_empty() && is_longer(self.took, STUCK_LIMIT))
+    }
+}
+
+/// Takes the first frame out of what came, when all of it is there.
+fn take_frame(incoming: &mut Vec<u8>, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    let Some((length, rest)) = incoming.split_first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+    let len = usize::from(u16::from_be_bytes(*length));
+    if len > MAX_FRAME_BYTES.min(buffer.len()) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let Some(frame) = rest.get(..len) else { return Ok(None) };
+    buffer[..len].copy_from_slice(frame);
+    incoming.drain(..LENGTH_BYTES + len);
+    Ok(Some(len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_no_address_of_udp() {
+        for peer in ["192.0.2.1:9", "[2001:db8::1]:9"] {
+            let peer: SocketAddr = peer.parse().expect("an address");
+            assert_eq!(unmarked(marked(peer)), Some(peer));
+            assert_eq!(unmarked(peer), None);
+            assert_ne!(marked(peer), peer);
+        }
+    }
+
+    #[test]
+    fn what_is_longer_than_any_datagram_is_the_end() {
+        let mut buffer = [0; 2_048];
+        let mut incoming = vec![0x08, 0];
+        assert!(take_frame(&mut incoming, &mut buffer).is_err());
+        let longest = u16::try_from(MAX_FRAME_BYTES).expect("short").to_be_bytes();
+        let mut incoming = [longest.to_vec(), vec![7; MAX_FRAME_BYTES]].concat();
+        assert!(incoming.len() <= READ_BYTES, "it has room");
+        assert_eq!(take_frame(&mut incoming, &mut buffer).expect("a frame"), Some(MAX_FRAME_BYTES));
+        assert!(incoming.is_empty());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn frames_come_whole_wherever_the_stream_is_cut(
+            frames in proptest::collection::vec(proptest::collection::vec(0u8..=255, 0..300), 0..8),
+            cuts in proptest::collection::vec(1usize..200, 1..40),
+        ) {
+            let frame = |frame: &Vec<u8>| [&u16::try_from(frame.len()).expect("short").to_be_bytes()[..], frame].concat();
+            let sent: Vec<u8> = frames.iter().flat_map(frame).collect();
+            let (mut incoming, mut buffer, mut came, mut rest) = (Vec::new(), [0; 2_048], Vec::new(), &sent[..]);
+            for cut in cuts.iter().cycle().take(sent.len()) {
+                let (some, others) = rest.split_at((*cut).min(rest.len()));
+                incoming.extend_from_slice(some);
+                rest = others;
+                while let Some(len) = take_frame(&mut incoming, &mut buffer).expect("frames") {
+                    came.push(buffer[..len].to_vec());
+                }
+            }
+            proptest::prop_assert_eq!(came, frames);
+        }
     }
 }

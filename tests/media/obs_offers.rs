@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hanamichi::media::MediaEvent;
 use reqwest::{StatusCode, header};
 
-use crate::{Server, obs::Obs, whip_rules::sections};
+use crate::{RECOVERY, SHOWN, Server, impair::Weather, obs::Obs, whip_rules::sections};
 
 const OFFERS: [(&str, &str); 3] = [
     ("30.1", include_str!("../stories/fixtures/offers/obs-30.1.sdp")),
@@ -87,6 +87,28 @@ async fn who_joins_in_the_middle_of_a_group_of_obs_sees_it_at_once() {
     assert!(quickest < AT_ONCE, "{quickest:?}");
     assert_eq!(obs.asked(|asked| asked.dropped), LOST_AT_FIRST);
     assert_eq!(early.gaps_and_repeats(), (0, 0), "the beginning that never came is nobody's hole");
+    assert_eq!(obs.end().await, StatusCode::OK);
+    server.media.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_obs_loses_on_the_way_it_sends_again_as_it_was() {
+    let mut server = Server::start().await;
+    let network = server.behind(7, Weather { lost_to_server: 30, ..Weather::FAIR }).await;
+    let whip = format!("{}/via/{}/{}/whip", server.origin, network.address().port(), server.live);
+    let obs = Obs::start(&whip, "hana", LOST_AT_FIRST).await.expect("on air");
+    server.expect(MediaEvent::Up(server.live.clone())).await;
+    let watcher = server.watcher().await;
+    watcher.until("a picture", |w| w.frames() >= 1).await;
+    watcher.ask_keyframe().await;
+    tokio::time::sleep(SHOWN).await;
+    network.change(Weather::FAIR);
+    tokio::time::sleep(RECOVERY).await;
+    let ((whole, broken), counted) = (watcher.whole_and_broken(), network.counted());
+    eprintln!("{whole} frames whole, {broken} not; {counted:?}; {:?}", obs.asked(|asked| format!("{asked:?}")));
+    assert!(counted.lost_to_server > 10, "the weather was bad");
+    assert!(obs.asked(|asked| asked.nacks > 5 && asked.resent > 5), "it was asked, and sent the same packets again");
+    assert!(whole > 90 && broken * 100 <= whole + broken, "99 % of the frames came in the end");
     assert_eq!(obs.end().await, StatusCode::OK);
     server.media.stop().await;
 }

@@ -2,7 +2,11 @@
 
 use std::{
     io::{Read, Write},
-    net::{Shutdown, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -81,8 +85,8 @@ async fn connections_of_strangers_are_closed() {
 async fn a_viewer_that_stops_reading_costs_nobody_else() {
     let mut server = Server::start().await;
     let publisher = server.publisher().await;
-    let pipe = Pipe::start(&server).await;
-    let stuck = Watcher::start_by_tcp_with(&server.whep(), |answer| pipe.rewrite(answer)).await.expect("a picture");
+    let pipe = Pipe::start(&server);
+    let stuck = Watcher::start_by_tcp_with(&server.whep(), |answer| pipe.rewrite(&answer)).await.expect("a picture");
     let other = server.watcher().await;
     stuck.until("a picture", |w| w.frames() > 24).await;
     pipe.stop_reading();
@@ -116,15 +120,14 @@ async fn without_tcp_there_is_no_candidate_and_no_port() {
 struct Pipe {
     port: u16,
     theirs: u16,
-    stopped: std::sync::Arc<std::sync::atomic::AtomicBool>,
-    cut: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    stopped: Arc<AtomicBool>,
+    cut: Arc<AtomicBool>,
 }
 
 impl Pipe {
-    async fn start(server: &Server) -> Self {
-        use std::sync::{Arc, atomic::AtomicBool};
+    fn start(server: &Server) -> Self {
         let address = server.media.addresses()[0];
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("bound").port();
         let (stopped, cut) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (stop, end) = (Arc::clone(&stopped), Arc::clone(&cut));
@@ -132,26 +135,20 @@ impl Pipe {
         Self { port, theirs: address.port(), stopped, cut }
     }
 
-    fn rewrite(&self, answer: String) -> String {
+    fn rewrite(&self, answer: &str) -> String {
         answer.replace(&format!(" {} typ host tcptype", self.theirs), &format!(" {} typ host tcptype", self.port))
     }
 
     fn stop_reading(&self) {
-        self.stopped.store(true, std::sync::atomic::Ordering::SeqCst);
+        self.stopped.store(true, Ordering::SeqCst);
     }
 
     fn is_cut(&self) -> bool {
-        self.cut.load(std::sync::atomic::Ordering::SeqCst)
+        self.cut.load(Ordering::SeqCst)
     }
 }
 
-fn carry(
-    listener: &std::net::TcpListener,
-    server: std::net::SocketAddr,
-    stopped: &std::sync::atomic::AtomicBool,
-    cut: &std::sync::atomic::AtomicBool,
-) {
-    use std::sync::atomic::Ordering;
+fn carry(listener: &TcpListener, server: std::net::SocketAddr, stopped: &AtomicBool, cut: &AtomicBool) {
     let (peer, _) = listener.accept().expect("the peer comes");
     let up = TcpStream::connect(server).expect("it listens");
     let (mut from_peer, mut to_server) = (peer.try_clone().expect("a socket"), up.try_clone().expect("a socket"));

@@ -9,7 +9,7 @@
 //! | 4.2 | OPTIONS: 200, Accept-Post, CORS; errors may be read by other origins | `other_origins_may_call` |
 //! | 4.3.1 | PATCH: strong ETag; 415, 400, 428, 412 | `candidates_are_taken_under_the_tag` |
 //! | 4.3.2 | trickle: 204, no ETag; what is not understood is no error | `candidates_are_taken_under_the_tag` |
-//! | 4.3.3 | ICE restart: 200, new ETag, fragment; a failed one keeps the session | `tests/media/restart.rs`, `a_restart_is_answered_in_full` |
+//! | 4.3.3 | ICE restart: 200, new ETag, fragment; a failed one keeps the session | `tests/media/restart.rs`, `a_restart_is_answered_in_full`, `restarts_have_a_bound` |
 //! | 4.4.1 | BUNDLE, rtcp-mux, rtcp-mux-only | `an_offer_is_answered_whole`, `what_cannot_be_answered_is_refused` |
 //! | 4.4.2 | one MediaStream, one track of a kind | `what_cannot_be_answered_is_refused`, `a_viewer_gets_one_stream` |
 //! | 4.4.3 | no answer in part: 406 | `what_cannot_be_answered_is_refused` |
@@ -348,6 +348,24 @@ async fn a_restart_is_answered_in_full() {
     assert_eq!(stale.status(), StatusCode::PRECONDITION_FAILED);
     let again = "a=ice-ufrag:new2\r\na=ice-pwd:vw5LmwG4y/e6dPP/zAP9Gp5k\r\n";
     assert_eq!(obs.session.patch("*", again).await.status(), StatusCode::NO_CONTENT, "nothing new is no restart");
+    server.media.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restarts_have_a_bound() {
+    let (server, obs) = Server::on_air().await;
+    let restart = |n: u32| format!("a=ice-ufrag:new{n}\r\na=ice-pwd:vw5LmwG4y/e6dPP/zAP9Gp5k\r\n");
+    let mut refused = None;
+    for n in 0..=1_000 {
+        let response = obs.session.patch("*", &restart(n)).await;
+        match response.status() {
+            StatusCode::OK => {}
+            status => refused = Some((n, status, text(&response, "content-type").to_owned())),
+        }
+    }
+    assert_eq!(refused, Some((1_000, StatusCode::CONFLICT, "application/problem+json".to_owned())));
+    assert_eq!(server.media.stats().await.sessions, 1, "and the session goes on");
+    assert_eq!(obs.end().await, StatusCode::OK);
     server.media.stop().await;
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What makes OBS different, read from its `whip-output.cpp` and the issues that its users wrote: no candidates in the
 //! offer, no RTX, no answer to requests for keyframes, the same packet once more for a NACK, and a beginning that never
-//! arrives (its encoders run before its transport stands). It stands on the `webrtc` crate without interceptors.
+//! arrives (its encoders run before its transport stands). It stands on the `webrtc` crate, without its answers to NACKs.
 
 #![allow(dead_code, reason = "each test binary uses its part of the actors")]
 
@@ -17,6 +17,7 @@ use hanamichi::demo::clip::{Clip, FRAME_DURATION, SOUND_DURATION};
 use parking_lot::Mutex;
 use reqwest::StatusCode;
 use rtc::{
+    interceptor::{Attribute, Interceptor, Slot, StreamInfo, TaggedPacket},
     media_stream::MediaStreamTrack,
     peer_connection::configuration::{
         interceptor_registry::configure_rtcp_reports,
@@ -35,6 +36,7 @@ use rtc::{
             RtpCodecKind,
         },
     },
+    sansio::Protocol,
 };
 use tokio::{sync::watch, task::JoinSet};
 use webrtc::{
@@ -78,6 +80,47 @@ pub(crate) struct Obs {
     tasks: JoinSet<()>,
 }
 
+/// Lets the publisher hear what it is asked; by itself the crate keeps that from applications.
+#[derive(Default)]
+struct HandOver {
+    inward: VecDeque<TaggedPacket>,
+    outward: VecDeque<TaggedPacket>,
+}
+
+impl Protocol<TaggedPacket, TaggedPacket, ()> for HandOver {
+    type Rout = TaggedPacket;
+    type Wout = TaggedPacket;
+    type Eout = ();
+    type Error = rtc::shared::error::Error;
+    type Time = Instant;
+
+    fn handle_read(&mut self, mut packet: TaggedPacket) -> Result<(), Self::Error> {
+        packet.message.add(Attribute::DeliverToApplication);
+        self.inward.push_back(packet);
+        Ok(())
+    }
+
+    fn poll_read(&mut self) -> Option<TaggedPacket> {
+        self.inward.pop_front()
+    }
+
+    fn handle_write(&mut self, packet: TaggedPacket) -> Result<(), Self::Error> {
+        self.outward.push_back(packet);
+        Ok(())
+    }
+
+    fn poll_write(&mut self) -> Option<TaggedPacket> {
+        self.outward.pop_front()
+    }
+}
+
+impl Interceptor for HandOver {
+    fn bind_local_stream(&mut self, _: &StreamInfo) {}
+    fn unbind_local_stream(&mut self, _: &StreamInfo) {}
+    fn bind_remote_stream(&mut self, _: &StreamInfo) {}
+    fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
+}
+
 struct StateWatch(watch::Sender<RTCPeerConnectionState>);
 
 #[async_trait::async_trait]
@@ -111,7 +154,9 @@ impl Obs {
         let (udp_addrs, tcp_addrs) = if udp { (here, vec![]) } else { (vec![], here) };
         let peer = PeerConnectionBuilder::new()
             .with_media_engine(engine)
-            .with_interceptor_registry(configure_rtcp_reports(Registry::new()))
+            .with_interceptor_registry(
+                configure_rtcp_reports(Registry::new()).with(Slot::NackResponder, HandOver::default()),
+            )
             .with_setting_engine(if udp { settings } else { only_tcp() })
             .with_handler(Arc::new(StateWatch(states)))
             .with_runtime(Arc::new(TokioRuntime))

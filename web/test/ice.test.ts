@@ -23,8 +23,11 @@ describe("the servers that an answer names", () => {
   });
 
   it("remembers the newest answer for the next connection", () => {
-    learnIceServers(new Response("", { headers: { link: STUN } }));
+    expect(learnIceServers(new Response(""))).toBe(10_000);
+    // Sooner, for the next connection has servers that this one has not.
+    expect(learnIceServers(new Response("", { headers: { link: STUN } }))).toBe(4_000);
     expect(knownIceServers()).toHaveLength(1);
+    expect(learnIceServers(new Response("", { headers: { link: TURN } }))).toBe(10_000);
     learnIceServers(new Response(""));
     expect(knownIceServers()).toEqual([]);
   });

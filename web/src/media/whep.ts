@@ -20,7 +20,6 @@ const DISCONNECTED_MS = 3_000;
 const RETRY_BASE_MS = 500;
 const RETRY_CAP_MS = 8_000;
 const NOT_LIVE_MS = 30_000;
-const CONNECT_WITHIN_MS = 10_000;
 
 export class WhepPlayer {
   state: WhepState = "connecting";
@@ -109,7 +108,7 @@ export class WhepPlayer {
     if (pc !== this.#pc) return this.#abandon(response);
     if (response.status !== 201) return this.#refused(response);
     this.#session = response.headers.get("location");
-    learnIceServers(response);
+    const withinMs = learnIceServers(response);
     try {
       await pc.setRemoteDescription({ type: "answer", sdp: await response.text() });
     } catch {
@@ -118,7 +117,7 @@ export class WhepPlayer {
     }
     this.#patience = setTimeout(() => {
       if (pc === this.#pc && pc.connectionState !== "connected") this.#again(this.#backoff.next(), "reconnecting");
-    }, CONNECT_WITHIN_MS);
+    }, withinMs);
   }
 
   async #refused(response: Response): Promise<void> {

@@ -16,7 +16,6 @@ export interface WhipOptions {
 
 const VIDEO_MAX_BPS = 2_500_000;
 const DISCONNECTED_MS = 2_500;
-const CONNECT_WITHIN_MS = 10_000;
 
 export class WhipPublisher {
   state: WhipState = "idle";
@@ -103,7 +102,7 @@ export class WhipPublisher {
     }
     if (response.status !== 201) return this.#refused(await problemOf(response));
     this.#session = response.headers.get("location");
-    learnIceServers(response);
+    const withinMs = learnIceServers(response);
     try {
       await pc.setRemoteDescription({ type: "answer", sdp: await response.text() });
     } catch {
@@ -112,7 +111,7 @@ export class WhipPublisher {
     }
     this.#timer = setTimeout(() => {
       if (pc === this.#pc && pc.connectionState !== "connected") this.#again(null);
-    }, CONNECT_WITHIN_MS);
+    }, withinMs);
   }
 
   #refused(problem: Problem): void {
