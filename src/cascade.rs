@@ -20,8 +20,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    bus::{Bus, Origin},
-    ids::{LiveId, MediaSessionId},
+    bus::{Bus, Fact, Origin},
+    ids::LiveId,
     live::{Lives, Picture},
     media::{LiveStats, Media, MediaError, MediaEvent, Sources},
     people::Passes,
@@ -39,15 +39,23 @@ const CONNECT_WITHIN: Duration = Duration::from_millis(500);
 const PICTURE_WITHIN: Duration = Duration::from_secs(3);
 /// A pull that failed is not tried again at once.
 const RETRY_AFTER: Duration = Duration::from_millis(400);
+/// Origins that are asked at once; one that is dead must not hold up the others.
+const ASKED_AT_ONCE: usize = 32;
 
 /// What is pulled, or was tried to be.
 #[derive(Debug)]
 struct Pull {
     origin: Origin,
-    /// Nothing while it is being asked for, and after it failed.
-    session: Option<MediaSessionId>,
-    tried_at: Instant,
+    state: State,
     viewed_at: Instant,
+}
+
+#[derive(Debug)]
+enum State {
+    Asking,
+    Pulling,
+    /// It was lost, or never was.
+    Failed(Instant),
 }
 
 #[derive(Debug)]
@@ -64,6 +72,15 @@ struct Inner {
     pulls: Mutex<HashMap<LiveId, Pull>>,
     /// A picture came from another node.
     came: Notify,
+    /// A picture came in at another node.
+    elsewhere: Notify,
+}
+
+/// When claims are said and pulls looked after.
+fn turns() -> tokio::time::Interval {
+    let mut turns = tokio::time::interval(EVERY);
+    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    turns
 }
 
 /// One live on several nodes. Cheap to clone.
@@ -98,10 +115,13 @@ impl Cascade {
             claims: Mutex::default(),
             pulls: Mutex::default(),
             came: Notify::new(),
+            elsewhere: Notify::new(),
         }));
         tasks.spawn("pictures", cascade.clone().follow(events, tasks.stopping()));
         if cascade.0.bus.is_shared() {
-            tasks.spawn("cascade", cascade.clone().keep(tasks.stopping()));
+            tasks.spawn("claims", cascade.clone().keep_claims(tasks.stopping()));
+            tasks.spawn("pulls", cascade.clone().keep_pulls(tasks.stopping()));
+            tasks.spawn("origins", cascade.clone().hear_of_pictures(tasks.stopping()));
         }
         Ok(cascade)
     }
@@ -166,28 +186,32 @@ impl Cascade {
         {
             let mut pulls = self.0.pulls.lock();
             let pull = pulls.get(live);
-            let is_fresh = |pull: &Pull| pull.session.is_some() || now < pull.tried_at + RETRY_AFTER;
+            let is_fresh = |pull: &Pull| match pull.state {
+                State::Asking | State::Pulling => true,
+                State::Failed(at) => now < at + RETRY_AFTER,
+            };
             if pull.is_some_and(|pull| pull.origin == *origin && is_fresh(pull)) {
                 return;
             }
             let viewed_at = pull.map_or(now, |pull| pull.viewed_at);
-            pulls.insert(live.clone(), Pull { origin: origin.clone(), session: None, tried_at: now, viewed_at });
+            pulls.insert(live.clone(), Pull { origin: origin.clone(), state: State::Asking, viewed_at });
         }
-        match self.try_pull(live, origin).await {
-            Ok(session) => {
+        let state = match self.try_pull(live, origin).await {
+            Ok(()) => {
                 tracing::info!(live.id = %live, origin = origin.url, "the picture is pulled from another node");
-                let mut pulls = self.0.pulls.lock();
-                if let Some(pull) = pulls.get_mut(live).filter(|pull| pull.origin == *origin) {
-                    pull.session = Some(session);
-                }
+                State::Pulling
             }
             Err(error) => {
                 tracing::warn!(live.id = %live, origin = origin.url, error = %format!("{error:#}"), "no pull");
+                State::Failed(Instant::now())
             }
+        };
+        if let Some(pull) = self.0.pulls.lock().get_mut(live).filter(|pull| pull.origin == *origin) {
+            pull.state = state;
         }
     }
 
-    async fn try_pull(&self, live: &LiveId, origin: &Origin) -> anyhow::Result<MediaSessionId> {
+    async fn try_pull(&self, live: &LiveId, origin: &Origin) -> anyhow::Result<()> {
         let offer = self.0.media.pull(live.clone()).await?;
         let answered = async {
             let request = self.0.http.post(format!("{}/internal/relay/{live}", origin.url));
@@ -203,7 +227,7 @@ impl Cascade {
             let _ = self.0.media.close(&offer.session).await;
             return Err(error);
         }
-        Ok(offer.session)
+        Ok(())
     }
 
     /// What the media room tells: the live room hears when a picture comes or goes, other nodes where it does.
@@ -231,7 +255,7 @@ impl Cascade {
                 Some(MediaEvent::Pulled(_)) => self.0.came.notify_waiters(),
                 Some(MediaEvent::PullLost(live)) => {
                     if let Some(pull) = self.0.pulls.lock().get_mut(&live) {
-                        pull.session = None;
+                        pull.state = State::Failed(Instant::now());
                     }
                 }
                 None => break,
@@ -262,20 +286,45 @@ impl Cascade {
         true
     }
 
-    async fn keep(self, stopping: CancellationToken) {
-        let mut turns = tokio::time::interval(EVERY);
-        turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    async fn keep_claims(self, stopping: CancellationToken) {
+        let mut turns = turns();
         loop {
             tokio::select! {
                 _ = turns.tick() => {}
                 () = stopping.cancelled() => return,
             }
-            self.keep_claims().await;
+            self.say_claims().await;
+        }
+    }
+
+    async fn keep_pulls(self, stopping: CancellationToken) {
+        let mut turns = turns();
+        loop {
+            tokio::select! {
+                _ = turns.tick() => {}
+                () = self.0.elsewhere.notified() => {}
+                () = stopping.cancelled() => return,
+            }
             self.look_after_pulls().await;
         }
     }
 
-    async fn keep_claims(&self) {
+    /// A picture that has come at another node is looked for at once.
+    async fn hear_of_pictures(self, stopping: CancellationToken) {
+        let mut news = self.0.bus.subscribe();
+        loop {
+            let heard = tokio::select! {
+                heard = news.next() => heard,
+                () = stopping.cancelled() => return,
+            };
+            let Some(heard) = heard else { return };
+            if matches!(heard.fact(), Some(Fact::Media { media, .. }) if media == "up") {
+                self.0.elsewhere.notify_one();
+            }
+        }
+    }
+
+    async fn say_claims(&self) {
         let claims: Vec<_> = self.0.claims.lock().iter().map(|(l, o)| (l.clone(), o.clone())).collect();
         for (live, ours) in claims {
             let Ok(Some(known)) = self.0.bus.keep_claim(&live, &ours).await else { continue };
@@ -293,7 +342,9 @@ impl Cascade {
     async fn look_after_pulls(&self) {
         let now = Instant::now();
         let lives = self.0.media.stats().await.lives;
-        self.0.pulls.lock().retain(|live, pull| pull.session.is_some() || lives.iter().any(|l| l.live == *live));
+        let is_known = |live: &LiveId| lives.iter().any(|stats| stats.live == *live);
+        self.0.pulls.lock().retain(|live, pull| !matches!(pull.state, State::Failed(_)) || is_known(live));
+        let mut asked = tokio::task::JoinSet::new();
         for stats in lives.into_iter().filter(|stats| stats.publisher.is_none()) {
             let live = &stats.live;
             let is_viewed = stats.viewers > 0;
@@ -306,9 +357,14 @@ impl Cascade {
                 self.0.pulls.lock().remove(live);
                 self.0.media.drop_sources(live, Sources::Pulls).await;
             } else if is_viewed {
-                self.look_after(&stats).await;
+                if asked.len() == ASKED_AT_ONCE {
+                    asked.join_next().await;
+                }
+                let cascade = self.clone();
+                asked.spawn(async move { cascade.look_after(&stats).await });
             }
         }
+        asked.join_all().await;
     }
 
     /// A live with viewers here and no publisher here.
@@ -316,10 +372,7 @@ impl Cascade {
         let live = &stats.live;
         let Ok(origin) = self.0.bus.origin(live).await else { return };
         match origin {
-            Some(origin) if origin.node != self.0.node => {
-                // Each pull may wait for its origin; the other lives do not.
-                self.pull(live, &origin).await;
-            }
+            Some(origin) if origin.node != self.0.node => self.pull(live, &origin).await,
             Some(_) => {}
             // Its node is gone, and could not say so.
             None if !stats.up && self.0.lives.media(live) == "up" => {

@@ -336,6 +336,7 @@ impl Engine {
         for slot in &gone {
             tracing::info!(slot, "publisher is silent");
         }
+        gone.extend(self.pulls.iter().filter(|(_, pull)| pull.is_forgotten(now)).map(|(slot, _)| *slot));
         for (at, link) in self.links.iter().enumerate().filter(|(_, link)| link.is_dead() && link.viewers > 0) {
             tracing::error!(viewers = link.viewers, "a media thread ended; its viewers have to come back");
             let lost = self.sessions.iter().filter(|(_, session)| session.home == Home::Fanout(at));

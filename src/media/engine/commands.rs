@@ -8,7 +8,7 @@ use mio::Token;
 use str0m::IceCreds;
 use tokio::sync::oneshot;
 
-use super::{Engine, FIRST_PULL, Home, Session};
+use super::{Engine, FIRST_PULL, Home, Live, Session};
 use crate::{
     ids::{LiveId, MediaSessionId},
     media::{
@@ -148,7 +148,7 @@ impl Engine {
         }
         self.check_room(live)?;
         let token = Token(FIRST_PULL.0 + usize::try_from(self.next_slot).unwrap_or(usize::MAX));
-        let (mut pull, candidates) = Pull::open(self.config.bind.ip(), self.poll.registry(), token)?;
+        let (mut pull, candidates) = Pull::open(self.config.bind.ip(), self.poll.registry(), token, now)?;
         let offered = self.maker.offer(candidates, now);
         let Offered { leg, sdp } = offered.map_err(|refused| MediaError::BadOffer(refused.0))?;
         pull.unanswered = Some(leg);
@@ -191,6 +191,11 @@ impl Engine {
         let slots: Vec<Slot> = of_live.stage.sources().filter(|(_, o)| is_meant(o)).map(|(slot, _)| slot).collect();
         for slot in slots {
             self.end_session(slot, now);
+        }
+        // Without viewers its pictures are kept for nobody: the next one has them pulled again.
+        let is_idle = |live: &Live| live.stage.is_empty() && live.seats.iter().all(|seats| *seats == 0);
+        if which == Sources::Pulls && self.lives.get(live).is_some_and(is_idle) {
+            self.lives.remove(live);
         }
     }
 
