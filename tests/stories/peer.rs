@@ -124,6 +124,9 @@ pub(crate) struct Seen {
     pub(crate) is_key: bool,
     /// Since the offer was posted.
     pub(crate) after: Duration,
+    /// What it carries, in short, and when it came: the same packet is known again at another watcher.
+    pub(crate) digest: u64,
+    pub(crate) at: Instant,
 }
 
 #[derive(Default)]
@@ -288,6 +291,8 @@ impl PeerConnectionEventHandler for Ear {
                     marker: packet.header.marker,
                     is_key: begins_keyframe(&packet.payload),
                     after: posted.elapsed(),
+                    digest: digest(&packet.payload),
+                    at: Instant::now(),
                 };
                 if log.lock().take(seen) {
                     ask_keyframe(&*track).await;
@@ -315,6 +320,12 @@ async fn ask_keyframe(track: &dyn TrackRemote) {
     let request = PictureLossIndication { sender_ssrc: 0, media_ssrc };
     // A watcher that is being closed has nobody to ask.
     let _ = track.write_rtcp(vec![Box::new(request)]).await;
+}
+
+fn digest(payload: &[u8]) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    std::hash::Hasher::write(&mut hasher, payload);
+    std::hash::Hasher::finish(&hasher)
 }
 
 /// A second reading of RFC 6184, independent of the server's.
