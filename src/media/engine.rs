@@ -258,7 +258,7 @@ impl Engine {
         loop {
             match session.leg.step() {
                 Step::Send { to, datagram } => {
-                    self.demux.sent(slot, to, &datagram);
+                    self.demux.sent(slot, to, &datagram, now);
                     self.socket.send(to, &datagram);
                 }
                 Step::Wait(at) => {
