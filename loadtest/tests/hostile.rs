@@ -257,7 +257,7 @@ async fn strangers_cost_a_look_and_are_counted() {
         .await;
     let sent = sent.load(Relaxed);
     assert!(sent > 5_000 && seen.datagrams_unknown <= sent, "{sent} {seen:?}");
-    assert!(seen.datagrams_unknown * 100 > sent * 95, "{sent} were sent, {} counted", seen.datagrams_unknown);
+    assert!(seen.datagrams_unknown * 100 > sent * 80, "{sent} were sent, {} counted", seen.datagrams_unknown);
     assert!(unanswered(&ours), "nobody answers strangers");
     assert_eq!((seen.sessions, seen.packets_resent), (HONEST + 1, 0));
     room.stop().await;

@@ -2,20 +2,36 @@
 //!
 //! Owns the two tables behind the one UDP port: a STUN check names its session by our ICE user fragment; everything
 //! else comes from an address that a session answered before.
-//! Invariant: an address is learned only when the session sends a STUN answer there, that is, after the library
-//! verified the check's integrity; so nobody can take over an address by naming a session.
+//! Invariants: an address is learned only when the session sends a STUN answer there, that is, after the library
+//! verified the check's integrity; so nobody can take over an address by naming a session. Who has a session of its own
+//! cannot either: an address stays with the session that answers checks there.
 
-use std::{collections::HashMap, net::SocketAddr};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use super::{stage::Slot, stun};
 
 /// Addresses remembered per session; a browser tries a handful. The oldest is forgotten.
 const MAX_ADDRESSES: usize = 16;
 
+/// An address is not given to another session until its own has answered no check there for so long. Who is there renews
+/// its consent every 5 s, more or less (RFC 7675).
+const HELD_FOR: Duration = Duration::from_secs(20);
+
+/// Whose an address is, and when that was last verified.
+#[derive(Debug)]
+struct Held {
+    slot: Slot,
+    verified: Instant,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Demux {
     by_ufrag: HashMap<String, Slot>,
-    by_address: HashMap<SocketAddr, Slot>,
+    by_address: HashMap<SocketAddr, Held>,
     known: HashMap<Slot, Known>,
 }
 
@@ -53,9 +69,13 @@ impl Demux {
             self.by_ufrag.remove(&ufrag);
         }
         for address in known.addresses {
-            if self.by_address.get(&address) == Some(&slot) {
-                self.by_address.remove(&address);
-            }
+            self.release(slot, address);
+        }
+    }
+
+    fn release(&mut self, slot: Slot, address: SocketAddr) {
+        if self.by_address.get(&address).is_some_and(|held| held.slot == slot) {
+            self.by_address.remove(&address);
         }
     }
 
@@ -64,32 +84,35 @@ impl Demux {
         if let Some(ufrag) = stun::ufrag(datagram) {
             return self.by_ufrag.get(ufrag).copied();
         }
-        self.by_address.get(&source).copied()
+        self.by_address.get(&source).map(|held| held.slot)
     }
 
     /// The session sends this datagram there.
-    pub(super) fn sent(&mut self, slot: Slot, to: SocketAddr, datagram: &[u8]) {
+    pub(super) fn sent(&mut self, slot: Slot, to: SocketAddr, datagram: &[u8], now: Instant) {
         if stun::is_success(datagram) {
-            self.learn(slot, to);
+            self.learn(slot, to, now);
         }
     }
 
     /// The session answered a check from there.
-    pub(super) fn learn(&mut self, slot: Slot, to: SocketAddr) {
-        if self.by_address.get(&to) == Some(&slot) {
-            return;
+    pub(super) fn learn(&mut self, slot: Slot, to: SocketAddr, now: Instant) {
+        match self.by_address.get_mut(&to) {
+            Some(held) if held.slot == slot => {
+                held.verified = now;
+                return;
+            }
+            Some(held) if now.saturating_duration_since(held.verified) < HELD_FOR => return,
+            _ => {}
         }
         let Some(known) = self.known.get_mut(&slot) else {
             return;
         };
-        if known.addresses.len() == MAX_ADDRESSES {
-            let oldest = known.addresses.remove(0);
-            if self.by_address.get(&oldest) == Some(&slot) {
-                self.by_address.remove(&oldest);
-            }
-        }
+        let oldest = (known.addresses.len() == MAX_ADDRESSES).then(|| known.addresses.remove(0));
         known.addresses.push(to);
-        self.by_address.insert(to, slot);
+        if let Some(oldest) = oldest {
+            self.release(slot, oldest);
+        }
+        self.by_address.insert(to, Held { slot, verified: now });
     }
 }
 
@@ -109,18 +132,44 @@ mod tests {
     #[test]
     fn a_check_is_found_by_its_name_and_media_by_its_address() {
         let mut demux = Demux::default();
-        let browser: SocketAddr = "192.0.2.7:5000".parse().expect("an address");
+        let (browser, now): (SocketAddr, _) = ("192.0.2.7:5000".parse().expect("an address"), Instant::now());
         demux.add(3, "ours".into());
         assert_eq!(demux.find(browser, &check("ours:theirs")), Some(3));
         assert_eq!(demux.find(browser, &check("other:theirs")), None);
         assert_eq!(demux.find(browser, &[0x80, 0x60]), None, "no answer went there yet");
-        demux.sent(3, browser, &[0x16, 0xfe]);
+        demux.sent(3, browser, &[0x16, 0xfe], now);
         assert_eq!(demux.find(browser, &[0x80, 0x60]), None, "only an answered check teaches an address");
-        demux.sent(3, browser, &[0x01, 0x01]);
+        demux.sent(3, browser, &[0x01, 0x01], now);
         assert_eq!(demux.find(browser, &[0x80, 0x60]), Some(3));
         demux.remove(3);
         assert_eq!(demux.find(browser, &[0x80, 0x60]), None);
         assert_eq!(demux.find(browser, &check("ours:theirs")), None);
+    }
+
+    /// A viewer sends a check of its own session, with a publisher's address on it.
+    #[test]
+    fn an_address_is_not_taken_from_who_is_there() {
+        let mut demux = Demux::default();
+        let (publisher, start) = (SocketAddr::from(([192, 0, 2, 7], 5_000)), Instant::now());
+        let at = |s| start + Duration::from_secs(s);
+        let media = [0x80, 0x60];
+        demux.add(3, "publisher".into());
+        demux.add(4, "viewer".into());
+        demux.sent(3, publisher, &[0x01, 0x01], at(0));
+        demux.sent(4, publisher, &[0x01, 0x01], at(15));
+        assert_eq!(demux.find(publisher, &media), Some(3));
+        demux.sent(3, publisher, &[0x01, 0x01], at(15));
+        demux.sent(4, publisher, &[0x01, 0x01], at(34));
+        assert_eq!(demux.find(publisher, &media), Some(3), "it is still there");
+        demux.sent(4, publisher, &[0x01, 0x01], at(36));
+        assert_eq!(demux.find(publisher, &media), Some(4), "a network gives an address to somebody else");
+        demux.remove(3);
+        assert_eq!(demux.find(publisher, &media), Some(4));
+        demux.remove(4);
+        assert_eq!(demux.find(publisher, &media), None);
+        demux.add(5, "another".into());
+        demux.sent(5, publisher, &[0x01, 0x01], at(36));
+        assert_eq!(demux.find(publisher, &media), Some(5), "who has left holds nothing");
     }
 
     #[test]
@@ -143,7 +192,7 @@ mod tests {
         let mut demux = Demux::default();
         demux.add(3, "ours".into());
         for port in 1..100 {
-            demux.sent(3, SocketAddr::from(([192, 0, 2, 1], port)), &[0x01, 0x01]);
+            demux.sent(3, SocketAddr::from(([192, 0, 2, 1], port)), &[0x01, 0x01], Instant::now());
         }
         assert_eq!(demux.by_address.len(), MAX_ADDRESSES);
     }

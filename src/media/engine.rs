@@ -277,7 +277,7 @@ impl Engine {
         while let Ok(news) = self.news.try_recv() {
             any = true;
             match news {
-                News::Address { slot, to } => self.demux.learn(slot, to),
+                News::Address { slot, to } => self.demux.learn(slot, to, now),
                 News::Connected { slot } => {
                     if let Some(session) = self.sessions.get_mut(&slot)
                         && !std::mem::replace(&mut session.connected, true)
@@ -363,7 +363,7 @@ impl Engine {
                 Step::Send { to, datagram } => match self.pulls.get_mut(&slot) {
                     Some(pull) => pull.sender.send(to, &datagram),
                     None => {
-                        self.demux.sent(slot, to, &datagram);
+                        self.demux.sent(slot, to, &datagram, now);
                         self.sender.send(to, &datagram);
                     }
                 },

@@ -5,12 +5,17 @@ use std::net::UdpSocket;
 
 use super::{
     super::peer::{Pair, TICK},
-    LegMaker, Role, damage, run, stun_seeds,
+    LegMaker, Role, damage, rtcp_seeds, run, stun_seeds,
 };
 
 /// Connections of the brief runs, and damaged datagrams for each.
 const BRIEF: u64 = 60;
 const FORGED: usize = 150;
+/// What a leg may keep of rubbish that the peer itself has sealed: what may be asked for again, and statistics.
+const MAX_KEPT_OF_PEER_BYTES: i64 = 1024 * 1024;
+/// Reports as a publisher's side gets them, besides what viewers send: transport-wide feedback, an extended report.
+const TRANSPORT_FEEDBACK: [u8; 24] = [0x8f, 205, 0, 5, 0, 0, 0, 1, 0, 0, 0, 9, 0, 1, 0, 2, 0, 0, 5, 0, 0x20, 2, 4, 8];
+const EXTENDED_REPORT: [u8; 20] = [0x80, 207, 0, 4, 0, 0, 0, 1, 4, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2];
 /// Ticks within which an undisturbed handshake is over several times.
 const MAX_TICKS: usize = 100;
 /// What a leg may keep of any number of damaged datagrams.
@@ -105,4 +110,49 @@ fn a_publisher_outlives_all_that_is_forged() {
 #[test]
 fn a_viewer_outlives_all_that_is_forged() {
     lives("viewers", Role::Viewer);
+}
+
+/// A peer that holds its keys and sends nothing but rubbish. Gives whether its leg outlived it.
+fn an_insiders_life(maker: &mut Option<(LegMaker, UdpSocket)>, role: Role, dice: &mut super::Dice) -> usize {
+    let mut pair = Pair::connected(maker, role);
+    let mut reports = rtcp_seeds();
+    reports.extend([TRANSPORT_FEEDBACK.to_vec(), EXTENDED_REPORT.to_vec()]);
+    let kept = allocation_counter::measure(|| {
+        for n in 0..2 * FORGED {
+            let mut plain = dice.pick(&reports).clone();
+            damage(&mut plain, &reports, dice);
+            let sealed = match n % 3 {
+                0 if role == Role::Publisher => {
+                    let seq = u8::try_from(n % 200).expect("small");
+                    let any = dice.byte() & 0x7f;
+                    let pt = *dice.pick(&[108, 109, 127, 121, 111, any]);
+                    let (padded, ssrc) = (dice.byte() & 0x20, dice.byte() % 40);
+                    pair.client.sealed_media(&[0x80 | padded, pt, 0, seq, 0, 0, seq, 0, 0, 0, 0, ssrc], &plain)
+                }
+                _ => pair.client.sealed_reports(&plain),
+            };
+            if let Some(datagram) = sealed {
+                pair.receive(&datagram);
+            }
+            if n % 20 == 0 {
+                pair.exchange(|datagram| vec![datagram]);
+            }
+        }
+    });
+    assert!(kept.bytes_current < MAX_KEPT_OF_PEER_BYTES, "{} bytes are kept", kept.bytes_current);
+    usize::from(!pair.is_over)
+}
+
+#[test]
+fn who_holds_the_keys_ends_nothing_but_its_own_leg() {
+    let mut maker = None;
+    let mut turns = 0u64;
+    let outlived = run("insiders", BRIEF, |dice| {
+        turns += 1;
+        let role = if turns.is_multiple_of(2) { Role::Publisher } else { Role::Viewer };
+        an_insiders_life(&mut maker, role, dice)
+    });
+    assert!(outlived > 90, "{outlived} of 100 legs outlived their own peer's rubbish");
+    let mut pair = Pair::connected(&mut maker, Role::Viewer);
+    assert!(pair.show(1), "others are served");
 }

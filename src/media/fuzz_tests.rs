@@ -69,7 +69,7 @@ fn checks_are_read_and_belong_to_nobody_else() {
     demux.add(3, "ours".into());
     demux.add(4, "another".into());
     let known: SocketAddr = "192.0.2.7:5000".parse().expect("an address");
-    demux.sent(4, known, &[1, 1]);
+    demux.sent(4, known, &[1, 1], std::time::Instant::now());
     let stranger: SocketAddr = "192.0.2.9:5000".parse().expect("an address");
     let found = run("STUN", BRIEF, |dice| {
         let bytes = one_of(&seeds, dice);

@@ -112,12 +112,29 @@ impl Client {
         !self.is_broken && self.rtc.is_connected()
     }
 
-    /// A sealed packet of the video stream, without extensions.
-    fn sealed(&mut self, seq: u64) -> Vec<u8> {
-        let sealer = self.sealer.get_or_insert_with(|| {
+    fn sealer(&mut self) -> &mut Sealer {
+        self.sealer.get_or_insert_with(|| {
             let keys = self.keys.get().expect("the handshake is over");
             Sealer::new(&keys::provider(), keys).expect("keys")
-        });
+        })
+    }
+
+    /// Reports that the client itself would not send.
+    pub(super) fn sealed_reports(&mut self, plain: &[u8]) -> Option<Vec<u8>> {
+        let mut sealed = Vec::new();
+        self.sealer().seal_rtcp(plain, &mut sealed).ok()?;
+        Some(sealed)
+    }
+
+    /// Media that the client itself would not send.
+    pub(super) fn sealed_media(&mut self, header: &[u8; RTP_HEADER_BYTES], payload: &[u8]) -> Option<Vec<u8>> {
+        let (mut sealed, seq) = (Vec::new(), u64::from(u16::from_be_bytes([header[2], header[3]])));
+        self.sealer().seal_rtp(header, seq, payload, &mut sealed).ok()?;
+        Some(sealed)
+    }
+
+    /// A sealed packet of the video stream, without extensions.
+    fn sealed(&mut self, seq: u64) -> Vec<u8> {
         let pt: Pt = self.rtc.media(self.mid).and_then(|media| media.remote_pts().first().copied()).expect("agreed on");
         let mut api = self.rtc.direct_api();
         let own = *api.stream_tx_by_mid(self.mid, None).expect("a publisher has a stream").ssrc();
@@ -126,7 +143,7 @@ impl Client {
         header[2..4].copy_from_slice(&seq.to_be_bytes()[6..]);
         header[8..].copy_from_slice(&own.to_be_bytes());
         let mut sealed = Vec::new();
-        sealer.seal_rtp(&header, seq, &[0x61; PAYLOAD_BYTES], &mut sealed).expect("sealed");
+        self.sealer().seal_rtp(&header, seq, &[0x61; PAYLOAD_BYTES], &mut sealed).expect("sealed");
         sealed
     }
 
