@@ -29,7 +29,7 @@ use super::{
     outbox::Outbox,
     packet::{Kind, Packet, VideoCodec, starts_keyframe},
     path::Path,
-    restart::{Generation, Generations},
+    restart::{Generation, Renamed, Restarts},
     sdp::Offer,
     sealed::SealedLeg,
     sfu::Loss,
@@ -41,8 +41,6 @@ const VIEWER_RESEND_PACKETS: usize = 1;
 
 /// Longer than any session.
 const NEVER: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3_600);
-/// Restarts of one session: the library remembers every address that a peer had.
-const MAX_RESTARTS: u32 = 1_000;
 /// Streams of a peer that are remembered; two are in use.
 const MAX_PEER_STREAMS: usize = 32;
 
@@ -88,15 +86,6 @@ pub(super) trait Leg: Send {
     fn restart(&mut self, theirs: IceCreds) -> Option<Renamed>;
     fn close(&mut self, now: Instant);
     fn step(&mut self) -> Step;
-}
-
-/// What a leg whose ICE restarts is called.
-pub(super) struct Renamed {
-    pub(super) ufrag: String,
-    /// What it is no longer called.
-    pub(super) over: Option<String>,
-    /// Our side, for the peer.
-    pub(super) fragment: String,
 }
 
 /// A leg whose offer was answered.
@@ -173,11 +162,7 @@ impl LegMaker {
             audio: None,
             kinds: Vec::new(),
             takes_nacks: offer.takes_nacks(),
-            first_media: offer.mids.first().cloned().unwrap_or_default(),
-            generations: Generations::new(Generation { ours, theirs }),
-            restarts: 0,
-            over_ufrag: None,
-            renominating: None,
+            restarts: Restarts::new(Generation { ours, theirs }, offer.mids.first().cloned().unwrap_or_default()),
             source: None,
             sends_to: None,
             path: Path::default(),
@@ -272,14 +257,7 @@ pub(super) struct StrLeg {
     /// What the peer's streams carry.
     kinds: Vec<(Ssrc, Option<Kind>)>,
     takes_nacks: bool,
-    /// Whether the offer's first media is video, and its id.
-    first_media: (bool, String),
-    generations: Generations,
-    restarts: u32,
-    /// What we were called before the newest restart that was completed.
-    over_ufrag: Option<String>,
-    /// Where a check came from that would complete a restart, until the library has answered it.
-    renominating: Option<SocketAddr>,
+    restarts: Restarts,
     /// Where the newest datagram came from, and when.
     source: Option<(SocketAddr, Instant)>,
     /// Where the library sends to: the pair that was nominated.
@@ -394,8 +372,8 @@ impl StrLeg {
     /// The library stays with the pair that was nominated; everything but answers to checks goes to where the peer is.
     fn destination(&mut self, to: SocketAddr, datagram: &[u8]) -> SocketAddr {
         if datagram.first().is_some_and(|first| STUN.contains(first)) {
-            if stun::is_success(datagram) && self.renominating == Some(to) {
-                self.complete_restart(to);
+            if stun::is_success(datagram) && self.restarts.answered(to) {
+                self.path.choose(to);
             }
             return to;
         }
@@ -403,30 +381,6 @@ impl StrLeg {
             self.path.choose(to);
         }
         self.path.to().unwrap_or(to)
-    }
-
-    /// While ICE restarts, the library goes by the generation that a check names. It only answers checks (ICE-lite), so
-    /// changing its credentials between two of them disturbs nothing.
-    fn choose_generation(&mut self, source: SocketAddr, datagram: &[u8]) {
-        self.renominating = None;
-        let Some(ufrag) = stun::ufrag(datagram) else { return };
-        let Some(generation) = self.generations.named(ufrag).cloned() else { return };
-        if self.generations.is_next(ufrag) && stun::nominates(datagram) {
-            self.renominating = Some(source);
-        }
-        self.guarded(|rtc| {
-            let mut api = rtc.direct_api();
-            api.set_local_ice_credentials(generation.ours);
-            api.set_remote_ice_credentials(generation.theirs);
-            Ok(())
-        });
-    }
-
-    /// The peer nominated a pair under the new credentials, and the library found them right.
-    fn complete_restart(&mut self, to: SocketAddr) {
-        self.renominating = None;
-        self.over_ufrag = self.generations.advance().map(|over| over.ours.ufrag);
-        self.path.choose(to);
     }
 
     fn event(&mut self, event: Event) -> Option<Step> {
@@ -463,8 +417,12 @@ impl Leg for StrLeg {
             return;
         };
         self.source = Some((source, now));
-        if self.generations.is_restarting() {
-            self.choose_generation(source, datagram);
+        if let Some(Generation { ours, theirs }) = self.restarts.check(source, datagram).cloned() {
+            self.guarded(|rtc| {
+                rtc.direct_api().set_local_ice_credentials(ours);
+                rtc.direct_api().set_remote_ice_credentials(theirs);
+                Ok(())
+            });
         }
         self.guarded(|rtc| rtc.handle_input(Input::Receive(now, receive)));
     }
@@ -501,22 +459,12 @@ impl Leg for StrLeg {
     }
 
     fn knows(&self, theirs: &IceCreds) -> bool {
-        self.generations.newest().theirs == *theirs
+        self.restarts.knows(theirs)
     }
 
     fn restart(&mut self, theirs: IceCreds) -> Option<Renamed> {
-        if self.restarts == MAX_RESTARTS {
-            return None;
-        }
-        self.restarts += 1;
-        let ours = IceCreds::new();
         let candidates: Vec<Candidate> = host_candidates(&self.candidates, self.tcp).collect();
-        let (is_video, mid) = &self.first_media;
-        let kind = if *is_video { "video" } else { "audio" };
-        let fragment = fragment::write(kind, mid, &ours, &candidates);
-        let ufrag = ours.ufrag.clone();
-        let unused = self.generations.begin(Generation { ours, theirs }).map(|unused| unused.ours.ufrag);
-        Some(Renamed { ufrag, over: unused.or(self.over_ufrag.take()), fragment })
+        self.restarts.begin(Generation { ours: IceCreds::new(), theirs }, &candidates)
     }
 
     fn close(&mut self, now: Instant) {

@@ -17,10 +17,11 @@ use str0m::{IceCreds, crypto::CryptoProvider};
 
 use super::{
     keys::KeyCell,
-    leg::{Leg, Renamed, Step, StrLeg, Track},
+    leg::{Leg, Step, StrLeg, Track},
     numbering::Place,
     outbox::Outbox,
     packet::{Kind, Packet},
+    restart::Renamed,
     rtcp::{self, Report, Sent},
     sfu::Loss,
     srtp::{Opener, RTP_HEADER_BYTES, Sealer},

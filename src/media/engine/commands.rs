@@ -12,7 +12,8 @@ use crate::{
     media::{
         Answer, LiveStats, MediaError, MediaEvent, MediaStats, Restarted, VideoCodec,
         fragment::Fragment,
-        leg::{Answered, Renamed, Role},
+        leg::{Answered, Role},
+        restart::Renamed,
         sdp::Offer,
         sfu::{Slot, Stage},
     },
