@@ -33,7 +33,7 @@ use super::{
     packet::{Kind, Packet, VideoCodec, starts_keyframe},
     path::Path,
     report::{PublisherFigures, ViewerFigures},
-    restart::{Generation, Generations},
+    restart::{Generation, Renamed, Restarts},
     sdp::Offer,
     sealed::SealedLeg,
     streams, stun,
@@ -44,8 +44,6 @@ const VIEWER_RESEND_PACKETS: usize = 1;
 
 /// Longer than any session.
 const NEVER: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3_600);
-/// Restarts of one session: the library remembers every address that a peer had.
-const MAX_RESTARTS: u32 = 1_000;
 /// Streams of a peer that are remembered; two are in use.
 const MAX_PEER_STREAMS: usize = 32;
 
@@ -109,15 +107,6 @@ pub(super) trait Leg: Send {
     fn sample(&self, now: Instant) -> Sample;
 }
 
-/// What a leg whose ICE restarts is called.
-pub(super) struct Renamed {
-    pub(super) ufrag: String,
-    /// What it is no longer called.
-    pub(super) over: Option<String>,
-    /// Our side, for the peer.
-    pub(super) fragment: String,
-}
-
 /// A leg whose offer was answered.
 pub(super) struct Answered {
     pub(super) leg: Box<dyn Leg>,
@@ -174,10 +163,11 @@ impl LegMaker {
         let ours = rtc.direct_api().local_ice_credentials();
         let theirs = fragment::offered(&offer.text).ok_or_else(|| Refused("it has no ice-ufrag and ice-pwd".into()))?;
         let gate = Gate::new(Arc::clone(&self.crypto), Arc::clone(&cell));
-        let mut leg = StrLeg::new(rtc, codec, self.candidates.clone(), Generation { ours, theirs }, gate, now);
+        let first = offer.mids.first().cloned().unwrap_or_default();
+        let restarts = Restarts::new(Generation { ours, theirs }, first);
+        let mut leg = StrLeg::new(rtc, codec, self.candidates.clone(), restarts, gate, now);
         leg.tcp = self.tcp;
         leg.takes_nacks = offer.takes_nacks();
-        leg.first_media = offer.mids.first().cloned().unwrap_or_default();
         leg.find_tracks(role, &offer.mids)?;
         let leg: Box<dyn Leg> = match role {
             Role::Publisher | Role::Relay => Box::new(leg),
@@ -208,10 +198,10 @@ impl LegMaker {
         let ours = rtc.direct_api().local_ice_credentials();
         let theirs = IceCreds { ufrag: String::new(), pass: String::new() };
         let gate = Gate::new(Arc::clone(&self.crypto), cell);
-        let mut leg = StrLeg::new(rtc, VideoCodec::H264, candidates, Generation { ours, theirs }, gate, now);
+        let restarts = Restarts::new(Generation { ours, theirs }, mids[0].clone());
+        let mut leg = StrLeg::new(rtc, VideoCodec::H264, candidates, restarts, gate, now);
         leg.takes_nacks = true;
         leg.pending = Some(pending);
-        leg.first_media = mids[0].clone();
         Ok(Offered { leg: Pulling { leg, mids }, sdp: offer.to_sdp_string() })
     }
 
@@ -365,14 +355,7 @@ pub(super) struct StrLeg {
     kinds: Vec<(Ssrc, Option<Kind>)>,
     gate: Gate,
     takes_nacks: bool,
-    /// Whether the offer's first media is video, and its id.
-    first_media: (bool, String),
-    generations: Generations,
-    restarts: u32,
-    /// What we were called before the newest restart that was completed.
-    over_ufrag: Option<String>,
-    /// Where a check came from that would complete a restart, until the library has answered it.
-    renominating: Option<SocketAddr>,
+    restarts: Restarts,
     /// Where the newest datagram came from, and when.
     source: Option<(SocketAddr, Instant)>,
     /// Where the library sends to: the pair that was nominated.
@@ -391,7 +374,7 @@ impl StrLeg {
         rtc: Rtc,
         codec: VideoCodec,
         candidates: Vec<SocketAddr>,
-        generation: Generation,
+        restarts: Restarts,
         gate: Gate,
         now: Instant,
     ) -> Self {
@@ -405,11 +388,7 @@ impl StrLeg {
             kinds: Vec::new(),
             gate,
             takes_nacks: false,
-            first_media: (false, String::new()),
-            generations: Generations::new(generation),
-            restarts: 0,
-            over_ufrag: None,
-            renominating: None,
+            restarts,
             source: None,
             sends_to: None,
             path: Path::default(),
@@ -537,8 +516,8 @@ impl StrLeg {
     /// The library stays with the pair that was nominated; everything but answers to checks goes to where the peer is.
     fn destination(&mut self, to: SocketAddr, datagram: &[u8]) -> SocketAddr {
         if datagram.first().is_some_and(|first| STUN.contains(first)) {
-            if stun::is_success(datagram) && self.renominating == Some(to) {
-                self.complete_restart(to);
+            if stun::is_success(datagram) && self.restarts.answered(to) {
+                self.path.choose(to);
             }
             return to;
         }
@@ -546,30 +525,6 @@ impl StrLeg {
             self.path.choose(to);
         }
         self.path.to().unwrap_or(to)
-    }
-
-    /// While ICE restarts, the library goes by the generation that a check names. It only answers checks (ICE-lite), so
-    /// changing its credentials between two of them disturbs nothing.
-    fn choose_generation(&mut self, source: SocketAddr, datagram: &[u8]) {
-        self.renominating = None;
-        let Some(ufrag) = stun::ufrag(datagram) else { return };
-        let Some(generation) = self.generations.named(ufrag).cloned() else { return };
-        if self.generations.is_next(ufrag) && stun::nominates(datagram) {
-            self.renominating = Some(source);
-        }
-        self.guarded(|rtc| {
-            let mut api = rtc.direct_api();
-            api.set_local_ice_credentials(generation.ours);
-            api.set_remote_ice_credentials(generation.theirs);
-            Ok(())
-        });
-    }
-
-    /// The peer nominated a pair under the new credentials, and the library found them right.
-    fn complete_restart(&mut self, to: SocketAddr) {
-        self.renominating = None;
-        self.over_ufrag = self.generations.advance().map(|over| over.ours.ufrag);
-        self.path.choose(to);
     }
 
     fn event(&mut self, event: Event) -> Option<Step> {
@@ -609,8 +564,12 @@ impl Leg for StrLeg {
         let Ok(receive) = Receive::new(protocol, from, destination, datagram) else {
             return;
         };
-        if self.generations.is_restarting() {
-            self.choose_generation(source, datagram);
+        if let Some(Generation { ours, theirs }) = self.restarts.check(source, datagram).cloned() {
+            self.guarded(|rtc| {
+                rtc.direct_api().set_local_ice_credentials(ours);
+                rtc.direct_api().set_remote_ice_credentials(theirs);
+                Ok(())
+            });
         }
         let input = Input::Receive(now, receive);
         if !self.admits(source, datagram, &input) {
@@ -653,22 +612,12 @@ impl Leg for StrLeg {
     }
 
     fn knows(&self, theirs: &IceCreds) -> bool {
-        self.generations.newest().theirs == *theirs
+        self.restarts.knows(theirs)
     }
 
     fn restart(&mut self, theirs: IceCreds) -> Option<Renamed> {
-        if self.restarts == MAX_RESTARTS {
-            return None;
-        }
-        self.restarts += 1;
-        let ours = IceCreds::new();
         let candidates: Vec<Candidate> = host_candidates(&self.candidates, self.tcp).collect();
-        let (is_video, mid) = &self.first_media;
-        let kind = if *is_video { "video" } else { "audio" };
-        let fragment = fragment::write(kind, mid, &ours, &candidates);
-        let ufrag = ours.ufrag.clone();
-        let unused = self.generations.begin(Generation { ours, theirs }).map(|unused| unused.ours.ufrag);
-        Some(Renamed { ufrag, over: unused.or(self.over_ufrag.take()), fragment })
+        self.restarts.begin(Generation { ours: IceCreds::new(), theirs }, &candidates)
     }
 
     fn close(&mut self, now: Instant) {

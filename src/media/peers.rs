@@ -13,7 +13,8 @@ use std::{
 use super::{
     MediaError,
     fragment::Fragment,
-    leg::{Leg, Renamed, Role, Step},
+    leg::{Leg, Role, Step},
+    restart::Renamed,
     stage::Slot,
 };
 use crate::ids::LiveId;

@@ -14,10 +14,11 @@ use crate::{
     media::{
         self as media, Answer, LiveStats, MediaError, MediaEvent, MediaStats, Restarted, Sources, VideoCodec,
         fanout::{Feed, Order, Trickle, Watch},
-        leg::{Answered, Offered, Renamed, Role},
+        leg::{Answered, Offered, Role},
         peers::tag,
         pull::Pull,
         report::{Page, Survey},
+        restart::Renamed,
         sdp::Offer,
         stage::{Origin, Slot, Stage},
     },
