@@ -14,7 +14,7 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, oneshot},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,8 @@ const CONNECT_WITHIN: Duration = Duration::from_millis(500);
 const PICTURE_WITHIN: Duration = Duration::from_secs(3);
 /// A pull that failed is not tried again at once.
 const RETRY_AFTER: Duration = Duration::from_millis(400);
+/// A media room whose queue is full is asked again after so long.
+const BUSY_FOR: Duration = Duration::from_millis(20);
 /// Origins that are asked at once; one that is dead must not hold up the others.
 const ASKED_AT_ONCE: usize = 32;
 
@@ -53,9 +55,18 @@ struct Pull {
 #[derive(Debug)]
 enum State {
     Asking,
-    Pulling,
+    /// Since its answer was accepted.
+    Pulling(Instant),
     /// It was lost, or never was.
     Failed(Instant),
+}
+
+/// A live whose picture comes in here.
+#[derive(Debug, Clone)]
+struct Claim {
+    ours: Origin,
+    /// The bus was away when it was made: it is newer than what the bus knows of.
+    is_unsaid: bool,
 }
 
 #[derive(Debug)]
@@ -68,12 +79,13 @@ struct Inner {
     node: String,
     url: OnceLock<String>,
     /// Lives whose picture comes in here. Rule: none of the two is held across an await.
-    claims: Mutex<HashMap<LiveId, Origin>>,
+    claims: Mutex<HashMap<LiveId, Claim>>,
     pulls: Mutex<HashMap<LiveId, Pull>>,
     /// A picture came from another node.
     came: Notify,
     /// A picture came in at another node.
     elsewhere: Notify,
+    tasks: Tasks,
 }
 
 /// When claims are said and pulls looked after.
@@ -116,6 +128,7 @@ impl Cascade {
             pulls: Mutex::default(),
             came: Notify::new(),
             elsewhere: Notify::new(),
+            tasks: tasks.clone(),
         }));
         tasks.spawn("pictures", cascade.clone().follow(events, tasks.stopping()));
         if cascade.0.bus.is_shared() {
@@ -164,7 +177,13 @@ impl Cascade {
         let Some(origin) = origin.filter(|origin| origin.node != self.0.node) else {
             return Err(MediaError::NoPublisher);
         };
-        self.pull(live, &origin).await;
+        // A viewer that goes away meanwhile must not leave a pull half asked for.
+        let (cascade, pulled_live, (done, asked)) = (self.clone(), live.clone(), oneshot::channel());
+        self.0.tasks.spawn("pull", async move {
+            cascade.pull(&pulled_live, &origin).await;
+            let _ = done.send(());
+        });
+        let _ = asked.await;
         let until = Instant::now() + PICTURE_WITHIN;
         while !self.stats_of(live).await.is_some_and(|stats| stats.up) {
             if tokio::time::timeout_at(until, came.as_mut()).await.is_err() {
@@ -177,7 +196,14 @@ impl Cascade {
     }
 
     async fn stats_of(&self, live: &LiveId) -> Option<LiveStats> {
-        self.0.media.stats().await.lives.into_iter().find(|stats| stats.live == *live)
+        loop {
+            match self.0.media.try_stats().await {
+                // Many ask at once; it is never busy for long.
+                Err(MediaError::Busy) => tokio::time::sleep(BUSY_FOR).await,
+                Ok(stats) => return stats.lives.into_iter().find(|stats| stats.live == *live),
+                Err(_) => return None,
+            }
+        }
     }
 
     /// Pulls from there, unless that is done or was tried a moment ago.
@@ -187,7 +213,7 @@ impl Cascade {
             let mut pulls = self.0.pulls.lock();
             let pull = pulls.get(live);
             let is_fresh = |pull: &Pull| match pull.state {
-                State::Asking | State::Pulling => true,
+                State::Asking | State::Pulling(_) => true,
                 State::Failed(at) => now < at + RETRY_AFTER,
             };
             if pull.is_some_and(|pull| pull.origin == *origin && is_fresh(pull)) {
@@ -199,7 +225,7 @@ impl Cascade {
         let state = match self.try_pull(live, origin).await {
             Ok(()) => {
                 tracing::info!(live.id = %live, origin = origin.url, "the picture is pulled from another node");
-                State::Pulling
+                State::Pulling(Instant::now())
             }
             Err(error) => {
                 tracing::warn!(live.id = %live, origin = origin.url, error = %format!("{error:#}"), "no pull");
@@ -263,27 +289,34 @@ impl Cascade {
         }
         // Others need not wait until they notice.
         let claimed: Vec<_> = self.0.claims.lock().drain().collect();
-        for (live, origin) in claimed {
-            let _ = self.0.bus.leave_claim(&live, &origin).await;
+        for (live, Claim { ours, .. }) in claimed {
+            let _ = self.0.bus.leave_claim(&live, &ours).await;
         }
     }
 
     async fn claim(&self, live: &LiveId) {
         let publisher = self.stats_of(live).await.and_then(|stats| stats.publisher).unwrap_or_default();
-        let origin = Origin::new(&self.0.node, self.0.url.get().map_or("", String::as_str), &publisher);
-        self.0.claims.lock().insert(live.clone(), origin.clone());
+        let ours = Origin::new(&self.0.node, self.0.url.get().map_or("", String::as_str), &publisher);
+        self.0.claims.lock().insert(live.clone(), Claim { ours: ours.clone(), is_unsaid: false });
         self.0.pulls.lock().remove(live);
-        if self.0.bus.claim(live, &origin).await.is_err() {
+        if self.0.bus.claim(live, &ours).await.is_err() {
+            self.note_said(live, &ours, false);
             tracing::debug!(live.id = %live, "the bus is away; other nodes do not know of this picture yet");
         }
     }
 
     /// Whether it was this node's until now.
     async fn leave(&self, live: &LiveId) -> bool {
-        let Some(origin) = self.0.claims.lock().remove(live) else { return false };
+        let Some(Claim { ours, .. }) = self.0.claims.lock().remove(live) else { return false };
         // When the bus is away it forgets by itself.
-        let _ = self.0.bus.leave_claim(live, &origin).await;
+        let _ = self.0.bus.leave_claim(live, &ours).await;
         true
+    }
+
+    fn note_said(&self, live: &LiveId, ours: &Origin, is_said: bool) {
+        if let Some(claim) = self.0.claims.lock().get_mut(live).filter(|claim| claim.ours == *ours) {
+            claim.is_unsaid = !is_said;
+        }
     }
 
     async fn keep_claims(self, stopping: CancellationToken) {
@@ -325,25 +358,42 @@ impl Cascade {
     }
 
     async fn say_claims(&self) {
-        let claims: Vec<_> = self.0.claims.lock().iter().map(|(l, o)| (l.clone(), o.clone())).collect();
-        for (live, ours) in claims {
+        let claims: Vec<_> = self.0.claims.lock().iter().map(|(live, claim)| (live.clone(), claim.clone())).collect();
+        for (live, Claim { ours, is_unsaid }) in claims {
+            if is_unsaid {
+                // Kept, it would give way to an older one.
+                let is_said = self.0.bus.claim(&live, &ours).await.is_ok();
+                self.note_said(&live, &ours, is_said);
+                continue;
+            }
             let Ok(Some(known)) = self.0.bus.keep_claim(&live, &ours).await else { continue };
+            let is_still = self.0.claims.lock().get(&live).is_some_and(|claim| claim.ours == ours);
             if known != ours {
                 tracing::info!(live.id = %live, origin = known.url, "the publisher goes on at another node");
-                let is_still = self.0.claims.lock().get(&live) == Some(&ours);
                 if is_still {
                     self.0.claims.lock().remove(&live);
                     self.0.media.drop_sources(&live, Sources::Publishers).await;
                 }
+            } else if is_still && self.0.lives.media(&live) == "away" {
+                // Another node gave up the one before in the moment when this one came.
+                self.0.lives.media_changed(&live, Picture::Up).await;
             }
         }
     }
 
     async fn look_after_pulls(&self) {
         let now = Instant::now();
-        let lives = self.0.media.stats().await.lives;
-        let is_known = |live: &LiveId| lives.iter().any(|stats| stats.live == *live);
-        self.0.pulls.lock().retain(|live, pull| !matches!(pull.state, State::Failed(_)) || is_known(live));
+        // Of a media room that is too busy to answer nothing is known.
+        let Ok(lives) = self.0.media.try_stats().await.map(|stats| stats.lives) else { return };
+        let known = |live: &LiveId| lives.iter().find(|stats| stats.live == *live);
+        self.0.pulls.lock().retain(|live, pull| {
+            // Not every pull that was answered brings a picture: it may not connect, or have given way to a publisher.
+            let is_over = matches!(pull.state, State::Pulling(since) if since < now);
+            if is_over && !known(live).is_some_and(|stats| stats.pulled) {
+                pull.state = State::Failed(now);
+            }
+            !matches!(pull.state, State::Failed(_)) || known(live).is_some()
+        });
         let mut asked = tokio::task::JoinSet::new();
         for stats in lives.into_iter().filter(|stats| stats.publisher.is_none()) {
             let live = &stats.live;
@@ -351,7 +401,8 @@ impl Cascade {
             let idle = {
                 let mut pulls = self.0.pulls.lock();
                 pulls.get_mut(live).filter(|_| is_viewed).into_iter().for_each(|pull| pull.viewed_at = now);
-                pulls.get(live).is_some_and(|pull| now > pull.viewed_at + IDLE_LIMIT)
+                // What nobody remembers is pulled for nobody.
+                pulls.get(live).map_or(stats.pulled && !is_viewed, |pull| now > pull.viewed_at + IDLE_LIMIT)
             };
             if idle {
                 self.0.pulls.lock().remove(live);

@@ -421,9 +421,17 @@ impl Media {
         self.ask(|reply| Command::Survey { live, page, reply }).await
     }
 
-    /// Counters; empty when the room is stopped.
+    /// Counters; empty when the room is stopped, or too busy.
     pub async fn stats(&self) -> MediaStats {
-        self.ask(|reply| Command::Stats { reply }).await.unwrap_or_default()
+        self.try_stats().await.unwrap_or_default()
+    }
+
+    /// Counters.
+    ///
+    /// # Errors
+    /// [`MediaError::Busy`], [`MediaError::Stopped`].
+    pub async fn try_stats(&self) -> Result<MediaStats, MediaError> {
+        self.ask(|reply| Command::Stats { reply }).await
     }
 
     /// Ends every session and the thread.

@@ -24,6 +24,7 @@ mod race;
 mod raw;
 mod redis;
 mod relay;
+mod relay_faults;
 mod reports;
 mod rooms_nodes;
 mod rooms_redis;

@@ -18,21 +18,21 @@ use crate::{
 /// its own.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
 
-fn whep(base: &str, sale: &Sale) -> String {
+pub fn whep(base: &str, sale: &Sale) -> String {
     format!("{base}/v1/lives/{}/whep", sale.live)
 }
 
-fn whip(base: &str, sale: &Sale) -> String {
+pub fn whip(base: &str, sale: &Sale) -> String {
     format!("{base}/v1/lives/{}/whip", sale.live)
 }
 
-async fn stream_key(sale: &Sale) -> String {
+pub async fn stream_key(sale: &Sale) -> String {
     let key = sale.liver.post(&format!("/v1/lives/{}/stream-key", sale.live), json!({})).await.expect(201);
     text(&key, "stream_key")
 }
 
 /// A viewer as the player is one: it asks until there is a picture.
-async fn watch(base: &str, sale: &Sale) -> Watcher {
+pub async fn watch(base: &str, sale: &Sale) -> Watcher {
     let until = Instant::now() + Duration::from_secs(20);
     loop {
         match Watcher::start(&whep(base, sale)).await {
@@ -71,7 +71,7 @@ fn lag(near: &Watcher, far: &Watcher) -> (Duration, Duration) {
     (lags[lags.len() / 2], lags[lags.len() * 99 / 100])
 }
 
-async fn servers(count: usize, database: &Database, redis: &RedisServer) -> Vec<Server> {
+pub async fn servers(count: usize, database: &Database, redis: &RedisServer) -> Vec<Server> {
     let mut servers = Vec::new();
     for _ in 0..count {
         let settings = node_config(&database.url, &redis.url());
@@ -80,7 +80,7 @@ async fn servers(count: usize, database: &Database, redis: &RedisServer) -> Vec<
     servers
 }
 
-async fn sources(server: &Server, sale: &Sale) -> (bool, bool, usize) {
+pub async fn sources(server: &Server, sale: &Sale) -> (bool, bool, usize) {
     let stats = server.app.media.stats().await;
     let live = stats.lives.into_iter().find(|live| live.live.as_str() == sale.live);
     live.map_or((false, false, 0), |live| (live.publisher.is_some(), live.pulled, live.viewers))
