@@ -361,6 +361,52 @@ async fn a_full_live_says_so_and_its_end_ends_everyone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_comes_back_to_a_full_live() {
+    let mut server =
+        Server::with(MediaConfig { max_sessions_per_live: 2, max_sessions: 2, ..MediaConfig::default() }).await;
+    let publisher = server.publisher().await;
+    let watcher = server.watcher().await;
+    publisher.end().await;
+    server.expect(MediaEvent::Away(server.live.clone())).await;
+    let another = server.watcher().await;
+    assert_eq!(Watcher::start(&server.whep()).await.err(), Some(StatusCode::SERVICE_UNAVAILABLE));
+    let publisher = server.publisher().await;
+    for watcher in [&watcher, &another] {
+        let seen = watcher.frames();
+        watcher.until("the picture goes on", |w| w.frames() > seen + 24).await;
+    }
+    publisher.end().await;
+    server.media.stop().await;
+}
+
+/// A pull has a port of its own; nobody speaks to it over the port of all, whose names would be guessed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_is_nobody_on_the_port_of_all_and_asks_only_for_what_can_be_shown() {
+    let mut server = Server::start().await;
+    let first = server.media.pull(server.live.clone()).await.expect("an offer");
+    assert!(first.sdp.contains("H264") && first.sdp.contains("VP8"), "{}", first.sdp);
+    let mut check = vec![0u8; 20];
+    let name = b"pull-0:abc\0\0";
+    check[1] = 1;
+    check.extend([0, 6, 0, 10]);
+    check.extend(name);
+    check[3] = 16;
+    check[4..8].copy_from_slice(&[0x21, 0x12, 0xa4, 0x42]);
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    socket.send_to(&check, server.media.addresses()[0]).expect("it is sent");
+    let until = Instant::now() + Duration::from_secs(5);
+    while server.media.stats().await.datagrams_unknown == 0 {
+        assert!(Instant::now() < until, "the pull took it");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    server.publisher().await.end().await;
+    server.expect(MediaEvent::Away(server.live.clone())).await;
+    let second = server.media.pull(server.live.clone()).await.expect("an offer");
+    assert!(second.sdp.contains("H264") && !second.sdp.contains("VP8"), "viewers here have H.264: {}", second.sdp);
+    server.media.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_viewers_request_reaches_the_publisher_once() {
     let mut server = Server::start().await;
     let publisher = server.publisher().await;

@@ -50,6 +50,9 @@ const MAX_PEER_STREAMS: usize = 32;
 /// How often the library tells a publisher's round trip.
 const STATS_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// How often another server is asked whether it is there: well within its silence limit.
+const RELAY_CHECK_EVERY: std::time::Duration = std::time::Duration::from_millis(400);
+
 /// First bytes of STUN and of media (RFC 7983), second bytes of RTCP (RFC 5761, section 4).
 const STUN: std::ops::RangeInclusive<u8> = 0..=3;
 const MEDIA: std::ops::RangeInclusive<u8> = 128..=191;
@@ -180,14 +183,18 @@ impl LegMaker {
 
     /// A leg that asks another server for its picture, as a viewer does, over a port of its own. It connects once it has
     /// accepted the answer.
-    pub(super) fn offer(&self, candidates: Vec<SocketAddr>, now: Instant) -> Result<Offered, Refused> {
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.try_offer(candidates, now)));
+    pub(super) fn offer(
+        &self,
+        candidates: Vec<SocketAddr>,
+        codecs: &[VideoCodec],
+        now: Instant,
+    ) -> Result<Offered, Refused> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.try_offer(candidates, codecs, now)));
         outcome.unwrap_or_else(|_| Err(Refused("no offer can be made".into())))
     }
 
-    fn try_offer(&self, candidates: Vec<SocketAddr>, now: Instant) -> Result<Offered, Refused> {
-        let ours = [VideoCodec::H264, VideoCodec::Vp8];
-        let (mut rtc, cell) = self.build(Role::Relay, &ours, None, (&candidates, false), now)?;
+    fn try_offer(&self, candidates: Vec<SocketAddr>, codecs: &[VideoCodec], now: Instant) -> Result<Offered, Refused> {
+        let (mut rtc, cell) = self.build(Role::Relay, codecs, None, (&candidates, false), now)?;
         let mut change = rtc.sdp_api();
         let kinds = [(true, MediaKind::Video), (false, MediaKind::Audio)];
         let mids = kinds.map(|(is_video, kind)| {
@@ -227,6 +234,10 @@ impl LegMaker {
         if role == Role::Viewer {
             // We report on what we send.
             config = config.set_rtcp_report_interval_audio(NEVER).set_rtcp_report_interval_video(NEVER);
+        }
+        if role == Role::Relay {
+            // The other server is heard of by its answers while its publisher is silent.
+            config.set_max_stun_rto(RELAY_CHECK_EVERY);
         }
         if role != Role::Viewer {
             config = config.set_stats_interval(Some(STATS_EVERY));

@@ -26,6 +26,8 @@ use crate::{
 
 /// Commands taken before datagrams get their turn; answering an offer takes about a millisecond.
 const COMMAND_BATCH: usize = 16;
+/// Sessions beyond the bounds, for those on whom viewers depend: a publisher that comes back, and other servers.
+const RESERVED: usize = 64;
 
 /// An order to the engine, with the way back.
 #[derive(Debug)]
@@ -102,12 +104,12 @@ impl Engine {
         if !offer.sends {
             return Err(MediaError::BadOffer("a publisher sends its video".into()));
         }
-        self.check_room(live)?;
+        self.check_room(live, RESERVED)?;
         let credentials = IceCreds::new();
         let (ufrag, etag) = (credentials.ufrag.clone(), tag(&credentials.ufrag));
         let answered = self.maker.answer(Role::Publisher, codec, &offer, credentials, now);
         let Answered { leg, sdp } = answered.map_err(|refused| MediaError::BadOffer(refused.0))?;
-        let (slot, session) = self.enter(live, Home::Here, ufrag, &etag);
+        let (slot, session) = self.enter(live, Home::Here, Some(ufrag), &etag);
         self.peers.add(slot, live.clone(), Role::Publisher, leg, now);
         self.pump(slot, now);
         self.lives.entry(live.clone()).or_default().stage.publish(
@@ -122,7 +124,7 @@ impl Engine {
 
     /// The thread that the viewer will live on answers its offer.
     fn watch(&mut self, live: &LiveId, offer: &str, relays: bool, reply: Reply<Answer>) {
-        match self.admit_viewer(live, offer) {
+        match self.admit_viewer(live, offer, relays) {
             Ok((codec, offer)) => {
                 let Some(at) = self.freest(live) else {
                     let _ = reply.send(Err(MediaError::Stopped));
@@ -130,7 +132,7 @@ impl Engine {
                 };
                 let credentials = IceCreds::new();
                 let etag = tag(&credentials.ufrag);
-                let (slot, session) = self.enter(live, Home::Fanout(at), credentials.ufrag.clone(), &etag);
+                let (slot, session) = self.enter(live, Home::Fanout(at), Some(credentials.ufrag.clone()), &etag);
                 self.seat(live, at);
                 let live = live.clone();
                 let watch = Watch { slot, live, session, codec, offer, relays, credentials, etag, reply };
@@ -147,13 +149,16 @@ impl Engine {
         if self.lives.get(live).is_some_and(|live| live.stage.publisher().is_some()) {
             return Err(MediaError::PublisherExists);
         }
-        self.check_room(live)?;
+        self.check_room(live, RESERVED)?;
         let token = Token(FIRST_PULL.0 + usize::try_from(self.next_slot).unwrap_or(usize::MAX));
         let (mut pull, candidates) = Pull::open(self.config.bind.ip(), self.poll.registry(), token, now)?;
-        let offered = self.maker.offer(candidates, now);
+        let fixed = self.lives.get(live).filter(|live| live.stage.had_picture()).and_then(|live| live.stage.codec());
+        // What viewers here cannot be shown is not asked for: the other server would hold a session for nothing.
+        let codecs = fixed.map_or_else(|| vec![VideoCodec::H264, VideoCodec::Vp8], |codec| vec![codec]);
+        let offered = self.maker.offer(candidates, &codecs, now);
         let Offered { leg, sdp } = offered.map_err(|refused| MediaError::BadOffer(refused.0))?;
         pull.unanswered = Some(leg);
-        let (slot, session) = self.enter(live, Home::Here, format!("pull-{}", self.next_slot), "");
+        let (slot, session) = self.enter(live, Home::Here, None, "");
         self.pulls.insert(slot, pull);
         Ok(media::Offer { session, sdp })
     }
@@ -200,7 +205,7 @@ impl Engine {
         }
     }
 
-    fn admit_viewer(&self, live: &LiveId, offer: &str) -> Result<(VideoCodec, Offer), MediaError> {
+    fn admit_viewer(&self, live: &LiveId, offer: &str, relays: bool) -> Result<(VideoCodec, Offer), MediaError> {
         let offer = parse(offer)?;
         let stage = self.lives.get(live).map(|live| &live.stage).filter(|stage| stage.had_picture());
         let fixed = stage.ok_or(MediaError::NoPublisher)?.codec();
@@ -209,13 +214,15 @@ impl Engine {
         if !offer.receives {
             return Err(MediaError::BadOffer("a viewer receives its video".into()));
         }
-        self.check_room(live)?;
+        self.check_room(live, if relays { RESERVED } else { 0 })?;
         Ok((codec, offer))
     }
 
-    fn check_room(&self, live: &LiveId) -> Result<(), MediaError> {
+    fn check_room(&self, live: &LiveId, beyond: usize) -> Result<(), MediaError> {
         let of_live = || self.sessions.values().filter(|session| session.live == *live).count();
-        let is_full = self.sessions.len() >= self.config.max_sessions || of_live() >= self.config.max_sessions_per_live;
+        let [all, of_one] =
+            [self.config.max_sessions, self.config.max_sessions_per_live].map(|n| n.saturating_add(beyond));
+        let is_full = self.sessions.len() >= all || of_live() >= of_one;
         if is_full { Err(MediaError::Full) } else { Ok(()) }
     }
 
@@ -243,12 +250,14 @@ impl Engine {
         self.end_session(slot, Instant::now());
     }
 
-    /// Enters a session into the directory.
-    fn enter(&mut self, live: &LiveId, home: Home, ufrag: String, etag: &str) -> (Slot, MediaSessionId) {
+    /// Enters a session into the directory; without a name nobody reaches it over the port of all.
+    fn enter(&mut self, live: &LiveId, home: Home, ufrag: Option<String>, etag: &str) -> (Slot, MediaSessionId) {
         let slot = self.next_slot;
         self.next_slot += 1;
         let id = MediaSessionId::fresh();
-        self.demux.add(slot, ufrag);
+        if let Some(ufrag) = ufrag {
+            self.demux.add(slot, ufrag);
+        }
         self.by_id.insert(id.clone(), slot);
         let session = Session { id: id.clone(), live: live.clone(), home, etag: etag.to_owned(), connected: false };
         self.sessions.insert(slot, session);
