@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 
 use crate::{
     attribution::{self, Reports, Touches},
-    bus::{Bus, Fact, Relay},
+    bus::{Bus, Fact, Heard, Relay},
     cascade::Cascade,
     clock::Clock,
     commerce::{self, Checkout, Imports, Payment, Sequencer, SequencerConfig},
@@ -244,7 +244,7 @@ impl App {
 
     /// The media room closes the sessions of a live that has ended.
     fn follow_endings(&self, bus: &Bus) {
-        let (media, stopping, mut news) = (self.media.clone(), self.tasks.stopping(), bus.subscribe());
+        let (app, stopping, mut news) = (self.clone(), self.tasks.stopping(), bus.subscribe());
         self.tasks.spawn("endings", async move {
             loop {
                 let heard = tokio::select! {
@@ -252,13 +252,27 @@ impl App {
                     () = stopping.cancelled() => return,
                 };
                 let Some(heard) = heard else { return };
+                if heard == Heard::Missed {
+                    app.end_what_has_ended().await;
+                }
                 if let Some(Fact::Ordered { live, event: wire::ordered::Event::LiveChanged(changed) }) = heard.fact()
                     && changed.state == "ended"
                 {
-                    media.end_live(live).await;
+                    app.media.end_live(live).await;
                 }
             }
         });
+    }
+
+    /// What nobody told this node is looked up.
+    async fn end_what_has_ended(&self) {
+        for stats in self.media.stats().await.lives {
+            match self.lives.load(&stats.live).await {
+                Ok(found) if found.ended_at().is_some() => self.media.end_live(&stats.live).await,
+                Ok(_) => {}
+                Err(error) => tracing::warn!(live.id = %stats.live, %error, "cannot see whether a live has ended"),
+            }
+        }
     }
 
     fn start_sweeping(&self) {

@@ -173,8 +173,12 @@ impl Cascade {
         let came = self.0.came.notified();
         tokio::pin!(came);
         came.as_mut().enable();
-        let origin = self.0.bus.origin(live).await.ok().flatten();
-        let Some(origin) = origin.filter(|origin| origin.node != self.0.node) else {
+        let known = self.0.bus.origin(live).await;
+        let is_nowhere = matches!(known, Ok(None));
+        let Some(origin) = known.ok().flatten().filter(|origin| origin.node != self.0.node) else {
+            if is_nowhere {
+                self.give_up(live).await;
+            }
             return Err(MediaError::NoPublisher);
         };
         // A viewer that goes away meanwhile must not leave a pull half asked for.
@@ -193,6 +197,17 @@ impl Cascade {
             came.as_mut().enable();
         }
         Ok(())
+    }
+
+    /// A node that is gone could not say that its picture went with it; one whose claim was lost says it again.
+    async fn give_up(&self, live: &LiveId) {
+        if !self.0.bus.is_shared() || self.0.lives.media(live) != "up" {
+            return;
+        }
+        tokio::time::sleep(EVERY * 2).await;
+        if matches!(self.0.bus.origin(live).await, Ok(None)) && self.0.lives.media(live) == "up" {
+            self.0.lives.media_changed(live, Picture::Away).await;
+        }
     }
 
     async fn stats_of(&self, live: &LiveId) -> Option<LiveStats> {

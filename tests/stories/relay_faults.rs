@@ -165,3 +165,52 @@ async fn what_was_seen_is_not_shown_again_while_a_publisher_is_silent() {
     assert_eq!(sources(&servers[1], &sale).await, (false, true, 1));
     OnAir::stop(servers).await;
 }
+
+/// Who watched it was where it came in, so no other node has lost anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_picture_that_went_with_its_node_is_away_once_somebody_asks_for_it() {
+    let (redis, database) = (RedisServer::start().await, Database::fresh(Engine::Postgres).await);
+    let edge = servers(1, &database, &redis).await.remove(0);
+    let url = redis.url();
+    let bus = [("HANAMICHI_BUS", "redis"), ("HANAMICHI_REDIS_URL", url.as_str())];
+    let mut origin = Process::start_with(&database.url, free_port(), &bus).await;
+    let sale = Sale::open_at(&edge.loopback_url(), Plan::default()).await;
+    let key = stream_key(&sale).await;
+    let _publisher = Publisher::start(&whip(&origin.base, &sale), &key).await.expect("on air");
+    let live = id(&sale);
+    let told = async |media: &str| {
+        let until = Instant::now() + PATIENCE;
+        while edge.app.lives.media(&live) != media {
+            assert!(Instant::now() < until, "never {media}");
+            let _ = edge.app.cascade.fetch(&live).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    told("up").await;
+    edge.app.media.drop_sources(&live, Sources::Pulls).await;
+    origin.kill();
+    told("away").await;
+    edge.stop().await;
+}
+
+/// The bus went, and with it what was on its way, while the node was not looking.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_live_that_ended_unheard_ends_at_every_node() {
+    let (mut redis, database) = (RedisServer::start().await, Database::fresh(Engine::Postgres).await);
+    let other = servers(1, &database, &redis).await.remove(0);
+    let url = redis.url();
+    let bus = [("HANAMICHI_BUS", "redis"), ("HANAMICHI_REDIS_URL", url.as_str())];
+    let origin = Process::start_with(&database.url, free_port(), &bus).await;
+    let sale = Sale::open_at(&other.loopback_url(), Plan::default()).await;
+    let key = stream_key(&sale).await;
+    let publisher = Publisher::start(&whip(&origin.base, &sale), &key).await.expect("on air");
+    watch(&origin.base, &sale).await.until("a picture", |w| w.frames() >= 24).await;
+    origin.freeze();
+    redis.kill();
+    sale.liver.post(&format!("/v1/lives/{}/end", sale.live), serde_json::json!({})).await.expect(200);
+    redis.start_again().await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    origin.thaw();
+    publisher.dismissed().await;
+    other.stop().await;
+}
