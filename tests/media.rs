@@ -385,6 +385,8 @@ async fn a_pull_is_nobody_on_the_port_of_all_and_asks_only_for_what_can_be_shown
     let mut server = Server::start().await;
     let first = server.media.pull(server.live.clone()).await.expect("an offer");
     assert!(first.sdp.contains("H264") && first.sdp.contains("VP8"), "{}", first.sdp);
+    let stats = server.media.stats().await;
+    assert_eq!((stats.sessions, stats.publishers), (1, 0));
     let mut check = vec![0u8; 20];
     let name = b"pull-0:abc\0\0";
     check[1] = 1;

@@ -80,7 +80,8 @@ pub struct MediaConfig {
     pub advertise: Vec<IpAddr>,
     /// Whether the same port is open for TCP too, for peers whose network lets no UDP through.
     pub tcp: bool,
-    /// Publishers and viewers on this server; beyond it joiners are told [`MediaError::Full`].
+    /// Publishers and viewers on this server; beyond it joiners are told [`MediaError::Full`]. For publishers and other
+    /// servers, on whom viewers depend, there is a little more.
     pub max_sessions: usize,
     /// Sessions of one live; beyond it joiners are told [`MediaError::Full`].
     pub max_sessions_per_live: usize,

@@ -318,7 +318,8 @@ impl Engine {
             viewers: of_live.viewers,
             codec: of_live.stage.codec(),
         });
-        let publishers = self.sessions.values().filter(|session| session.home == Home::Here).count();
+        let here = self.sessions.values().filter(|session| session.home == Home::Here).count();
+        let publishers = here - self.pulls.len();
         MediaStats { lives: lives.collect(), publishers, ..self.totals() }
     }
 }
