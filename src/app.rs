@@ -157,8 +157,9 @@ impl App {
         })
         .with_context(|| format!("cannot open the media port {}", config.media.listen))?;
         let (of_media, of_passes) = (media.clone(), passes.clone());
-        let cascade = Cascade::start(of_media, media_events, bus.clone(), of_passes, lives.clone(), &tasks)
-            .context("cannot make an HTTP client for other nodes")?;
+        let cascade =
+            Cascade::start(of_media, media_events, bus.clone(), of_passes, lives.clone(), clock.clone(), &tasks)
+                .context("cannot make an HTTP client for other nodes")?;
         let app = Self(Arc::new(Rooms {
             media,
             cascade,

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     bus::{Bus, Fact, Origin},
+    clock::Clock,
     ids::LiveId,
     live::{Lives, Picture},
     media::{LiveStats, Media, MediaError, MediaEvent, Sources},
@@ -65,7 +66,7 @@ enum State {
 #[derive(Debug, Clone)]
 struct Claim {
     ours: Origin,
-    /// The bus was away when it was made: it is newer than what the bus knows of.
+    /// The bus was away when it was made, and may know of an older one.
     is_unsaid: bool,
 }
 
@@ -86,6 +87,7 @@ struct Inner {
     /// A picture came in at another node.
     elsewhere: Notify,
     tasks: Tasks,
+    clock: Clock,
 }
 
 /// When claims are said and pulls looked after.
@@ -110,6 +112,7 @@ impl Cascade {
         bus: Bus,
         passes: Passes,
         lives: Lives,
+        clock: Clock,
         tasks: &Tasks,
     ) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).timeout(ANSWER_WITHIN).build()?;
@@ -129,6 +132,7 @@ impl Cascade {
             came: Notify::new(),
             elsewhere: Notify::new(),
             tasks: tasks.clone(),
+            clock,
         }));
         tasks.spawn("pictures", cascade.clone().follow(events, tasks.stopping()));
         if cascade.0.bus.is_shared() {
@@ -311,7 +315,8 @@ impl Cascade {
 
     async fn claim(&self, live: &LiveId) {
         let publisher = self.stats_of(live).await.and_then(|stats| stats.publisher).unwrap_or_default();
-        let ours = Origin::new(&self.0.node, self.0.url.get().map_or("", String::as_str), &publisher);
+        let ours =
+            Origin::new(&self.0.node, self.0.url.get().map_or("", String::as_str), &publisher, self.0.clock.now());
         self.0.claims.lock().insert(live.clone(), Claim { ours: ours.clone(), is_unsaid: false });
         self.0.pulls.lock().remove(live);
         if self.0.bus.claim(live, &ours).await.is_err() {
@@ -377,7 +382,9 @@ impl Cascade {
         for (live, Claim { ours, is_unsaid }) in claims {
             if is_unsaid {
                 // Kept, it would give way to an older one.
-                let is_said = self.0.bus.claim(&live, &ours).await.is_ok();
+                let Ok(known) = self.0.bus.origin(&live).await else { continue };
+                let is_newer = known.is_none_or(|known| known.since < ours.since);
+                let is_said = !is_newer || self.0.bus.claim(&live, &ours).await.is_ok();
                 self.note_said(&live, &ours, is_said);
                 continue;
             }
