@@ -158,7 +158,7 @@ impl LegMaker {
         let parsed =
             SdpOffer::from_sdp_string(&offer.one_way(role == Role::Publisher)).map_err(|error| refused(&error))?;
         let candidates = (&self.candidates[..], self.tcp);
-        let (mut rtc, cell) = self.build(role, &[codec], Some(credentials), candidates, now)?;
+        let (mut rtc, cell) = self.build(role, &[codec], Some(credentials), candidates, now);
         let answer = rtc.sdp_api().accept_offer(parsed).map_err(|error| refused(&error))?;
         let ours = rtc.direct_api().local_ice_credentials();
         let theirs = fragment::offered(&offer.text).ok_or_else(|| Refused("it has no ice-ufrag and ice-pwd".into()))?;
@@ -187,7 +187,7 @@ impl LegMaker {
 
     fn try_offer(&self, candidates: Vec<SocketAddr>, now: Instant) -> Result<Offered, Refused> {
         let ours = [VideoCodec::H264, VideoCodec::Vp8];
-        let (mut rtc, cell) = self.build(Role::Relay, &ours, None, (&candidates, false), now)?;
+        let (mut rtc, cell) = self.build(Role::Relay, &ours, None, (&candidates, false), now);
         let mut change = rtc.sdp_api();
         let kinds = [(true, MediaKind::Video), (false, MediaKind::Audio)];
         let mids = kinds.map(|(is_video, kind)| {
@@ -212,7 +212,7 @@ impl LegMaker {
         credentials: Option<IceCreds>,
         (candidates, tcp): (&[SocketAddr], bool),
         now: Instant,
-    ) -> Result<(Rtc, KeyCell), Refused> {
+    ) -> (Rtc, KeyCell) {
         let mut config = RtcConfig::new()
             .set_crypto_provider(Arc::clone(&self.crypto))
             .set_dtls_cert(self.certificate.clone())
@@ -237,7 +237,7 @@ impl LegMaker {
         for candidate in host_candidates(candidates, tcp) {
             rtc.add_local_candidate(candidate);
         }
-        Ok((rtc, cell))
+        (rtc, cell)
     }
 }
 
