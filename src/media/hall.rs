@@ -16,6 +16,7 @@ use std::{
 use super::{
     gop::Gop,
     history::History,
+    meter::LAYER_LIMIT,
     numbering::{CATCH_UP_SPEED, Numbering, Place},
     packet::{AUDIO_CLOCK_HZ, Kind, MAX_LAYERS, Packet, VIDEO_CLOCK_HZ},
     stage::{LayerPast, Past, Slot},
@@ -29,9 +30,6 @@ const FRESH_LIMIT: Duration = Duration::from_secs(1);
 const FLOW_LIMIT: Duration = Duration::from_millis(500);
 /// A viewer that asks again within this time is not served from the cache again.
 const SERVE_INTERVAL: Duration = Duration::from_millis(200);
-
-/// A layer of which nothing came for so long is not sent at present: browsers stop the largest when their way is narrow.
-const LAYER_LIMIT: Duration = Duration::from_millis(1_500);
 /// A keyframe that does not come is wanted again after so long: what was said, or the keyframe, may have been dropped.
 const WANTED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How often it is looked at whether a viewer should see another layer.

@@ -31,6 +31,7 @@ mod gop;
 mod hall;
 mod history;
 mod keys;
+mod layers;
 mod leg;
 mod meter;
 mod numbering;
@@ -57,7 +58,7 @@ mod stun;
 use engine::{Command, Engine, Ground};
 pub use packet::VideoCodec;
 pub use report::{
-    Audience, MAX_VIEWERS_OF_A_PAGE, MediaReport, Network, PictureState, PublisherFigures, Spread, ViewerFigures,
+    Audience, LayerFigures, MAX_VIEWERS_OF_A_PAGE, MediaReport, Network, PictureState, PublisherFigures, Spread, ViewerFigures,
     ViewerTag,
 };
 use report::{Page, Survey};

@@ -109,12 +109,11 @@ impl Engine {
         let (slot, session) = self.enter(live, Home::Here, ufrag, &etag);
         self.peers.add(slot, live.clone(), Role::Publisher, leg, now);
         self.pump(slot, now);
-        self.lives.entry(live.clone()).or_default().stage.publish(
-            slot,
-            Origin::Here(identity),
-            codec,
-            &mut self.effects,
-        );
+        let stage = &mut self.lives.entry(live.clone()).or_default().stage;
+        stage.publish(slot, Origin::Here(identity), codec, &mut self.effects);
+        if offer.is_layered {
+            stage.note_layers(slot);
+        }
         self.settle(live, now);
         Ok(Answer { session, sdp, etag, codec })
     }
@@ -195,9 +194,11 @@ impl Engine {
     }
 
     fn admit_viewer(&self, live: &LiveId, offer: &str) -> Result<(VideoCodec, Offer), MediaError> {
-        let offer = parse(offer)?;
+        let mut offer = parse(offer)?;
         let stage = self.lives.get(live).map(|live| &live.stage).filter(|stage| stage.had_picture());
-        let fixed = stage.ok_or(MediaError::NoPublisher)?.codec();
+        let stage = stage.ok_or(MediaError::NoPublisher)?;
+        offer.is_layered = stage.is_layered();
+        let fixed = stage.codec();
         let codec = offer.choose(fixed).ok_or(MediaError::UnsupportedMedia)?;
         check_transport(&offer)?;
         if !offer.receives {
