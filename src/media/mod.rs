@@ -31,6 +31,7 @@ mod gop;
 mod hall;
 mod history;
 mod keys;
+mod ladder;
 mod layers;
 mod leg;
 mod meter;
