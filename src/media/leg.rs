@@ -27,6 +27,7 @@ use super::{
     gate::Gate,
     hall::Loss,
     keys::{self, KeyCell},
+    ladder::Word,
     layers::Layers,
     meter::Ingest,
     numbering::Place,
@@ -78,6 +79,8 @@ pub(super) enum Step {
     Packet(Packet),
     KeyframeRequested,
     Lost(Loss),
+    /// Of the network that leads to a viewer.
+    Heard(Word),
     /// Nothing more until this time.
     Wait(Instant),
     /// The peer closed, or the transport failed.

@@ -16,7 +16,7 @@ use super::{
 const WINDOW: Duration = Duration::from_secs(1);
 /// Parts of a whole: losses are told in ten thousandths.
 const WHOLE_BP: u64 = 10_000;
-const BITS: u64 = 8;
+pub(super) const BITS: u64 = 8;
 /// A size of which nothing came for so long is not sent at present: browsers stop the largest when their way is narrow.
 pub(super) const LAYER_LIMIT: Duration = Duration::from_millis(1_500);
 

@@ -12,7 +12,8 @@ use super::{Engine, FIRST_PULL, Home, Session};
 use crate::{
     ids::{LiveId, MediaSessionId},
     media::{
-        self as media, Answer, LiveStats, MediaError, MediaEvent, MediaStats, Restarted, Sources, VideoCodec,
+        self as media, Answer, Choice, Choices, LiveStats, MediaError, MediaEvent, MediaStats, Restarted, Sources,
+        VideoCodec,
         fanout::{Feed, Order, Trickle, Watch},
         leg::{Answered, Offered, Renamed, Role},
         peers::tag,
@@ -35,6 +36,7 @@ pub(in crate::media) enum Command {
     Pulled { session: MediaSessionId, answer: String, reply: Reply<()> },
     DropSources { live: LiveId, which: Sources, reply: oneshot::Sender<()> },
     Trickle { session: MediaSessionId, etag: String, fragment: String, reply: Reply<Option<Restarted>> },
+    Layers { session: MediaSessionId, choice: Option<Choice>, reply: Reply<Choices> },
     LiveOf { session: MediaSessionId, reply: oneshot::Sender<Option<LiveId>> },
     Close { session: MediaSessionId, reply: Reply<()> },
     EndLive { live: LiveId, reply: oneshot::Sender<()> },
@@ -71,6 +73,7 @@ impl Engine {
                 let _ = reply.send(());
             }
             Command::Trickle { session, etag, fragment, reply } => self.trickle(&session, &etag, fragment, reply),
+            Command::Layers { session, choice, reply } => self.layers(&session, choice, reply),
             Command::LiveOf { session, reply } => {
                 let found = self.by_id.get(&session).and_then(|slot| self.sessions.get(slot));
                 drop(reply.send(found.map(|session| session.live.clone())));
@@ -279,6 +282,15 @@ impl Engine {
             self.rename(slot, ufrag, over.as_deref());
             Restarted { etag, fragment }
         }))
+    }
+
+    /// The thread that a viewer lives on knows what it sees.
+    fn layers(&mut self, session: &MediaSessionId, choice: Option<Choice>, reply: Reply<Choices>) {
+        let found = self.by_id.get(session).and_then(|slot| Some((*slot, self.sessions.get(slot)?.home)));
+        match found {
+            Some((slot, Home::Fanout(at))) => self.links[at].order(Order::Layers { slot, choice, reply }),
+            Some((_, Home::Here)) | None => drop(reply.send(Err(MediaError::NoSuchSession))),
+        }
     }
 
     fn end_live(&mut self, live: &LiveId, now: Instant) {

@@ -5,6 +5,7 @@ import { useWakeLock } from "../../media/useWakeLock";
 import { Icon } from "../../ui/icons";
 import type { Visit } from "./store";
 import { MediaCard } from "./MediaCard";
+import { Quality } from "./Quality";
 import { text } from "./texts";
 
 interface StageProps {
@@ -22,6 +23,7 @@ export function Stage({ here, rest, children }: StageProps): JSX.Element {
   const [muted, setMuted] = useState(true);
   const [moving, setMoving] = useState(false);
   const [upright, setUpright] = useState(true);
+  const [height, setHeight] = useState(0);
   const stream = here.stream.value;
   const media = here.room.value.live?.media ?? rest?.media ?? "none";
 
@@ -46,6 +48,7 @@ export function Stage({ here, rest, children }: StageProps): JSX.Element {
         performance.mark("hanamichi:first-frame");
       }
       setMoving(true);
+      setHeight(element.videoHeight);
       setUpright(element.videoHeight >= element.videoWidth);
       handle = element.requestVideoFrameCallback(onFrame);
     };
@@ -88,6 +91,7 @@ export function Stage({ here, rest, children }: StageProps): JSX.Element {
             <Icon name={muted ? "muted" : "sound"} />
           </button>
         )}
+        {moving && <Quality player={here.player} since={`${stream?.id ?? ""} ${height}`} />}
       </div>
     </section>
   );
