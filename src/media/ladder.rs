@@ -53,6 +53,7 @@ pub(super) struct Ladder {
     quiet_since: Option<Instant>,
     changed: Option<Instant>,
     went_up: Option<Instant>,
+    went_down: Option<Instant>,
     patience: Duration,
 }
 
@@ -67,6 +68,7 @@ impl Default for Ladder {
             quiet_since: None,
             changed: None,
             went_up: None,
+            went_down: None,
             patience: FIRST_PATIENCE,
         }
     }
@@ -136,10 +138,16 @@ impl Ladder {
     }
 
     fn go_down(&mut self, to: u8, now: Instant) {
-        let has_failed = self.went_up.is_some_and(|at| now < at + TRIAL);
-        self.patience = if has_failed { (self.patience * 2).min(MAX_PATIENCE) } else { FIRST_PATIENCE };
+        let is_lately = |at: Option<Instant>| at.is_some_and(|at| now < at + TRIAL);
+        self.patience = match (is_lately(self.went_up), is_lately(self.went_down)) {
+            (true, _) => (self.patience * 2).min(MAX_PATIENCE),
+            // One way that narrows may be several steps.
+            (false, true) => self.patience,
+            (false, false) => FIRST_PATIENCE,
+        };
         self.limit = to;
-        (self.quiet_since, self.changed, self.went_up) = (Some(now), Some(now), None);
+        (self.quiet_since, self.changed) = (Some(now), Some(now));
+        (self.went_up, self.went_down) = (None, Some(now));
         self.rose = Some(now);
     }
 }

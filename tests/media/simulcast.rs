@@ -277,7 +277,7 @@ async fn a_viewer_whose_road_narrows_goes_down_and_comes_up_again() {
         seqs.sort_unstable();
         seqs.windows(2).all(|two| two[1] == two[0] + 1)
     };
-    assert!(calm.len() > 60 && is_whole(calm), "the smallest fits");
+    assert!(calm.len() > 60 && is_whole(calm), "the smallest fits: {} packets, {:?}", calm.len(), seen(&narrow));
     network.change(Weather::FAIR);
     let widened = Instant::now();
     let until = widened + Duration::from_secs(40);
