@@ -205,7 +205,10 @@ impl SealedLeg {
                 self.meter.received(block);
                 Step::Heard(Word::Lost(block.fraction_lost))
             }
-            Report::Estimate { bits_per_s } => Step::Heard(Word::Estimate(bits_per_s)),
+            Report::Estimate { bits_per_s } => {
+                tracing::trace!(bits_per_s, "a viewer's estimate");
+                Step::Heard(Word::Estimate(bits_per_s))
+            }
             // Who says goodbye to one stream may go on with another; who leaves closes DTLS, or falls silent.
             Report::Goodbye | Report::KeyframeWanted { .. } | Report::Lost { .. } => return,
         };
