@@ -58,14 +58,18 @@ fn number(bits: &mut Vec<bool>, value: u32) {
 fn parameter_set(wide: u32, high: u32) -> Vec<u8> {
     let mut bits = Vec::new();
     // Its id, the frame number's bits, the order's kind, one reference frame.
-    [0, 0, 2, 1].into_iter().for_each(|value| number(&mut bits, value));
+    for value in [0, 0, 2, 1] {
+        number(&mut bits, value);
+    }
     bits.push(false);
     let below = high.next_multiple_of(16) - high;
     number(&mut bits, wide / 16 - 1);
     number(&mut bits, high.div_ceil(16) - 1);
     bits.extend([true, true, below > 0]);
     if below > 0 {
-        [0, 0, 0, below / 2].into_iter().for_each(|value| number(&mut bits, value));
+        for value in [0, 0, 0, below / 2] {
+            number(&mut bits, value);
+        }
     }
     bits.extend([false, true]);
     let byte = |bits: &[bool]| bits.iter().enumerate().fold(0, |byte, (at, bit)| byte | (u8::from(*bit) << (7 - at)));
