@@ -14,7 +14,10 @@ use crate::{
     app::App,
     clock::Millis,
     ids::LiveId,
-    media::{Audience, LayerFigures, MediaReport, Network, PictureState, PublisherFigures, VideoCodec, ViewerFigures, ViewerTag},
+    media::{
+        Audience, LayerFigures, MediaReport, Network, PictureState, PublisherFigures, VideoCodec, ViewerFigures,
+        ViewerTag,
+    },
     people::Person,
 };
 
