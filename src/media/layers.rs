@@ -5,6 +5,9 @@
 
 use super::packet::MAX_LAYERS;
 
+/// Sizes that are agreed on: OBS offers up to four and goes on air with no fewer. Of four the second largest is not used.
+pub(super) const MAX_OFFERED: usize = 4;
+
 /// The sizes in which a publisher may send its picture, by their place in its offer.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Layers {
@@ -18,7 +21,7 @@ pub(super) struct Layers {
 impl Layers {
     /// Those of an offer; an offer without any has one stream without a name.
     pub(super) fn new(names: &[String]) -> Self {
-        let names = names[..names.len().min(MAX_LAYERS)].to_vec();
+        let names = names[..names.len().min(MAX_OFFERED)].to_vec();
         let mut order: Vec<usize> = (0..names.len()).collect();
         if let Some(ranks) = names.iter().map(|name| rank(name)).collect::<Option<Vec<u32>>>() {
             order.sort_by_key(|at| ranks[*at]);
@@ -31,16 +34,24 @@ impl Layers {
         self.names.iter().position(|known| known == name)
     }
 
-    /// Of a stream, which layer it is.
-    pub(super) fn layer(&self, stream: usize) -> u8 {
-        let layer = self.order.iter().position(|at| *at == stream).unwrap_or(0);
-        u8::try_from(layer).unwrap_or(0)
+    /// Of a stream, which layer it is; nothing when it is one too many.
+    pub(super) fn layer(&self, stream: usize) -> Option<u8> {
+        if self.names.is_empty() {
+            return Some(0);
+        }
+        self.used().position(|at| at == stream).and_then(|layer| u8::try_from(layer).ok())
     }
 
     /// The name of a layer's stream.
     pub(super) fn name(&self, layer: u8) -> Option<&str> {
-        let stream = self.order.get(usize::from(layer))?;
-        self.names.get(*stream).map(String::as_str)
+        let stream = self.used().nth(usize::from(layer))?;
+        self.names.get(stream).map(String::as_str)
+    }
+
+    /// The smaller ones and the largest.
+    fn used(&self) -> impl Iterator<Item = usize> {
+        let (smaller, largest) = self.order.split_at(self.order.len().saturating_sub(1));
+        smaller.iter().take(MAX_LAYERS - 1).chain(largest).copied()
     }
 
     /// A stream's keyframe is so large; whether that changes which layer is which.
@@ -95,8 +106,11 @@ mod tests {
         assert_eq!(order(&layers(&["high", "low", "mid"])), ["low", "mid", "high"]);
         assert_eq!(order(&layers(&["r2", "r0", "r1"])), ["r0", "r1", "r2"]);
         assert_eq!(order(&layers(&["b", "f", "a"])), ["b", "f", "a"], "one name says nothing, so none does");
-        assert_eq!(order(&layers(&["0", "1", "2", "3"])), ["0", "1", "2"], "more than we carry");
-        assert_eq!(layers(&[]).layer(0), 0);
+        let four = layers(&["0", "1", "2", "3"]);
+        assert_eq!(order(&four), ["0", "1", "3"], "one more than we carry");
+        assert_eq!([0, 1, 2, 3].map(|stream| four.layer(stream)), [Some(0), Some(1), None, Some(2)]);
+        assert_eq!(order(&layers(&["h", "f"])), ["h", "f"]);
+        assert_eq!((layers(&[]).layer(0), layers(&[]).name(0)), (Some(0), None));
     }
 
     #[test]
@@ -108,7 +122,7 @@ mod tests {
         assert_eq!(order(&layers), ["1", "0", "2"], "of the last nothing is known");
         assert!(layers.note(2, (426, 240)));
         assert_eq!(order(&layers), ["2", "1", "0"]);
-        assert_eq!([0, 1, 2].map(|stream| layers.layer(stream)), [2, 1, 0]);
+        assert_eq!([0, 1, 2].map(|stream| layers.layer(stream)), [Some(2), Some(1), Some(0)]);
         assert!(!layers.note(2, (4_000, 4_000)), "an encoder that changes its mind changes no order");
         assert_eq!(layers.find("2"), Some(2));
         assert_eq!(layers.find("9"), None);
@@ -116,19 +130,19 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn every_stream_is_always_one_layer(told in proptest::collection::vec((0usize..4, 1u16..2_000), 0..12)) {
-            let mut layers = layers(&["x", "y", "z"]);
-            let mut first = [None; 3];
+        fn every_layer_is_always_one_stream(told in proptest::collection::vec((0usize..5, 1u16..2_000), 0..12)) {
+            let mut layers = layers(&["w", "x", "y", "z"]);
+            let mut first = [None; 4];
             for (stream, side) in told {
                 layers.note(stream, (side, side));
                 if let Some(first) = first.get_mut(stream) {
                     first.get_or_insert(side);
                 }
-                let mut seen = [0, 1, 2].map(|stream| layers.layer(stream));
+                let mut seen = [0, 1, 2, 3].map(|stream| layers.layer(stream));
                 let sides: Vec<u16> = layers.order.iter().filter_map(|stream| first[*stream]).collect();
                 proptest::prop_assert!(sides.is_sorted());
                 seen.sort_unstable();
-                proptest::prop_assert_eq!(seen, [0, 1, 2]);
+                proptest::prop_assert_eq!(seen, [None, Some(0), Some(1), Some(2)]);
             }
         }
     }

@@ -546,7 +546,7 @@ impl StrLeg {
         }
         let packet = Packet {
             kind,
-            layer: if kind == Kind::Video { self.layers.layer(size) } else { 0 },
+            layer: if kind == Kind::Video { self.layers.layer(size)? } else { 0 },
             ssrc: *packet.header.ssrc,
             seq: *packet.seq_no,
             ts: packet.time.numer(),

@@ -3,7 +3,7 @@
 //! Owns the reading of SDP that comes before the library sees it: which of our codecs it has and in which direction
 //! it wants them. Simulcast is taken out of the offer and put back, in the plainest form, for a publisher.
 
-use super::packet::{MAX_LAYERS, VideoCodec};
+use super::{layers::MAX_OFFERED, packet::VideoCodec};
 
 /// An offer that we can answer in part at least.
 #[derive(Debug, Clone)]
@@ -189,7 +189,7 @@ impl<'a> Section<'a> {
         };
         let mut names: Vec<String> = Vec::new();
         for name in sent.split(';').map(first).filter(is_usable) {
-            if names.len() < MAX_LAYERS && !names.iter().any(|known| known == name) {
+            if names.len() < MAX_OFFERED && !names.iter().any(|known| known == name) {
                 names.push(name.to_owned());
             }
         }
