@@ -29,6 +29,8 @@ mod obs_offers;
 mod peer;
 #[path = "media/restart.rs"]
 mod restart;
+#[path = "media/simulcast.rs"]
+mod simulcast;
 #[path = "media/tcp.rs"]
 mod tcp;
 #[path = "media/whip.rs"]

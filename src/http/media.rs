@@ -351,7 +351,7 @@ pub async fn cors(request: Request, next: Next) -> Response<Body> {
         set(header::WWW_AUTHENTICATE, "Bearer");
     }
     if is_preflight {
-        set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PATCH, DELETE, OPTIONS");
+        set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE, OPTIONS");
         set(header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, if-match");
         set(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE_S);
     }

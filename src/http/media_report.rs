@@ -14,7 +14,10 @@ use crate::{
     app::App,
     clock::Millis,
     ids::LiveId,
-    media::{Audience, MediaReport, Network, PictureState, PublisherFigures, VideoCodec, ViewerFigures, ViewerTag},
+    media::{
+        Audience, LayerFigures, MediaReport, Network, PictureState, PublisherFigures, VideoCodec, ViewerFigures,
+        ViewerTag,
+    },
     people::Person,
 };
 
@@ -64,6 +67,26 @@ struct Publisher {
     since_keyframe_ms: Option<u64>,
     /// Keyframes that the server asked for.
     keyframes_asked: u64,
+    /// The sizes in which the picture is sent now, from the smallest; all else is said of the largest.
+    layers: Vec<Layer>,
+}
+
+/// A picture in one of its sizes.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = PictureLayer)]
+struct Layer {
+    bits_per_s: u64,
+    width: Option<u16>,
+    height: Option<u16>,
+    frames_per_s: u32,
+}
+
+impl From<&LayerFigures> for Layer {
+    fn from(figures: &LayerFigures) -> Self {
+        let &LayerFigures { bits_per_s, size, frames_per_s } = figures;
+        let (width, height) = (size.map(|(width, _)| width), size.map(|(_, height)| height));
+        Self { bits_per_s, width, height, frames_per_s }
+    }
 }
 
 /// Everybody who watches. Percentiles are right to an eighth.
@@ -145,6 +168,7 @@ impl Publisher {
             keyframe_interval_ms: figures.keyframe_interval.map(ms),
             since_keyframe_ms: figures.since_keyframe.map(ms),
             keyframes_asked: figures.keyframes_asked,
+            layers: figures.layers.iter().map(Layer::from).collect(),
         }
     }
 }

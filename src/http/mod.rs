@@ -12,6 +12,7 @@ mod idempotency;
 mod import;
 mod live;
 pub mod media;
+mod media_layers;
 mod media_report;
 pub(crate) mod metrics;
 mod moderation;
@@ -88,6 +89,7 @@ fn rooms() -> OpenApiRouter<App> {
         .merge(ws::router())
         .merge(events::router())
         .merge(media::router())
+        .merge(media_layers::router())
         .merge(media_report::router())
         .merge(demo::router())
 }

@@ -383,7 +383,7 @@ impl Engine {
                         of_live.stage.publisher_connected(slot, now, &mut self.effects);
                     }
                 }
-                Step::KeyframeRequested | Step::Lost(_) | Step::Wait(_) => {}
+                Step::KeyframeRequested | Step::Lost(_) | Step::Heard(_) | Step::Wait(_) => {}
             }
         }
         (!self.effects.is_empty()).then(|| live.clone())

@@ -21,7 +21,7 @@ use mio::{Events, Poll, Token, Waker};
 use tokio::sync::oneshot;
 
 use super::{
-    Answer, MediaError, Restarted, VideoCodec, ViewerTag,
+    Answer, Choice, Choices, MediaError, Restarted, VideoCodec, ViewerTag,
     engine::Gathering,
     hall::{Effect, Hall},
     leg::{Answered, LegMaker, Role, Sample, Step},
@@ -73,10 +73,22 @@ pub(super) enum Feed {
 /// What concerns one viewer.
 pub(super) enum Order {
     Watch(Box<Watch>),
-    Datagram { slot: Slot, source: SocketAddr, datagram: Vec<u8> },
+    Datagram {
+        slot: Slot,
+        source: SocketAddr,
+        datagram: Vec<u8>,
+    },
     Trickle(Box<Trickle>),
+    /// How large it wants the picture, if it says so; what it may choose from.
+    Layers {
+        slot: Slot,
+        choice: Option<Choice>,
+        reply: oneshot::Sender<Result<Choices, MediaError>>,
+    },
     Survey(Arc<Gathering>),
-    Close { slot: Slot },
+    Close {
+        slot: Slot,
+    },
     Stop,
 }
 
@@ -273,6 +285,8 @@ struct Guest {
     tag: ViewerTag,
     /// It is another server.
     relays: bool,
+    /// What it chose, from before it sees anything.
+    choice: Choice,
 }
 
 struct Fanout {
@@ -372,6 +386,9 @@ impl Fanout {
                     let Trickle { slot, fragment, is_restart, reply } = *trickle;
                     let _ = reply.send(self.trickle(slot, &fragment, is_restart, now));
                 }
+                Ok(Order::Layers { slot, choice, reply }) => {
+                    let _ = reply.send(self.layers(slot, choice, now));
+                }
                 Ok(Order::Survey(gathering)) => {
                     let found = self.survey(&gathering.live, gathering.page, now);
                     gathering.add(found);
@@ -390,7 +407,7 @@ impl Fanout {
         match self.maker.answer(Role::Viewer, codec, &offer, credentials, now) {
             Ok(Answered { leg, sdp }) => {
                 self.peers.add(slot, live, Role::Viewer, leg, now);
-                self.guests.insert(slot, Guest { tag: ViewerTag::of(&session), relays });
+                self.guests.insert(slot, Guest { tag: ViewerTag::of(&session), relays, choice: Choice::Auto });
                 self.pump(slot, now);
                 // Who has gone away meanwhile is found by its silence.
                 let _ = reply.send(Ok(Answer { session, sdp, etag, codec }));
@@ -417,6 +434,19 @@ impl Fanout {
             self.tell(News::Renamed { slot, ufrag, over });
             Restarted { etag, fragment }
         }))
+    }
+
+    fn layers(&mut self, slot: Slot, choice: Option<Choice>, now: Instant) -> Result<Choices, MediaError> {
+        let live = self.peers.get(slot).map(|peer| peer.live.clone()).ok_or(MediaError::NoSuchSession)?;
+        let guest = self.guests.get_mut(&slot).ok_or(MediaError::NoSuchSession)?;
+        guest.choice = choice.unwrap_or(guest.choice);
+        let chosen = guest.choice;
+        if choice.is_some() {
+            self.with_hall(&live, |hall, effects| hall.set_choice(slot, chosen, now, effects));
+            self.settle(&live, now);
+        }
+        let choices = self.halls.get(&live).map(|hall| hall.choices(slot, now)).unwrap_or_default();
+        Ok(Choices { chosen, ..choices })
     }
 
     /// What this thread knows of a live's viewers, and a page of them when asked for.
@@ -472,12 +502,17 @@ impl Fanout {
                 }
                 Step::Connected => {
                     self.tell(News::Connected { slot });
-                    let relays = self.guests.get(&slot).is_some_and(|guest| guest.relays);
-                    self.with_hall(&live, |hall, effects| hall.join(slot, relays, random(), now, effects));
+                    let guest = self.guests.get(&slot);
+                    let (relays, choice) = guest.map_or((false, Choice::Auto), |guest| (guest.relays, guest.choice));
+                    self.with_hall(&live, |hall, effects| {
+                        hall.join(slot, relays, random(), now, effects);
+                        hall.set_choice(slot, choice, now, effects);
+                    });
                 }
                 Step::KeyframeRequested => {
                     self.with_hall(&live, |hall, effects| hall.keyframe_requested(slot, now, effects));
                 }
+                Step::Heard(word) => self.with_hall(&live, |hall, _| hall.hear(slot, word, now)),
                 Step::Lost(loss) => self.with_hall(&live, |hall, effects| hall.lost(slot, loss, now, effects)),
                 Step::Over => {
                     self.end(slot, now);

@@ -16,10 +16,15 @@ use std::{
 use super::{
     gop::Gop,
     history::History,
+    ladder::Ladder,
+    meter::{BITS, LAYER_LIMIT, Rate},
     numbering::{CATCH_UP_SPEED, Numbering, Place},
     packet::{AUDIO_CLOCK_HZ, Kind, MAX_LAYERS, Packet, VIDEO_CLOCK_HZ},
     stage::{LayerPast, Past, Slot},
 };
+
+mod choice;
+pub use choice::{Choice, Choices};
 
 /// A viewer's keys may stand a moment after ours: its last handshake message and the first media travel together.
 const SETTLE: Duration = Duration::from_millis(10);
@@ -29,9 +34,6 @@ const FRESH_LIMIT: Duration = Duration::from_secs(1);
 const FLOW_LIMIT: Duration = Duration::from_millis(500);
 /// A viewer that asks again within this time is not served from the cache again.
 const SERVE_INTERVAL: Duration = Duration::from_millis(200);
-
-/// A layer of which nothing came for so long is not sent at present: browsers stop the largest when their way is narrow.
-const LAYER_LIMIT: Duration = Duration::from_millis(1_500);
 /// A keyframe that does not come is wanted again after so long: what was said, or the keyframe, may have been dropped.
 const WANTED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How often it is looked at whether a viewer should see another layer.
@@ -108,8 +110,8 @@ struct Viewer {
     layer: u8,
     /// The layer that it is to see from that one's next keyframe on.
     target: u8,
-    /// The largest layer that it may see.
-    limit: u8,
+    choice: Choice,
+    ladder: Ladder,
     video: Numbering,
     audio: Numbering,
     audio_ssrc: Option<u32>,
@@ -157,6 +159,9 @@ struct Layer {
     keyframe_wanted: Option<Instant>,
     last_keyframe: Option<Instant>,
     last_video: Option<Instant>,
+    /// What comes of it, over some seconds: a keyframe is no trend.
+    rate: Option<Rate>,
+    bits_per_s: u64,
 }
 
 impl Layer {
@@ -179,6 +184,11 @@ impl Layer {
         self.gop.push(packet);
         self.history.push(packet);
         self.last_video = Some(now);
+        let rate = self.rate.get_or_insert_with(|| Rate::new(now));
+        if rate.add(packet.payload.len() as u64, now) {
+            let newest = rate.per_s(now) * BITS;
+            self.bits_per_s = if self.bits_per_s == 0 { newest } else { (self.bits_per_s * 3 + newest) / 4 };
+        }
         if packet.starts_keyframe {
             self.keyframe_wanted = None;
             self.last_keyframe = Some(now);
@@ -189,6 +199,7 @@ impl Layer {
         self.ssrc = ssrc;
         self.gop.clear();
         self.history.clear();
+        (self.rate, self.bits_per_s) = (None, 0);
         // Who wanted one wants one of what begins now.
         self.keyframe_wanted = None;
     }
@@ -228,7 +239,8 @@ impl Hall {
             phase: Phase::Waiting,
             layer,
             target: layer,
-            limit: u8::MAX,
+            choice: Choice::Auto,
+            ladder: Ladder::default(),
             video: Numbering::new(VIDEO_CLOCK_HZ, seed),
             audio: Numbering::new(AUDIO_CLOCK_HZ, seed ^ 0x5555),
             audio_ssrc: None,
@@ -274,14 +286,6 @@ impl Hall {
         for viewer in &mut self.viewers {
             viewer.audio_ssrc = None;
             wait(viewer);
-        }
-    }
-
-    /// The largest layer that a viewer may see from now on.
-    #[cfg(test)]
-    pub(super) fn limit(&mut self, slot: Slot, limit: u8) {
-        if let Some(viewer) = self.viewers.iter_mut().find(|viewer| viewer.slot == slot) {
-            viewer.limit = limit;
         }
     }
 
@@ -414,27 +418,6 @@ impl Hall {
         if self.has_layers() && self.next_choice.is_none_or(|at| at <= now) {
             self.next_choice = Some(now + CHOICE_INTERVAL);
             self.choose(now, effects);
-        }
-    }
-
-    /// More than one layer was ever sent.
-    fn has_layers(&self) -> bool {
-        self.layers[1..].iter().any(|layer| layer.last_video.is_some())
-    }
-
-    /// Everybody's layer is the largest that is sent and that it may see.
-    fn choose(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let sent = self.layers.each_ref().map(|layer| layer.is_sent(now));
-        for viewer in &mut self.viewers {
-            let may = |at: &u8| sent[usize::from(*at)] && *at <= viewer.limit;
-            let smallest = || (0u8..).zip(sent).find(|(_, is_sent)| *is_sent).map(|(at, _)| at);
-            // While nothing is sent everything stays as it is.
-            let all = 0..u8::try_from(MAX_LAYERS).unwrap_or(u8::MAX);
-            let Some(target) = all.rev().find(may).or_else(smallest) else { return };
-            viewer.target = target;
-            if target != viewer.layer {
-                self.layers[usize::from(target)].want_keyframe(target, now, effects);
-            }
         }
     }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::media::{
     gop::tests::video,
+    ladder::Word,
     packet::VideoCodec,
     stage::{self, FRAME_HOLD, Occupied, Origin, Stage},
 };
@@ -406,17 +407,20 @@ fn three_layers(scene: &mut Scene, first: u64, frames: u64) {
 }
 
 #[test]
-fn a_newcomer_sees_the_middle_layer_and_then_the_largest() {
+fn a_newcomer_sees_the_middle_layer_and_the_largest_when_nothing_went_wrong() {
     let mut scene = Scene::with_publisher(1);
     three_layers(&mut scene, 0, 5);
     scene.join_and_settle();
     let layers = |delivered: &[(u64, u64)]| delivered.iter().map(|(seq, _)| seq / 10_000).collect::<Vec<_>>();
     assert_eq!(layers(&scene.delivered()), [1], "the cached keyframe");
-    three_layers(&mut scene, 5, 10);
+    three_layers(&mut scene, 5, 90);
+    assert_eq!(layers(&scene.delivered())[4..], [1; 90], "for some seconds");
+    three_layers(&mut scene, 95, 25);
+    three_layers(&mut scene, 120, 10);
     let delivered = scene.delivered();
-    assert_eq!(layers(&delivered)[5..], [2; 10], "what was cached, and the largest from its keyframe on");
+    assert_eq!(layers(&delivered)[26..], [2; 10], "from its keyframe on");
     let numbers: Vec<u64> = delivered.iter().map(|(_, place)| *place).collect();
-    assert_eq!(numbers, (1..16).collect::<Vec<_>>(), "without a hole");
+    assert!(numbers.windows(2).all(|two| two[1] == two[0] + 1), "without a hole: {numbers:?}");
 }
 
 #[test]
@@ -427,15 +431,58 @@ fn a_viewer_with_a_narrow_way_comes_down_at_a_keyframe_and_a_keyframe_is_asked_f
     three_layers(&mut scene, 1, 30);
     scene.delivered();
     scene.asked();
-    scene.hall.limit(VIEWER, 0);
+    scene.hall.hear(VIEWER, Word::Lost(60), scene.now);
     scene.after(250);
     let asked: Vec<_> = scene.upwards.iter().map(|effect| format!("{effect:?}")).collect();
     assert_eq!(asked, ["AskKeyframe(1, 0)"]);
-    scene.layer_frame(2, 200, 200 * 3_600, false);
+    scene.layer_frame(1, 200, 200 * 3_600, false);
     assert_eq!(scene.delivered().len(), 1, "until then the large one goes on");
     scene.layer_frame(0, 201, 201 * 3_600, true);
-    scene.layer_frame(2, 201, 201 * 3_600, false);
+    scene.layer_frame(1, 201, 201 * 3_600, false);
     assert_eq!(scene.delivered().iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [201]);
+}
+
+#[test]
+fn a_viewer_sees_the_size_that_it_chose_whatever_its_network_says() {
+    let mut scene = Scene::with_publisher(1);
+    three_layers(&mut scene, 0, 1);
+    scene.join_and_settle();
+    let choose = |scene: &mut Scene, choice| {
+        scene.hall.set_choice(VIEWER, choice, scene.now, &mut scene.effects);
+        scene.settle();
+    };
+    let mut first = 1;
+    let mut last_place = None;
+    for (choice, layer) in [(Choice::Low, 0), (Choice::High, 2), (Choice::Middle, 1)] {
+        choose(&mut scene, choice);
+        three_layers(&mut scene, first, 5);
+        scene.hall.hear(VIEWER, Word::Lost(255), scene.now);
+        scene.hall.hear(VIEWER, Word::Estimate(1), scene.now);
+        three_layers(&mut scene, first + 5, 50);
+        first += 55;
+        let delivered = scene.delivered();
+        assert!(delivered[10..].iter().all(|(seq, _)| seq / 10_000 == layer), "{choice:?}: {delivered:?}");
+        for (_, place) in delivered {
+            assert!(last_place.is_none_or(|last| place == last + 1), "a hole before {place}");
+            last_place = Some(place);
+        }
+        let current = scene.hall.choices(VIEWER, scene.now);
+        assert_eq!(current, Choices { layers: 3, current: Some(choice), chosen: choice });
+    }
+    assert_eq!(scene.hall.choices(VIEWER + 1, scene.now), Choices { layers: 3, ..Choices::default() });
+}
+
+#[test]
+fn another_server_gets_the_largest_for_its_viewers() {
+    let mut scene = Scene::with_publisher(1);
+    three_layers(&mut scene, 0, 1);
+    scene.hall.join(VIEWER, true, 0, scene.now, &mut scene.effects);
+    scene.after(20);
+    three_layers(&mut scene, 1, 5);
+    scene.delivered();
+    scene.hall.hear(VIEWER, Word::Lost(255), scene.now);
+    three_layers(&mut scene, 6, 30);
+    assert!(scene.delivered()[1..].iter().all(|(seq, _)| seq / 10_000 == 2));
 }
 
 #[test]

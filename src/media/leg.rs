@@ -17,7 +17,7 @@ use str0m::{
     change::{SdpAnswer, SdpOffer, SdpPendingOffer},
     config::{CryptoProvider, DtlsCert, DtlsVersion},
     format::{Codec, CodecConfig, CodecSpec, FormatParams, PayloadParams},
-    media::{Direction, Frequency, KeyframeRequestKind, MediaKind, Mid},
+    media::{Direction, Frequency, KeyframeRequestKind, MediaKind, Mid, Rid},
     net::{Protocol, Receive, TcpType},
     rtp::{Extension, ExtensionMap, RtpPacket, Ssrc},
 };
@@ -27,11 +27,14 @@ use super::{
     gate::Gate,
     hall::Loss,
     keys::{self, KeyCell},
+    ladder::Word,
+    layers::Layers,
     meter::Ingest,
     numbering::Place,
     outbox::Outbox,
     packet::{Kind, Packet, VideoCodec, starts_keyframe},
     path::Path,
+    picture,
     report::{PublisherFigures, ViewerFigures},
     restart::{Generation, Renamed, Restarts},
     sdp::Offer,
@@ -77,6 +80,8 @@ pub(super) enum Step {
     Packet(Packet),
     KeyframeRequested,
     Lost(Loss),
+    /// Of the network that leads to a viewer.
+    Heard(Word),
     /// Nothing more until this time.
     Wait(Instant),
     /// The peer closed, or the transport failed.
@@ -161,7 +166,8 @@ impl LegMaker {
         let parsed =
             SdpOffer::from_sdp_string(&offer.one_way(role == Role::Publisher)).map_err(|error| refused(&error))?;
         let candidates = (&self.candidates[..], self.tcp);
-        let (mut rtc, cell) = self.build(role, &[codec], Some(credentials), candidates, now)?;
+        let way = (role, offer.is_layered);
+        let (mut rtc, cell) = self.build(way, &[codec], Some(credentials), candidates, now);
         let answer = rtc.sdp_api().accept_offer(parsed).map_err(|error| refused(&error))?;
         let ours = rtc.direct_api().local_ice_credentials();
         let theirs = fragment::offered(&offer.text).ok_or_else(|| Refused("it has no ice-ufrag and ice-pwd".into()))?;
@@ -171,6 +177,7 @@ impl LegMaker {
         let mut leg = StrLeg::new(rtc, codec, self.candidates.clone(), restarts, gate, now);
         leg.tcp = self.tcp;
         leg.takes_nacks = offer.takes_nacks();
+        leg.layers = Layers::new(&offer.layers);
         leg.find_tracks(role, &offer.mids)?;
         let leg: Box<dyn Leg> = match role {
             Role::Publisher | Role::Relay => Box::new(leg),
@@ -194,7 +201,7 @@ impl LegMaker {
     }
 
     fn try_offer(&self, candidates: Vec<SocketAddr>, codecs: &[VideoCodec], now: Instant) -> Result<Offered, Refused> {
-        let (mut rtc, cell) = self.build(Role::Relay, codecs, None, (&candidates, false), now)?;
+        let (mut rtc, cell) = self.build((Role::Relay, false), codecs, None, (&candidates, false), now);
         let mut change = rtc.sdp_api();
         let kinds = [(true, MediaKind::Video), (false, MediaKind::Audio)];
         let mids = kinds.map(|(is_video, kind)| {
@@ -214,12 +221,12 @@ impl LegMaker {
 
     fn build(
         &self,
-        role: Role,
+        (role, is_layered): (Role, bool),
         video: &[VideoCodec],
         credentials: Option<IceCreds>,
         (candidates, tcp): (&[SocketAddr], bool),
         now: Instant,
-    ) -> Result<(Rtc, KeyCell), Refused> {
+    ) -> (Rtc, KeyCell) {
         let mut config = RtcConfig::new()
             .set_crypto_provider(Arc::clone(&self.crypto))
             .set_dtls_cert(self.certificate.clone())
@@ -227,7 +234,7 @@ impl LegMaker {
             .set_ice_lite(role != Role::Relay)
             .set_rtp_mode(true)
             .set_send_buffer_video(VIEWER_RESEND_PACKETS)
-            .set_extension_map(extensions(role));
+            .set_extension_map(extensions(role, is_layered));
         if let Some(credentials) = credentials {
             config = config.set_local_ice_credentials(credentials);
         }
@@ -242,13 +249,13 @@ impl LegMaker {
         if role != Role::Viewer {
             config = config.set_stats_interval(Some(STATS_EVERY));
         }
-        *config.codec_config() = codecs(role, video);
+        *config.codec_config() = codecs(role, is_layered, video);
         let cell = KeyCell::default();
         let mut rtc = keys::kept_in(&cell, || config.build(now));
         for candidate in host_candidates(candidates, tcp) {
             rtc.add_local_candidate(candidate);
         }
-        Ok((rtc, cell))
+        (rtc, cell)
     }
 }
 
@@ -303,17 +310,22 @@ fn dtls_version(role: Role) -> DtlsVersion {
 }
 
 /// Header extensions: transport-wide congestion control for the ingest only, for a browser without its feedback stays
-/// at its start rate; a viewer of one layer would only cost us feedback to read.
-fn extensions(role: Role) -> ExtensionMap {
+/// at its start rate; a viewer of one layer would only cost us feedback to read. Names of streams only where there are
+/// several: what was not offered as simulcast would be lost if it had one.
+fn extensions(role: Role, is_layered: bool) -> ExtensionMap {
     let mut map = ExtensionMap::empty();
     map.set(4, Extension::RtpMid);
     if role == Role::Publisher {
         map.set(3, Extension::TransportSequenceNumber);
     }
+    if role == Role::Publisher && is_layered {
+        map.set(10, Extension::RtpStreamId);
+        map.set(11, Extension::RepairedRtpStreamId);
+    }
     map
 }
 
-fn codecs(role: Role, video: &[VideoCodec]) -> CodecConfig {
+fn codecs(role: Role, is_layered: bool, video: &[VideoCodec]) -> CodecConfig {
     let spec = |codec, clock_rate, channels, format| CodecSpec { codec, clock_rate, channels, format };
     let opus = FormatParams { min_p_time: Some(10), use_inband_fec: Some(true), ..FormatParams::default() };
     let opus = spec(Codec::Opus, Frequency::FORTY_EIGHT_KHZ, Some(2), opus);
@@ -338,7 +350,8 @@ fn codecs(role: Role, video: &[VideoCodec]) -> CodecConfig {
         }
     }
     for param in &mut params {
-        param.set_fb_remb(false);
+        // What a viewer's network carries matters where there is a choice.
+        param.set_fb_remb(role == Role::Viewer && is_layered);
         param.set_fb_transport_cc(role == Role::Publisher);
     }
     CodecConfig::new_from_payload_params(params)
@@ -362,8 +375,9 @@ pub(super) struct StrLeg {
     tcp: bool,
     pub(super) video: Option<Track>,
     pub(super) audio: Option<Track>,
-    /// What the peer's streams carry.
-    kinds: Vec<(Ssrc, Option<Kind>)>,
+    /// What the peer's streams carry, and in which of its sizes.
+    kinds: Vec<(Ssrc, Option<(Kind, usize)>)>,
+    layers: Layers,
     gate: Gate,
     takes_nacks: bool,
     restarts: Restarts,
@@ -397,6 +411,7 @@ impl StrLeg {
             video: None,
             audio: None,
             kinds: Vec::new(),
+            layers: Layers::default(),
             gate,
             takes_nacks: false,
             restarts,
@@ -482,11 +497,12 @@ impl StrLeg {
         !MEDIA.contains(&first) || RTCP.contains(&second) || self.gate.admits_media(datagram)
     }
 
-    fn kind_of(&mut self, ssrc: Ssrc) -> Option<Kind> {
+    fn kind_of(&mut self, ssrc: Ssrc) -> Option<(Kind, usize)> {
         if let Some((_, kind)) = self.kinds.iter().find(|(known, _)| *known == ssrc) {
             return *kind;
         }
-        let mid = self.rtc.direct_api().stream_rx(&ssrc).map(|stream| stream.mid())?;
+        let (mid, rid) = self.rtc.direct_api().stream_rx(&ssrc).map(|stream| (stream.mid(), stream.rid()))?;
+        let size = rid.and_then(|rid| self.layers.find(&rid)).unwrap_or(0);
         let is = |track: &Option<Track>| track.as_ref().is_some_and(|track| track.mid == mid);
         let kind = match () {
             () if is(&self.video) => Some(Kind::Video),
@@ -502,17 +518,24 @@ impl StrLeg {
         if self.kinds.len() == MAX_PEER_STREAMS {
             self.kinds.clear();
         }
+        let kind = kind.map(|kind| (kind, size));
         self.kinds.push((ssrc, kind));
         kind
     }
 
     fn packet(&mut self, packet: RtpPacket) -> Option<Packet> {
-        let kind = self.kind_of(packet.header.ssrc)?;
+        let (kind, size) = self.kind_of(packet.header.ssrc)?;
         let starts_keyframe = kind == Kind::Video && starts_keyframe(self.codec, &packet.payload);
         let came = packet.timestamp;
+        if starts_keyframe
+            && let Some(pixels) = picture::size(self.codec, &packet.payload)
+            && self.layers.note(size, pixels)
+        {
+            self.meter.forget_pictures(came);
+        }
         let packet = Packet {
             kind,
-            layer: 0,
+            layer: if kind == Kind::Video { self.layers.layer(size)? } else { 0 },
             ssrc: *packet.header.ssrc,
             seq: *packet.seq_no,
             ts: packet.time.numer(),
@@ -599,13 +622,14 @@ impl Leg for StrLeg {
 
     fn resend(&mut self, _: &Packet, _: Place, _: &mut Outbox) {}
 
-    fn ask_keyframe(&mut self, _layer: u8) {
+    fn ask_keyframe(&mut self, layer: u8) {
         let Some(mid) = self.video.as_ref().map(|track| track.mid) else {
             return;
         };
         self.meter.ask();
+        let rid = self.layers.name(layer).map(Rid::from);
         self.guarded(|rtc| {
-            if let Some(stream) = rtc.direct_api().stream_rx_by_mid(mid, None) {
+            if let Some(stream) = rtc.direct_api().stream_rx_by_mid(mid, rid) {
                 stream.request_keyframe(KeyframeRequestKind::Pli);
             }
             Ok(())

@@ -6,9 +6,9 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    packet::{Kind, Packet, VIDEO_CLOCK_HZ, VideoCodec},
+    packet::{Kind, MAX_LAYERS, Packet, VIDEO_CLOCK_HZ, VideoCodec},
     picture,
-    report::{PublisherFigures, ViewerFigures},
+    report::{LayerFigures, PublisherFigures, ViewerFigures},
     rtcp::Block,
 };
 
@@ -16,7 +16,9 @@ use super::{
 const WINDOW: Duration = Duration::from_secs(1);
 /// Parts of a whole: losses are told in ten thousandths.
 const WHOLE_BP: u64 = 10_000;
-const BITS: u64 = 8;
+pub(super) const BITS: u64 = 8;
+/// A size of which nothing came for so long is not sent at present: browsers stop the largest when their way is narrow.
+pub(super) const LAYER_LIMIT: Duration = Duration::from_millis(1_500);
 
 fn per_second(count: u64, over: Duration) -> u64 {
     let millis = u64::try_from(over.as_millis()).unwrap_or(u64::MAX).max(1);
@@ -29,19 +31,19 @@ fn parts(of: u64, whole: u64) -> u32 {
 
 /// Something that is counted, and how much of it comes in a second.
 #[derive(Debug)]
-struct Rate {
+pub(super) struct Rate {
     since: Instant,
     counted: u64,
     per_s: u64,
 }
 
 impl Rate {
-    fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Self { since: now, counted: 0, per_s: 0 }
     }
 
     /// Whether a window ended.
-    fn add(&mut self, count: u64, now: Instant) -> bool {
+    pub(super) fn add(&mut self, count: u64, now: Instant) -> bool {
         let elapsed = now.saturating_duration_since(self.since);
         let is_over = elapsed >= WINDOW;
         if is_over {
@@ -52,7 +54,7 @@ impl Rate {
     }
 
     /// When nothing comes any more, it falls.
-    fn per_s(&self, now: Instant) -> u64 {
+    pub(super) fn per_s(&self, now: Instant) -> u64 {
         let elapsed = now.saturating_duration_since(self.since);
         if elapsed < WINDOW { self.per_s } else { per_second(self.counted, elapsed) }
     }
@@ -143,13 +145,10 @@ struct Frame {
     at: Instant,
 }
 
-/// What comes from a publisher.
+/// A picture in one of its sizes.
 #[derive(Debug)]
-pub(super) struct Ingest {
-    codec: VideoCodec,
-    began: Instant,
+struct Picture {
     video: Stream,
-    audio: Stream,
     frames: Rate,
     newest: Option<Frame>,
     /// In sixteenths of a tick (RFC 3550, appendix A.8).
@@ -158,6 +157,15 @@ pub(super) struct Ingest {
     keyframes: u64,
     interval: Option<Duration>,
     size: Option<(u16, u16)>,
+}
+
+/// What comes from a publisher.
+#[derive(Debug)]
+pub(super) struct Ingest {
+    codec: VideoCodec,
+    began: Instant,
+    pictures: [Picture; MAX_LAYERS],
+    audio: Stream,
     asked: u64,
     pub(super) round_trip: Option<Duration>,
 }
@@ -172,21 +180,8 @@ fn time(ticks: u64) -> Duration {
 
 impl Ingest {
     pub(super) fn new(codec: VideoCodec, now: Instant) -> Self {
-        Self {
-            codec,
-            began: now,
-            video: Stream::new(now),
-            audio: Stream::new(now),
-            frames: Rate::new(now),
-            newest: None,
-            jitter: 0,
-            keyframe: None,
-            keyframes: 0,
-            interval: None,
-            size: None,
-            asked: 0,
-            round_trip: None,
-        }
+        let pictures = [(); MAX_LAYERS].map(|()| Picture::new(now));
+        Self { codec, began: now, pictures, audio: Stream::new(now), asked: 0, round_trip: None }
     }
 
     /// A packet came.
@@ -194,18 +189,87 @@ impl Ingest {
         match packet.kind {
             Kind::Audio => self.audio.note(packet, now),
             Kind::Video => {
-                self.video.note(packet, now);
-                self.frame(packet, now);
-                if packet.starts_keyframe {
-                    self.keyframe(packet, now);
+                if let Some(picture) = self.pictures.get_mut(usize::from(packet.layer)) {
+                    picture.note(self.codec, packet, now);
                 }
             }
         }
     }
 
+    /// Which size is which turned out to be otherwise.
+    pub(super) fn forget_pictures(&mut self, now: Instant) {
+        self.pictures = [(); MAX_LAYERS].map(|()| Picture::new(now));
+    }
+
     /// A keyframe was asked for.
     pub(super) fn ask(&mut self) {
         self.asked += 1;
+    }
+
+    /// The figures of this moment, of the largest size that is sent.
+    pub(super) fn figures(&self, now: Instant) -> PublisherFigures {
+        let sent = || self.pictures.iter().filter(|picture| picture.is_sent(now));
+        let is_known = |picture: &&Picture| picture.newest.is_some();
+        let largest = sent().next_back().or_else(|| self.pictures.iter().rfind(is_known));
+        let Picture { video, jitter, keyframe, keyframes, interval, size, .. } = largest.unwrap_or(&self.pictures[0]);
+        PublisherFigures {
+            open_for: now.saturating_duration_since(self.began),
+            video_bits_per_s: video.bits_per_s(now),
+            audio_bits_per_s: self.audio.bits_per_s(now),
+            video_packets: video.packets,
+            audio_packets: self.audio.packets,
+            video_lost: video.numbers.lost(),
+            audio_lost: self.audio.numbers.lost(),
+            late: video.numbers.late + self.audio.numbers.late,
+            loss_bp: video.loss_bp,
+            late_bp: video.late_bp,
+            jitter: time(jitter >> 4),
+            round_trip: self.round_trip,
+            frames_per_s: largest.map_or(0, |picture| picture.frames_per_s(now)),
+            size: *size,
+            keyframes: *keyframes,
+            keyframe_interval: *interval,
+            since_keyframe: keyframe.map(|keyframe| now.saturating_duration_since(keyframe.at)),
+            keyframes_asked: self.asked,
+            layers: sent().map(|picture| picture.figures(now)).collect(),
+        }
+    }
+}
+
+impl Picture {
+    fn new(now: Instant) -> Self {
+        Self {
+            video: Stream::new(now),
+            frames: Rate::new(now),
+            newest: None,
+            jitter: 0,
+            keyframe: None,
+            keyframes: 0,
+            interval: None,
+            size: None,
+        }
+    }
+
+    fn note(&mut self, codec: VideoCodec, packet: &Packet, now: Instant) {
+        self.video.note(packet, now);
+        self.frame(packet, now);
+        if packet.starts_keyframe {
+            self.keyframe(codec, packet, now);
+        }
+    }
+
+    /// Something of it came a moment ago.
+    fn is_sent(&self, now: Instant) -> bool {
+        self.newest.is_some_and(|newest| now < newest.at + LAYER_LIMIT)
+    }
+
+    fn frames_per_s(&self, now: Instant) -> u32 {
+        u32::try_from(self.frames.per_s(now)).unwrap_or(u32::MAX)
+    }
+
+    fn figures(&self, now: Instant) -> LayerFigures {
+        let bits_per_s = self.video.bits_per_s(now);
+        LayerFigures { bits_per_s, size: self.size, frames_per_s: self.frames_per_s(now) }
     }
 
     /// The first packet of a picture tells when it came.
@@ -223,7 +287,7 @@ impl Ingest {
     }
 
     /// Parameter sets and slices of one picture are one keyframe.
-    fn keyframe(&mut self, packet: &Packet, now: Instant) {
+    fn keyframe(&mut self, codec: VideoCodec, packet: &Packet, now: Instant) {
         let before = self.keyframe.filter(|before| before.ssrc == packet.ssrc);
         let is_new = before.is_none_or(|before| packet.ts > before.ts);
         if is_new {
@@ -231,32 +295,8 @@ impl Ingest {
             self.interval = before.map(|before| time(packet.ts - before.ts));
             self.keyframe = Some(Frame { ssrc: packet.ssrc, ts: packet.ts, at: now });
         }
-        if let Some(size) = picture::size(self.codec, &packet.payload) {
+        if let Some(size) = picture::size(codec, &packet.payload) {
             self.size = Some(size);
-        }
-    }
-
-    /// The figures of this moment.
-    pub(super) fn figures(&self, now: Instant) -> PublisherFigures {
-        PublisherFigures {
-            open_for: now.saturating_duration_since(self.began),
-            video_bits_per_s: self.video.bits_per_s(now),
-            audio_bits_per_s: self.audio.bits_per_s(now),
-            video_packets: self.video.packets,
-            audio_packets: self.audio.packets,
-            video_lost: self.video.numbers.lost(),
-            audio_lost: self.audio.numbers.lost(),
-            late: self.video.numbers.late + self.audio.numbers.late,
-            loss_bp: self.video.loss_bp,
-            late_bp: self.video.late_bp,
-            jitter: time(self.jitter >> 4),
-            round_trip: self.round_trip,
-            frames_per_s: u32::try_from(self.frames.per_s(now)).unwrap_or(u32::MAX),
-            size: self.size,
-            keyframes: self.keyframes,
-            keyframe_interval: self.interval,
-            since_keyframe: self.keyframe.map(|keyframe| now.saturating_duration_since(keyframe.at)),
-            keyframes_asked: self.asked,
         }
     }
 }

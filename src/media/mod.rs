@@ -31,6 +31,8 @@ mod gop;
 mod hall;
 mod history;
 mod keys;
+mod ladder;
+mod layers;
 mod leg;
 mod meter;
 mod numbering;
@@ -55,10 +57,11 @@ mod streams;
 mod stun;
 
 use engine::{Command, Engine, Ground};
+pub use hall::{Choice, Choices};
 pub use packet::VideoCodec;
 pub use report::{
-    Audience, MAX_VIEWERS_OF_A_PAGE, MediaReport, Network, PictureState, PublisherFigures, Spread, ViewerFigures,
-    ViewerTag,
+    Audience, LayerFigures, MAX_VIEWERS_OF_A_PAGE, MediaReport, Network, PictureState, PublisherFigures, Spread,
+    ViewerFigures, ViewerTag,
 };
 use report::{Page, Survey};
 pub use socket::own_address;
@@ -377,6 +380,15 @@ impl Media {
     pub async fn live_of(&self, session: &MediaSessionId) -> Result<LiveId, MediaError> {
         let session = session.clone();
         self.ask(|reply| Command::LiveOf { session, reply }).await?.ok_or(MediaError::NoSuchSession)
+    }
+
+    /// What a viewer may choose from, after it has chosen if it does.
+    ///
+    /// # Errors
+    /// [`MediaError::NoSuchSession`], of publishers too.
+    pub async fn layers(&self, session: &MediaSessionId, choice: Option<Choice>) -> Result<Choices, MediaError> {
+        let session = session.clone();
+        self.ask(|reply| Command::Layers { session, choice, reply }).await?
     }
 
     /// Ends a session.

@@ -240,6 +240,7 @@ impl Pair {
                 Step::Packet(packet) => self.packets.push(packet),
                 Step::KeyframeRequested => self.asked += 1,
                 Step::Lost(loss) => self.lost.push(loss),
+                Step::Heard(_) => {}
                 Step::Wait(_) => return,
                 Step::Over => {
                     self.is_over = true;

@@ -98,6 +98,19 @@ pub struct PublisherFigures {
     pub since_keyframe: Option<Duration>,
     /// Keyframes that we asked for.
     pub keyframes_asked: u64,
+    /// The sizes in which the picture is sent now, from the smallest; all else is said of the largest.
+    pub layers: Vec<LayerFigures>,
+}
+
+/// A picture in one of its sizes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LayerFigures {
+    /// Payload.
+    pub bits_per_s: u64,
+    /// Width and height, once a keyframe told them.
+    pub size: Option<(u16, u16)>,
+    /// Pictures a second.
+    pub frames_per_s: u32,
 }
 
 /// What goes to one viewer, and what it says of it. Rates are those of the last whole second or so.

@@ -1,4 +1,4 @@
-//! Pure: what viewers report, and what we report to them (RFC 3550, RFC 4585, RFC 5104).
+//! Pure: what viewers report, and what we report to them (RFC 3550, RFC 4585, RFC 5104, draft-alvestrand-rmcat-remb-03).
 //!
 //! Takes and gives plain compound packets. Everything from a peer may be rubbish: what does not add up ends the reading,
 //! and nothing is allocated for it.
@@ -14,6 +14,9 @@ const PAYLOAD_FEEDBACK: u8 = 206;
 const GENERIC_NACK: u8 = 1;
 const PICTURE_LOSS: u8 = 1;
 const FULL_INTRA: u8 = 4;
+const APPLICATION: u8 = 15;
+/// The application whose feedback is an estimate.
+const ESTIMATE: &[u8] = b"REMB";
 
 const HEADER_BYTES: usize = 4;
 const SSRC_BYTES: usize = 4;
@@ -35,6 +38,8 @@ pub(super) enum Report {
     Lost { ssrc: u32, first: u16, others: u16 },
     /// How it receives a stream.
     Received { ssrc: u32, block: Block },
+    /// What it thinks that it can get of all streams together.
+    Estimate { bits_per_s: u64 },
     /// It leaves.
     Goodbye,
 }
@@ -110,9 +115,21 @@ fn read_one(packet: &[u8], hear: &mut impl FnMut(Report)) -> Option<()> {
                 hear(Report::KeyframeWanted { ssrc: word(item, 0)? });
             }
         }
+        (PAYLOAD_FEEDBACK, APPLICATION) => {
+            let feedback = packet.get(HEADER_BYTES + 2 * SSRC_BYTES..)?;
+            if feedback.starts_with(ESTIMATE) {
+                hear(Report::Estimate { bits_per_s: estimate(word(feedback, ESTIMATE.len())?) });
+            }
+        }
         _ => {}
     }
     Some(())
+}
+
+/// Behind the number of streams six bits of exponent and eighteen of mantissa.
+fn estimate(word: u32) -> u64 {
+    let (exponent, mantissa) = ((word >> 18) & 0x3f, u128::from(word & 0x3_ffff));
+    u64::try_from(mantissa << exponent).unwrap_or(u64::MAX)
 }
 
 fn blocks(bytes: &[u8], count: u8, hear: &mut impl FnMut(Report)) {
@@ -217,6 +234,14 @@ mod tests {
         assert_eq!(Block { last_report: 0, ..block }.round_trip(5), None);
         let fir = [0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9, 7, 0, 0, 0];
         assert_eq!(heard(&fir), [Report::KeyframeWanted { ssrc: 9 }]);
+        let remb = |word: [u8; 4]| {
+            let head = [0x8f, 206, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, b'R', b'E', b'M', b'B'];
+            heard(&[&head[..], &word, &[0, 0, 0, 9]].concat())
+        };
+        // The draft's own layout: one stream, 2^3 times 0x2abcd.
+        assert_eq!(remb([1, 0x0e, 0xab, 0xcd]), [Report::Estimate { bits_per_s: 0x2_abcd << 3 }]);
+        assert_eq!(remb([1, 0xff, 0xff, 0xff]), [Report::Estimate { bits_per_s: u64::MAX }]);
+        assert_eq!(heard(&[0x8f, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, b'A', b'F', b'B', b' ', 1, 2, 3, 4]), []);
         assert_eq!(heard(&[0x81, 203, 0, 1, 0, 0, 0, 1]), [Report::Goodbye]);
     }
 

@@ -1,9 +1,9 @@
 //! Pure: what an offer offers.
 //!
 //! Owns the reading of SDP that comes before the library sees it: which of our codecs it has and in which direction
-//! it wants them. Simulcast is taken out of the offer, so the browser sends one layer.
+//! it wants them. Simulcast is taken out of the offer and put back, in the plainest form, for a publisher.
 
-use super::packet::VideoCodec;
+use super::{layers::MAX_OFFERED, packet::VideoCodec};
 
 /// An offer that we can answer in part at least.
 #[derive(Debug, Clone)]
@@ -16,6 +16,10 @@ pub(super) struct Offer {
     pub(super) receives: bool,
     /// The media ids in their order, and whether they are video.
     pub(super) mids: Vec<(bool, String)>,
+    /// The names of the sizes in which it would send its picture; more than one, or none.
+    pub(super) layers: Vec<String>,
+    /// The picture comes in more than one size: a publisher says so itself, a viewer is told.
+    pub(super) is_layered: bool,
     /// Why it cannot be answered although it has a codec of ours.
     pub(super) fault: Option<&'static str>,
 }
@@ -34,20 +38,29 @@ struct Section<'a> {
     fmtps: Vec<(&'a str, &'a str)>,
     direction: Option<&'a str>,
     has_rtcp_mux: bool,
+    /// Streams that are named, and those of them that are to be sent at once.
+    rids: Vec<&'a str>,
+    simulcast: Option<&'a str>,
 }
+
+/// Longer names the library would cut.
+const MAX_NAME: usize = 8;
 
 impl Offer {
     pub(super) fn parse(sdp: &str) -> Result<Self, NotAnOffer> {
         if !sdp.starts_with("v=0") {
             return Err(NotAnOffer("it does not begin with v=0"));
         }
-        let kept: Vec<&str> = sdp.lines().map(str::trim_end).filter(|line| !is_simulcast(line)).collect();
+        let lines = || sdp.lines().map(str::trim_end).filter(|line| !line.is_empty());
+        let kept: Vec<&str> = lines().filter(|line| !is_simulcast(line)).collect();
         let text = kept.join("\r\n") + "\r\n";
-        let mut offer = Self { text, codecs: Vec::new(), sends: false, receives: false, mids: Vec::new(), fault: None };
+        let (codecs, mids, layers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut offer =
+            Self { text, codecs, sends: false, receives: false, mids, layers, is_layered: false, fault: None };
         let (mut h264, mut vp8) = (false, false);
         let mut session_direction = None;
         let mut sections: Vec<Section<'_>> = Vec::new();
-        for line in &kept {
+        for line in lines() {
             if let Some(media) = line.strip_prefix("m=") {
                 sections.push(Section::of(media));
             }
@@ -66,7 +79,9 @@ impl Offer {
             let direction = section.direction.or(session_direction).unwrap_or("sendrecv");
             offer.sends |= matches!(direction, "sendrecv" | "sendonly");
             offer.receives |= matches!(direction, "sendrecv" | "recvonly");
+            offer.layers = section.layers();
         }
+        offer.is_layered = !offer.layers.is_empty();
         // Sound that we cannot carry is no reason to carry half (RFC 9725, section 4.4.3).
         let is_mute = |section: &&Section<'_>| section.is_audio && !section.has("OPUS/48000/2");
         if sections.iter().any(|section| is_mute(&section)) {
@@ -107,9 +122,25 @@ impl Offer {
             has_way |= is_way;
             text.push_str(line);
             text.push_str("\r\n");
+            if peer_sends && line.strip_prefix("a=mid:").is_some_and(|mid| self.is_video(mid)) {
+                self.write_layers(&mut text);
+            }
         }
         finish(&mut text, has_way);
         text
+    }
+
+    fn is_video(&self, mid: &str) -> bool {
+        self.mids.iter().any(|(is_video, known)| *is_video && known == mid)
+    }
+
+    fn write_layers(&self, text: &mut String) {
+        for name in &self.layers {
+            text.extend(["a=rid:", name, " send\r\n"]);
+        }
+        if !self.layers.is_empty() {
+            text.extend(["a=simulcast:send ", &self.layers.join(";"), "\r\n"]);
+        }
     }
 
     /// Whether the peer wants to be told what did not come (RFC 4585, section 4.2).
@@ -135,11 +166,34 @@ impl<'a> Section<'a> {
             self.fmtps.push((pt, format));
         } else if let Some(mid) = attribute.strip_prefix("mid:") {
             self.mid = Some(mid);
+        } else if let Some(rid) = attribute.strip_prefix("rid:").and_then(|rest| rest.split_once(" send")) {
+            self.rids.push(rid.0);
+        } else if let Some(simulcast) = attribute.strip_prefix("simulcast:") {
+            self.simulcast = Some(simulcast);
         } else if attribute == "rtcp-mux" {
             self.has_rtcp_mux = true;
         } else if is_direction(attribute) {
             self.direction = Some(attribute);
         }
+    }
+
+    /// The streams to be sent at once (RFC 8853, section 5.1), of each its first form, whether it is paused or not.
+    fn layers(&self) -> Vec<String> {
+        let mut words = self.simulcast.unwrap_or_default().split_whitespace();
+        let sent = words.find(|word| *word == "send").and_then(|_| words.next()).unwrap_or_default();
+        let first = |stream: &'a str| stream.split(',').next().unwrap_or_default().trim_start_matches('~');
+        let is_usable = |name: &&str| {
+            (1..=MAX_NAME).contains(&name.len())
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+                && self.rids.contains(name)
+        };
+        let mut names: Vec<String> = Vec::new();
+        for name in sent.split(';').map(first).filter(is_usable) {
+            if names.len() < MAX_OFFERED && !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+        if names.len() > 1 { names } else { Vec::new() }
     }
 
     fn has(&self, codec: &str) -> bool {
@@ -185,7 +239,7 @@ fn is_direction(attribute: &str) -> bool {
 }
 
 fn is_simulcast(line: &str) -> bool {
-    line.starts_with("a=simulcast:") || line.starts_with("a=rid:") || line.is_empty()
+    line.starts_with("a=simulcast:") || line.starts_with("a=rid:")
 }
 
 #[cfg(test)]
@@ -206,6 +260,33 @@ mod tests {
         assert_eq!(offer.choose(None), Some(VideoCodec::H264));
         assert_eq!(offer.choose(Some(VideoCodec::Vp8)), Some(VideoCodec::Vp8));
         assert!(!offer.text.contains("simulcast") && !offer.text.contains("a=rid"));
+        assert!(offer.layers.is_empty(), "l has no a=rid");
+    }
+
+    #[test]
+    fn a_publishers_sizes_are_offered_plainly_and_a_viewers_never() {
+        let three = OFFER.replace(
+            "a=rid:h send\r\na=simulcast:send h;l\r\n",
+            "a=rid:h send pt=97\r\na=rid:l send\r\na=rid:m send max-width=640\r\na=rid:x recv\r\n\
+             a=simulcast:recv x send ~h;m,l;l\r\n",
+        );
+        let offer = Offer::parse(&three).expect("an offer");
+        assert_eq!(offer.layers, ["h", "m", "l"]);
+        let lines = |peer_sends| {
+            let text = offer.one_way(peer_sends);
+            text.lines().filter(|line| is_simulcast(line)).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(true), ["a=rid:h send", "a=rid:m send", "a=rid:l send", "a=simulcast:send h;m;l"]);
+        assert!(lines(false).is_empty());
+        let names = |simulcast: &str| {
+            let offer = three.replace("recv x send ~h;m,l;l", simulcast);
+            Offer::parse(&offer).expect("an offer").layers.join(" ")
+        };
+        assert_eq!(names("send h;h"), "", "one size needs no name");
+        assert_eq!(names("send h;y"), "", "a name that stands for nothing");
+        assert_eq!(names("recv h;m"), "");
+        assert_eq!(names("send l;h;m;l"), "l h m");
+        assert_eq!(names("send"), "");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use str0m::{IceCreds, crypto::CryptoProvider};
 use super::{
     hall::Loss,
     keys::KeyCell,
+    ladder::Word,
     leg::{Leg, Sample, Step, StrLeg, Track},
     meter::Egress,
     numbering::Place,
@@ -199,10 +200,15 @@ impl SealedLeg {
                 if let Some(trip) = block.round_trip(rtcp::middle(self.ntp(now))) {
                     self.round_trip = Some(Duration::from_micros((u64::from(trip) * 1_000_000) >> 16));
                 }
-                if is_video(self, ssrc) {
-                    self.meter.received(block);
+                if !is_video(self, ssrc) {
+                    return;
                 }
-                return;
+                self.meter.received(block);
+                Step::Heard(Word::Lost(block.fraction_lost))
+            }
+            Report::Estimate { bits_per_s } => {
+                tracing::trace!(bits_per_s, "a viewer's estimate");
+                Step::Heard(Word::Estimate(bits_per_s))
             }
             // Who says goodbye to one stream may go on with another; who leaves closes DTLS, or falls silent.
             Report::Goodbye | Report::KeyframeWanted { .. } | Report::Lost { .. } => return,

@@ -59,6 +59,8 @@ pub(super) struct Occupied;
 struct Source {
     slot: Slot,
     origin: Origin,
+    /// It may send its picture in several sizes.
+    is_layered: bool,
     /// When it was asked to begin, until it goes on air.
     last_request: Option<Instant>,
 }
@@ -183,13 +185,25 @@ impl Stage {
 
     /// A publisher was let in; it goes on air with its first keyframe.
     pub(super) fn publish(&mut self, slot: Slot, origin: Origin, codec: VideoCodec, effects: &mut Vec<Effect>) {
-        let successor = Source { slot, origin, last_request: None };
+        let successor = Source { slot, origin, is_layered: false, last_request: None };
         if let Some(older) = self.successor.replace(successor) {
             effects.push(Effect::Close(older.slot));
         }
         if !self.had_picture {
             self.codec = Some(codec);
         }
+    }
+
+    /// The publisher that was let in may send its picture in several sizes.
+    pub(super) fn note_layers(&mut self, slot: Slot) {
+        if let Some(source) = self.successor.as_mut().filter(|source| source.slot == slot) {
+            source.is_layered = true;
+        }
+    }
+
+    /// Viewers may have a choice of sizes.
+    pub(super) fn is_layered(&self) -> bool {
+        self.on_air.iter().chain(&self.successor).any(|source| source.is_layered)
     }
 
     /// A publisher's transport stands.

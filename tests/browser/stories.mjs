@@ -237,6 +237,52 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     assert.equal((await liver.api("GET", `/v1/lives/${liveId}`)).state, "ended");
   });
 
+  story("the picture comes in several sizes, and a viewer chooses", "quality", async () => {
+    const liver = await stage.person("liver", DESK, "liver");
+    const live = await liver.api("POST", "/v1/lives", { title: "大きさを選べるライブ" });
+    await liver.page.goto(`/studio/${live.id}`);
+    await liver.page.click(`${at("go-live")}:enabled`);
+    await liver.page.waitForSelector(`${at("sending")}[data-state="live"]`);
+    const sizes = async () => (await liver.api("GET", `/v1/lives/${live.id}/media`)).publisher?.layers ?? [];
+    // The camera's browser adds its larger sizes as it learns what its network carries.
+    await waitFor("the picture in more than one size", async () => (await sizes()).length > 1, 60_000);
+
+    const viewer = await stage.person("viewer", PHONE);
+    const { page } = viewer;
+    await page.goto(`/watch/${live.id}`);
+    await movingPicture(page, "the viewer");
+    await page.waitForSelector(at("quality"));
+    assert.equal(await page.locator(at("quality")).inputValue(), "auto");
+    const freezes = () => page.evaluate(async () => {
+      let count = 0;
+      for (const peer of window.peers) {
+        for (const entry of (await peer.getStats()).values()) count += entry.type === "inbound-rtp" ? (entry.freezeCount ?? 0) : 0;
+      }
+      return count;
+    });
+    const before = await freezes();
+    /** Chosen by the keyboard; the picture goes on in the size that the server measures. */
+    const choose = async (layer, expected) => {
+      await page.locator(at("quality")).focus();
+      await page.selectOption(at("quality"), layer);
+      await waitFor(`the ${layer} size`, async () => {
+        const widths = (await sizes()).map(({ width }) => width).filter((width) => width !== null);
+        const seen = await page.evaluate(() => document.querySelector("video").videoWidth);
+        return widths.length > 1 && seen === expected(widths);
+      }, 20_000);
+      await movingPicture(page, `the viewer of ${layer}`);
+    };
+    await choose("low", (widths) => widths[0]);
+    await stage.picture(viewer, "watch-quality-low");
+    await choose("high", (widths) => widths.at(-1));
+    await choose("low", (widths) => widths[0]);
+    assert.deepEqual(await obstacles(page, "light"), [], "the choice of sizes");
+    assert.equal(await page.evaluate(() => window.peers.filter((peer) => peer.connectionState === "connected").length), 1, "over one connection");
+    const since = (await freezes()) - before;
+    assert.ok(since <= 3, `the picture stood still ${since} times while its size changed three times`);
+    await liver.api("POST", `/v1/lives/${live.id}/end`, {});
+  });
+
   story("the last unit is given back, and who waited buys it", "waitlist", async () => {
     const demo = await (await fetch(`${server.base}/v1/demo`)).json();
     const title = `順番の湯呑み ${Date.now()}`;

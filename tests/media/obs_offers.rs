@@ -8,19 +8,21 @@ use reqwest::{StatusCode, header};
 
 use crate::{RECOVERY, SHOWN, Server, impair::Weather, obs::Obs, whip_rules::sections};
 
-const OFFERS: [(&str, &str); 3] = [
-    ("30.1", include_str!("../stories/fixtures/offers/obs-30.1.sdp")),
-    ("32", include_str!("../stories/fixtures/offers/obs-32.sdp")),
-    ("32, three layers", include_str!("../stories/fixtures/offers/obs-32-simulcast.sdp")),
+const OFFERS: [(&str, &str, usize); 3] = [
+    ("30.1", include_str!("../stories/fixtures/offers/obs-30.1.sdp"), 1),
+    ("32", include_str!("../stories/fixtures/offers/obs-32.sdp"), 1),
+    ("32, three layers", include_str!("../stories/fixtures/offers/obs-32-simulcast.sdp"), 3),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_obs_offers_is_answered_as_obs_reads_it() {
     let server = Server::start().await;
     let http = reqwest::Client::new();
-    for (version, offer) in OFFERS {
+    // Four are the most that OBS can be set to.
+    let four = OFFERS[2].1.replace("a=simulcast:send 0;1;2", "a=rid:3 send\r\na=simulcast:send 0;1;2;3");
+    for (version, offer, layers) in OFFERS.into_iter().chain([("32, four layers", four.as_str(), 4)]) {
         let request = http.post(server.whip()).bearer_auth("hana").header(header::CONTENT_TYPE, "application/sdp");
-        let response = request.body(offer).send().await.expect("an answer");
+        let response = request.body(offer.to_owned()).send().await.expect("an answer");
         assert_eq!(response.status(), StatusCode::CREATED, "{version}");
         let location = response.headers()[header::LOCATION].to_str().expect("text").to_owned();
         assert!(location.starts_with("/v1/whip/"), "OBS puts a path after the address that it posted to");
@@ -42,7 +44,10 @@ async fn what_obs_offers_is_answered_as_obs_reads_it() {
         let port = server.media.addresses()[0].port().to_string();
         assert!(media[0].iter().any(|line| line.starts_with("a=candidate:") && line.contains(&port)), "{answer}");
         // OBS does not go on air with fewer layers than it was set to; with one it never looks.
-        assert!(!answer.contains("simulcast") && !answer.contains("a=rid"), "{answer}");
+        let names: Vec<String> = (0..layers).map(|layer| layer.to_string()).collect();
+        let has_name = |name: &String| answer.contains(&format!("a=rid:{name} recv\r\n"));
+        let has_all = answer.contains(&format!("a=simulcast:recv {}\r\n", names.join(";")));
+        assert_eq!((names.iter().all(has_name), has_all), (layers > 1, layers > 1), "{version}: {answer}");
         let session = http.delete(format!("{}{location}", server.origin)).send().await.expect("an answer");
         assert_eq!(session.status(), StatusCode::OK, "OBS takes nothing else for an end");
     }

@@ -24,6 +24,9 @@ const DATAGRAM_BYTES: usize = 2_048;
 /// First bytes of RTP and RTCP (RFC 7983).
 const MEDIA: std::ops::RangeInclusive<u8> = 128..=191;
 
+/// So long a narrow road keeps a datagram.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 /// What the weather strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Strikes {
@@ -39,6 +42,8 @@ pub(crate) struct Weather {
     /// Of a thousand datagrams.
     pub(crate) lost_to_server: u64,
     pub(crate) lost_to_client: u64,
+    /// Bits of media that go to the clients in a second, all together; what waits longer than [`PATIENCE`] is lost.
+    pub(crate) carried_to_client: Option<u64>,
     /// Of every datagram, each way.
     pub(crate) delay: Duration,
     /// Up to so much more; datagrams overtake each other.
@@ -50,6 +55,7 @@ impl Weather {
         strikes: Strikes::Media,
         lost_to_server: 0,
         lost_to_client: 0,
+        carried_to_client: None,
         delay: Duration::ZERO,
         jitter: Duration::ZERO,
     };
@@ -94,6 +100,7 @@ impl Impair {
             upstream: HashMap::new(),
             under_way: BinaryHeap::new(),
             next: 0,
+            free_at: Instant::now(),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(road.run(heard));
@@ -151,6 +158,8 @@ struct Road {
     upstream: HashMap<SocketAddr, Upstream>,
     under_way: BinaryHeap<Reverse<Parcel>>,
     next: u64,
+    /// When a narrow road to the clients has carried what is on it.
+    free_at: Instant,
 }
 
 impl Road {
@@ -204,14 +213,21 @@ impl Road {
         let is_struck = is_media || weather.strikes == Strikes::Everything;
         let (luck, haste) = (self.roll(), self.roll());
         let lost = if way == Way::ToServer { weather.lost_to_server } else { weather.lost_to_client };
-        if is_struck && luck % 1_000 < lost {
+        let narrow = weather.carried_to_client.filter(|_| is_media && way == Way::ToClient);
+        let waits = self.free_at.saturating_duration_since(Instant::now());
+        if is_struck && luck % 1_000 < lost || narrow.is_some() && waits > PATIENCE {
             let mut counted = self.counted.lock();
             *(if way == Way::ToServer { &mut counted.lost_to_server } else { &mut counted.lost_to_client }) += 1;
             return;
         }
         let jitter_us = u64::try_from(weather.jitter.as_micros()).expect("short");
         let late = Duration::from_micros(if is_struck { haste % (jitter_us + 1) } else { 0 });
-        let due = Instant::now() + weather.delay + late;
+        let mut due = Instant::now() + weather.delay + late;
+        if let Some(bits_per_s) = narrow {
+            let bits = u64::try_from(datagram.len() * 8).expect("short");
+            self.free_at = self.free_at.max(Instant::now()) + Duration::from_micros(bits * 1_000_000 / bits_per_s);
+            due = self.free_at + weather.delay;
+        }
         self.next += 1;
         let to_server = way == Way::ToServer;
         self.under_way.push(Reverse(Parcel { due, number: self.next, to_server, client, datagram }));

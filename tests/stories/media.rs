@@ -33,6 +33,23 @@ async fn a_liver_publishes_with_the_stream_key_and_everybody_sees_it() {
     assert_eq!(watcher.gaps_and_repeats(), (0, 0));
 
     let guest = Actor::guest(&house.base());
+    let layer = format!("{}/layer", watcher.session.resource.path());
+    let found = guest.get(&layer).await.expect(200);
+    assert_eq!(found, json!({"layers": 1, "current": "high", "chosen": "auto"}), "who knows the session may choose");
+    guest.put(&layer, json!({"layer": "low"})).await.expect(204);
+    assert_eq!(guest.get(&layer).await.expect(200)["chosen"], "low");
+    assert_eq!(guest.put(&layer, json!({"layer": "huge"})).await.refused(), "invalid-input");
+    assert_eq!(
+        guest
+            .put(&format!("{}/layer", publisher.path.replace("whip", "whep")), json!({"layer": "low"}))
+            .await
+            .refused(),
+        "not-found"
+    );
+    let preflight = guest.request(reqwest::Method::OPTIONS, &layer).header("access-control-request-method", "PUT");
+    let preflight = preflight.send().await.expect("an answer");
+    let allowed = preflight.headers()["access-control-allow-methods"].to_str().expect("text").to_owned();
+    assert!(preflight.status().is_success() && allowed.contains("PUT"), "players of other origins choose, too");
     assert_eq!(guest.delete(&publisher.path).await.refused(), "not-signed-in", "nobody else ends it");
     publisher.vanish();
     room.until("the picture is away", |frame| is_media(frame, "away")).await;

@@ -122,6 +122,8 @@ pub(crate) struct Seen {
     pub(crate) marker: bool,
     /// The packet begins a keyframe: parameter sets or the start of an IDR slice.
     pub(crate) is_key: bool,
+    /// Of its payload.
+    pub(crate) bytes: usize,
     /// Since the offer was posted.
     pub(crate) after: Duration,
     /// What it carries, in short, and when it came: the same packet is known again at another watcher.
@@ -290,6 +292,7 @@ impl PeerConnectionEventHandler for Ear {
                     ts: packet.header.timestamp,
                     marker: packet.header.marker,
                     is_key: begins_keyframe(&packet.payload),
+                    bytes: packet.payload.len(),
                     after: posted.elapsed(),
                     digest: digest(&packet.payload),
                     at: Instant::now(),

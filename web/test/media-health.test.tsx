@@ -9,7 +9,7 @@ import { text } from "../src/pages/studio/texts";
 
 const PUBLISHER: PublisherMedia = {
   since_ms: 1, video_bits_per_s: 2_300_000, audio_bits_per_s: 64_000, packets: 9_000, video_lost: 0, audio_lost: 0, late: 0, loss_bp: 0, late_bp: 0, jitter_ms: 3,
-  round_trip_ms: 40, frames_per_s: 30, width: 720, height: 1_280, keyframes: 20, keyframe_interval_ms: 1_000, since_keyframe_ms: 300, keyframes_asked: 1,
+  round_trip_ms: 40, frames_per_s: 30, width: 720, height: 1_280, keyframes: 20, keyframe_interval_ms: 1_000, since_keyframe_ms: 300, keyframes_asked: 1, layers: [],
 };
 const VIEWERS: ViewersMedia = {
   count: 12, bits_per_s: 28_000_000, packets_sent: 100_000, packets_resent: 80, keyframes_asked: 3, loss_p50_bp: 0, loss_p95_bp: 120,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { preferred } from "../src/media/whip";
+import { encodings, preferred } from "../src/media/whip";
 import { period } from "../src/pages/brand/period";
 import { EMPTY_FIELDS, pinRequest } from "../src/pages/studio/pin-request";
 import { available, offerState, pinState, qtyMax, QTY_MAX, timedUntil, type Shelf } from "../src/pages/watch/offers";
@@ -124,6 +124,18 @@ describe("codecs", () => {
     const sorted = preferred("video", codecs);
     expect(sorted.map((codec) => codecs.indexOf(codec))).toEqual([4, 3, 2, 0, 1]);
     expect(preferred("audio", [{ mimeType: "audio/PCMU" }, { mimeType: "audio/opus" }])[0]?.mimeType).toBe("audio/opus");
+  });
+});
+
+describe("sizes of a picture", () => {
+  it("are three, two or one, each with a name when there are several", () => {
+    const names = (width: number, height: number) => encodings({ width, height }).map(({ rid }) => rid ?? null);
+    expect(names(720, 1_280)).toEqual(["q", "h", "f"]);
+    expect(names(640, 480)).toEqual(["h", "f"]);
+    expect(names(640, 360)).toEqual([null]);
+    expect(encodings({})).toHaveLength(1);
+    const bits = encodings({ width: 1_920, height: 1_080 }).map(({ maxBitrate }) => maxBitrate ?? 0);
+    expect(bits).toEqual([...bits].sort((a, b) => a - b));
   });
 });
 

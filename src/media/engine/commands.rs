@@ -12,7 +12,8 @@ use super::{Engine, FIRST_PULL, Home, Live, Session};
 use crate::{
     ids::{LiveId, MediaSessionId},
     media::{
-        self as media, Answer, LiveStats, MediaError, MediaEvent, MediaStats, Restarted, Sources, VideoCodec,
+        self as media, Answer, Choice, Choices, LiveStats, MediaError, MediaEvent, MediaStats, Restarted, Sources,
+        VideoCodec,
         fanout::{Feed, Order, Trickle, Watch},
         leg::{Answered, Offered, Role},
         peers::tag,
@@ -38,6 +39,7 @@ pub(in crate::media) enum Command {
     Pulled { session: MediaSessionId, answer: String, reply: Reply<()> },
     DropSources { live: LiveId, which: Sources, reply: oneshot::Sender<()> },
     Trickle { session: MediaSessionId, etag: String, fragment: String, reply: Reply<Option<Restarted>> },
+    Layers { session: MediaSessionId, choice: Option<Choice>, reply: Reply<Choices> },
     LiveOf { session: MediaSessionId, reply: oneshot::Sender<Option<LiveId>> },
     Close { session: MediaSessionId, reply: Reply<()> },
     EndLive { live: LiveId, reply: oneshot::Sender<()> },
@@ -74,6 +76,7 @@ impl Engine {
                 let _ = reply.send(());
             }
             Command::Trickle { session, etag, fragment, reply } => self.trickle(&session, &etag, fragment, reply),
+            Command::Layers { session, choice, reply } => self.layers(&session, choice, reply),
             Command::LiveOf { session, reply } => {
                 let found = self.by_id.get(&session).and_then(|slot| self.sessions.get(slot));
                 drop(reply.send(found.map(|session| session.live.clone())));
@@ -112,12 +115,11 @@ impl Engine {
         let (slot, session) = self.enter(live, Home::Here, Some(ufrag), &etag);
         self.peers.add(slot, live.clone(), Role::Publisher, leg, now);
         self.pump(slot, now);
-        self.lives.entry(live.clone()).or_default().stage.publish(
-            slot,
-            Origin::Here(identity),
-            codec,
-            &mut self.effects,
-        );
+        let stage = &mut self.lives.entry(live.clone()).or_default().stage;
+        stage.publish(slot, Origin::Here(identity), codec, &mut self.effects);
+        if offer.is_layered {
+            stage.note_layers(slot);
+        }
         self.settle(live, now);
         Ok(Answer { session, sdp, etag, codec })
     }
@@ -206,9 +208,11 @@ impl Engine {
     }
 
     fn admit_viewer(&self, live: &LiveId, offer: &str, relays: bool) -> Result<(VideoCodec, Offer), MediaError> {
-        let offer = parse(offer)?;
+        let mut offer = parse(offer)?;
         let stage = self.lives.get(live).map(|live| &live.stage).filter(|stage| stage.had_picture());
-        let fixed = stage.ok_or(MediaError::NoPublisher)?.codec();
+        let stage = stage.ok_or(MediaError::NoPublisher)?;
+        offer.is_layered = stage.is_layered();
+        let fixed = stage.codec();
         let codec = offer.choose(fixed).ok_or(MediaError::UnsupportedMedia)?;
         check_transport(&offer)?;
         if !offer.receives {
@@ -293,6 +297,15 @@ impl Engine {
             self.rename(slot, ufrag, over.as_deref());
             Restarted { etag, fragment }
         }))
+    }
+
+    /// The thread that a viewer lives on knows what it sees.
+    fn layers(&mut self, session: &MediaSessionId, choice: Option<Choice>, reply: Reply<Choices>) {
+        let found = self.by_id.get(session).and_then(|slot| Some((*slot, self.sessions.get(slot)?.home)));
+        match found {
+            Some((slot, Home::Fanout(at))) => self.links[at].order(Order::Layers { slot, choice, reply }),
+            Some((_, Home::Here)) | None => drop(reply.send(Err(MediaError::NoSuchSession))),
+        }
     }
 
     fn end_live(&mut self, live: &LiveId, now: Instant) {

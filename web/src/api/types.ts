@@ -359,6 +359,8 @@ export interface PublisherMedia {
   keyframe_interval_ms: number | null;
   since_keyframe_ms: number | null;
   keyframes_asked: number;
+  /** From the smallest; all else is said of the largest. */
+  layers: { bits_per_s: number; width: number | null; height: number | null; frames_per_s: number }[];
 }
 
 export interface ViewersMedia {

@@ -6,6 +6,16 @@ import { Backoff } from "../hub/backoff";
 import { problemOf, type Problem } from "../api/problem";
 import { knownIceServers, learnIceServers } from "./ice";
 
+/** auto: as large as the network carries. */
+export type Layer = "auto" | "low" | "middle" | "high";
+
+/** The sizes in which the picture is sent now, the one that is seen and what was chosen. */
+export interface Layers {
+  layers: number;
+  current: Layer | null;
+  chosen: Layer;
+}
+
 /** waiting: there is no publisher yet, asked again by itself; reconnecting: the way was lost, made anew by itself. */
 export type WhepState = "connecting" | "playing" | "waiting" | "reconnecting" | "refused" | "closed";
 
@@ -30,6 +40,7 @@ export class WhepPlayer {
 
   #pc: RTCPeerConnection | null = null;
   #session: string | null = null;
+  #layer: Layer = "auto";
   #retry: ReturnType<typeof setTimeout> | null = null;
   #patience: ReturnType<typeof setTimeout> | null = null;
   readonly #backoff = new Backoff(RETRY_BASE_MS, RETRY_CAP_MS);
@@ -56,6 +67,26 @@ export class WhepPlayer {
 
   start(): void {
     if (this.#pc === null && this.state !== "closed") void this.#connect();
+  }
+
+  /** What there is to choose from; nothing while there is no session. */
+  async layers(): Promise<Layers | null> {
+    if (this.#session === null) return null;
+    const response = await fetch(`${this.#session}/layer`, { credentials: "same-origin" }).catch(() => null);
+    return response?.ok === true ? (await response.json().catch(() => null)) as Layers | null : null;
+  }
+
+  /** Chooses the size of the picture, for the sessions that follow too; whether the server knows of it. */
+  async choose(layer: Layer): Promise<boolean> {
+    this.#layer = layer;
+    if (this.#session === null) return false;
+    const response = await fetch(`${this.#session}/layer`, {
+      method: "PUT",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ layer }),
+      credentials: "same-origin",
+    }).catch(() => null);
+    return response?.ok === true;
   }
 
   /** There is news of a picture: do not sit out the back-off. */
@@ -109,6 +140,7 @@ export class WhepPlayer {
     if (response.status !== 201) return this.#refused(response);
     this.#session = response.headers.get("location");
     const withinMs = learnIceServers(response);
+    if (this.#layer !== "auto") void this.choose(this.#layer);
     try {
       await pc.setRemoteDescription({ type: "answer", sdp: await response.text() });
     } catch {

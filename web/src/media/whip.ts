@@ -14,7 +14,11 @@ export interface WhipOptions {
   onState: (state: WhipState, problem: Problem | null) => void;
 }
 
-const VIDEO_MAX_BPS = 2_500_000;
+/** Of the largest size, the next and the smallest. */
+const MAX_BPS = [2_500_000, 700_000, 200_000] as const;
+/** The shorter side of a picture that is worth sending in two sizes, and in three. */
+const TWO_SIZES = 480;
+const THREE_SIZES = 720;
 const DISCONNECTED_MS = 2_500;
 
 export class WhipPublisher {
@@ -76,7 +80,7 @@ export class WhipPublisher {
       const transceiver = pc.addTransceiver(track ?? kind, {
         direction: "sendonly",
         streams: [stream],
-        ...(kind === "video" ? { sendEncodings: [{ maxBitrate: VIDEO_MAX_BPS }] } : {}),
+        ...(kind === "video" ? { sendEncodings: encodings(track?.getSettings() ?? {}) } : {}),
       });
       const codecs = RTCRtpSender.getCapabilities(kind)?.codecs;
       if (codecs !== undefined) transceiver.setCodecPreferences(preferred(kind, codecs));
@@ -172,6 +176,17 @@ export class WhipPublisher {
     this.state = state;
     this.options.onState(state, problem);
   }
+}
+
+/** The sizes in which a picture is sent, from the smallest: each viewer gets the one that its network carries. */
+export function encodings({ width = 0, height = 0 }: MediaTrackSettings): RTCRtpEncodingParameters[] {
+  const side = Math.min(width, height);
+  if (side < TWO_SIZES) return [{ maxBitrate: MAX_BPS[0] }];
+  const sizes: RTCRtpEncodingParameters[] = [
+    { rid: "h", scaleResolutionDownBy: 2, maxBitrate: MAX_BPS[1] },
+    { rid: "f", scaleResolutionDownBy: 1, maxBitrate: MAX_BPS[0] },
+  ];
+  return side < THREE_SIZES ? sizes : [{ rid: "q", scaleResolutionDownBy: 4, maxBitrate: MAX_BPS[2] }, ...sizes];
 }
 
 export interface Codec {

@@ -5,6 +5,7 @@ import { useWakeLock } from "../../media/useWakeLock";
 import { Icon } from "../../ui/icons";
 import type { Visit } from "./store";
 import { MediaCard } from "./MediaCard";
+import { Quality } from "./Quality";
 import { isStalled } from "./stalled";
 import { text } from "./texts";
 
@@ -23,6 +24,7 @@ export function Stage({ here, rest, children }: StageProps): JSX.Element {
   const [muted, setMuted] = useState(true);
   const [moving, setMoving] = useState(false);
   const [upright, setUpright] = useState(true);
+  const [height, setHeight] = useState(0);
   const stream = here.stream.value;
   const media = here.room.value.live?.media ?? rest?.media ?? "none";
 
@@ -47,6 +49,7 @@ export function Stage({ here, rest, children }: StageProps): JSX.Element {
         performance.mark("hanamichi:first-frame");
       }
       setMoving(true);
+      setHeight(element.videoHeight);
       setUpright(element.videoHeight >= element.videoWidth);
       handle = element.requestVideoFrameCallback(onFrame);
     };
@@ -99,6 +102,7 @@ export function Stage({ here, rest, children }: StageProps): JSX.Element {
             <Icon name={muted ? "muted" : "sound"} />
           </button>
         )}
+        {moving && <Quality player={here.player} since={`${stream?.id ?? ""} ${height}`} />}
       </div>
     </section>
   );
