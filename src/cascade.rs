@@ -115,7 +115,9 @@ impl Cascade {
         clock: Clock,
         tasks: &Tasks,
     ) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).timeout(ANSWER_WITHIN).build()?;
+        // Nodes are asked where they say that they are, and nowhere else: the proof is for them.
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+        let http = http.connect_timeout(CONNECT_WITHIN).timeout(ANSWER_WITHIN).build()?;
         let mut node = [0u8; 10];
         getrandom::fill(&mut node).expect("the system has randomness, or nothing here is safe to run");
         let node = data_encoding::BASE32_NOPAD.encode(&node).to_lowercase();

@@ -21,6 +21,8 @@ use crate::ids::LiveId;
 
 /// A session that is not connected by then is dropped.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
+/// The same of another server, which is near; then it is asked again.
+const RELAY_CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// A publisher from whom nothing came for so long is lost.
 const PUBLISHER_SILENCE_LIMIT: Duration = Duration::from_secs(5);
 /// Another server from which nothing came for so long is lost: while there is a picture there are fifty packets a second.
@@ -52,6 +54,7 @@ pub(super) struct Peer {
 impl Peer {
     fn is_gone(&self, now: Instant) -> bool {
         let (since, limit) = match (self.connected, self.role) {
+            (false, Role::Relay) => (self.since, RELAY_CONNECT_LIMIT),
             (false, _) => (self.since, CONNECT_LIMIT),
             (true, Role::Publisher) => (self.last_heard, PUBLISHER_SILENCE_LIMIT),
             (true, Role::Relay) => (self.last_heard, RELAY_SILENCE_LIMIT),

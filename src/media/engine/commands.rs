@@ -114,12 +114,13 @@ impl Engine {
         let Answered { leg, sdp } = answered.map_err(|refused| MediaError::BadOffer(refused.0))?;
         let (slot, session) = self.enter(live, Home::Here, Some(ufrag), &etag);
         self.peers.add(slot, live.clone(), Role::Publisher, leg, now);
-        self.pump(slot, now);
+        // The stage first: a leg that is over at once must not stay as a successor.
         let stage = &mut self.lives.entry(live.clone()).or_default().stage;
         stage.publish(slot, Origin::Here(identity), codec, &mut self.effects);
         if offer.is_layered {
             stage.note_layers(slot);
         }
+        self.pump(slot, now);
         self.settle(live, now);
         Ok(Answer { session, sdp, etag, codec })
     }
