@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { WhipState } from "../../media/whip";
 import type { Desk } from "./store";
+import { describe, sentOf, type Outbound } from "./sent";
 import { text } from "./texts";
 
 const EVERY_MS = 2_000;
@@ -19,16 +20,12 @@ export function SendingLine({ at }: { at: Desk }): JSX.Element {
       setQuality("");
       return undefined;
     }
-    let bytesBefore = 0;
+    let before: number | null = null;
     const timer = setInterval(() => {
       void at.publisher.connection?.getStats().then((report) => {
-        for (const entry of report.values() as Iterable<RTCOutboundRtpStreamStats>) {
-          if (entry.type !== "outbound-rtp" || entry.kind !== "video") continue;
-          const sent = entry.bytesSent ?? 0;
-          const mbps = ((sent - bytesBefore) * 8) / (EVERY_MS * 1_000);
-          setQuality(`${entry.frameWidth ?? 0}×${entry.frameHeight ?? 0} · ${Math.round(entry.framesPerSecond ?? 0)} fps${bytesBefore > 0 ? ` · ${mbps.toFixed(1)} Mbps` : ""}`);
-          bytesBefore = sent;
-        }
+        const sent = sentOf(report.values() as Iterable<Outbound>);
+        setQuality(describe(sent, before, EVERY_MS));
+        before = sent.bytes;
       });
     }, EVERY_MS);
     return () => clearInterval(timer);
