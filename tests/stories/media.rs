@@ -9,7 +9,7 @@ use crate::{
     peer::{Publisher, Watcher},
 };
 
-fn is_media(frame: &Value, media: &str) -> Option<()> {
+pub fn is_media(frame: &Value, media: &str) -> Option<()> {
     let events = frame["batch"]["ordered"].as_array().cloned().unwrap_or_default();
     let told = events.iter().any(|event| event["liveChanged"]["media"] == media);
     (told || frame["snapshot"]["live"]["media"] == media).then_some(())

@@ -9,10 +9,13 @@ use hanamichi::{
     live::Picture,
     media::{MediaError, Sources},
 };
+use serde_json::json;
 use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
-    harness::{Database, Engine, PATIENCE, Plan, Process, Sale, free_port},
+    harness::{Actor, Database, Engine, PATIENCE, Plan, Process, Sale, free_port},
+    hub::Socket,
+    media::is_media,
     peer::{Publisher, Watcher},
     redis::RedisServer,
     relay::{servers, sources, stream_key, watch, whip},
@@ -137,14 +140,14 @@ async fn a_publisher_that_moves_while_the_bus_is_away_stays_where_it_is() {
 async fn a_picture_that_was_called_away_by_mistake_is_told_of_again() {
     let OnAir { servers, bases, sale, publisher, _database, redis: _redis, .. } = OnAir::open().await;
     let live = id(&sale);
-    let until = Instant::now() + PATIENCE;
+    let mut room = Socket::join(&Actor::guest(&bases[1]), &sale.live, json!({})).await;
     // As a node does that finds no origin in the moment when the next one comes.
     servers[1].app.lives.media_changed(&live, Picture::Away).await;
-    for told in ["away", "up"] {
-        while servers[1].app.lives.media(&live) != told {
-            assert!(Instant::now() < until, "never {told} at {}", bases[1]);
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+    room.until("the picture is away", |frame| is_media(frame, "away")).await;
+    let until = Instant::now() + PATIENCE;
+    while servers[1].app.lives.media(&live) != "up" {
+        assert!(Instant::now() < until, "never up again at {}", bases[1]);
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     publisher.end().await;
     OnAir::stop(servers).await;
@@ -207,7 +210,7 @@ async fn a_live_that_ended_unheard_ends_at_every_node() {
     watch(&origin.base, &sale).await.until("a picture", |w| w.frames() >= 24).await;
     origin.freeze();
     redis.kill();
-    sale.liver.post(&format!("/v1/lives/{}/end", sale.live), serde_json::json!({})).await.expect(200);
+    sale.liver.post(&format!("/v1/lives/{}/end", sale.live), json!({})).await.expect(200);
     redis.start_again().await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     origin.thaw();
