@@ -7,39 +7,33 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, Sender as NewsSender, SyncSender, TrySendError},
+        atomic::Ordering,
+        mpsc::{Receiver, Sender as NewsSender},
     },
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use mio::{Events, Poll, Token, Waker};
-use tokio::sync::oneshot;
+use mio::{Events, Poll, Waker};
 
 use super::{
-    Answer, Choice, Choices, MediaError, Restarted, VideoCodec, ViewerTag,
-    engine::Gathering,
+    Answer, Choice, Choices, MediaError, Restarted, ViewerTag,
     hall::{Effect, Hall},
     leg::{Answered, LegMaker, Role, Sample, Step},
     outbox::Outbox,
-    packet::Packet,
     peers::{Peers, tag},
     report::{Page, Survey},
     restart::Renamed,
-    sdp::Offer,
     socket::Sender,
-    stage::{Past, Slot},
+    stage::Slot,
 };
-use crate::ids::{LiveId, MediaSessionId};
+use crate::ids::LiveId;
 
-/// Packets that wait for a thread; beyond them they are lost for its viewers, who notice and ask.
-const MAX_FEED: usize = 8_192;
-/// Orders and datagrams that wait for a thread; beyond them datagrams are lost and newcomers told to come later.
-const MAX_ORDERS: usize = 8_192;
+mod link;
+use link::MAX_FEED;
+pub(super) use link::{Counters, Feed, Link, News, Order, Trickle, Watch};
+
 /// Orders taken before the picture gets its turn again.
 const ORDER_BATCH: usize = 128;
 /// … and no more once they have taken so long: an offer's answer or a handshake's message takes about a millisecond, and
@@ -47,238 +41,6 @@ const ORDER_BATCH: usize = 128;
 const ORDER_TIME: Duration = Duration::from_millis(2);
 /// How often silence is looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
-
-/// What a thread's halls are fed, in order.
-pub(super) enum Feed {
-    /// The first viewer of this live comes.
-    Open {
-        live: LiveId,
-        past: Box<Past>,
-    },
-    /// What follows has nothing to do with what went before.
-    Begin {
-        live: LiveId,
-    },
-    Packet {
-        live: LiveId,
-        packet: Arc<Packet>,
-        ends_run: bool,
-    },
-    /// The last one went.
-    Shut {
-        live: LiveId,
-    },
-}
-
-/// What concerns one viewer.
-pub(super) enum Order {
-    Watch(Box<Watch>),
-    Datagram {
-        slot: Slot,
-        source: SocketAddr,
-        datagram: Vec<u8>,
-    },
-    Trickle(Box<Trickle>),
-    /// How large it wants the picture, if it says so; what it may choose from.
-    Layers {
-        slot: Slot,
-        choice: Option<Choice>,
-        reply: oneshot::Sender<Result<Choices, MediaError>>,
-    },
-    Survey(Arc<Gathering>),
-    Close {
-        slot: Slot,
-    },
-    Stop,
-}
-
-/// An offer to be answered.
-pub(super) struct Watch {
-    pub(super) slot: Slot,
-    pub(super) live: LiveId,
-    pub(super) session: MediaSessionId,
-    pub(super) codec: VideoCodec,
-    pub(super) offer: Offer,
-    /// It is another server.
-    pub(super) relays: bool,
-    pub(super) credentials: str0m::IceCreds,
-    pub(super) etag: String,
-    pub(super) reply: oneshot::Sender<Result<Answer, MediaError>>,
-}
-
-/// What a viewer says of its ICE.
-pub(super) struct Trickle {
-    pub(super) slot: Slot,
-    pub(super) fragment: String,
-    /// It asked for one.
-    pub(super) is_restart: bool,
-    pub(super) reply: oneshot::Sender<Result<Option<Restarted>, MediaError>>,
-}
-
-/// What a thread tells the engine. At most a few for each viewer and moment: each has its limits where it arises.
-pub(super) enum News {
-    /// A viewer's check from there was answered.
-    Address {
-        slot: Slot,
-        to: SocketAddr,
-    },
-    Connected {
-        slot: Slot,
-    },
-    /// For connections, which belong to the engine.
-    Streamed(Vec<(SocketAddr, Vec<u8>)>),
-    /// Its ICE restarts: how it is called, and what it is no longer called.
-    Renamed {
-        slot: Slot,
-        ufrag: String,
-        over: Option<String>,
-    },
-    Gone {
-        slot: Slot,
-    },
-    WantKeyframe {
-        live: LiveId,
-        layer: u8,
-    },
-}
-
-/// What a thread did, for whoever wants to know.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) forwarded: AtomicU64,
-    pub(super) bytes: AtomicU64,
-    pub(super) resent: AtomicU64,
-    pub(super) unsent: AtomicU64,
-}
-
-/// The engine's end of a thread.
-pub(super) struct Link {
-    feed: SyncSender<Feed>,
-    orders: SyncSender<Order>,
-    waker: Arc<Waker>,
-    /// Something was said since it was last woken.
-    is_owed_a_wake: bool,
-    /// What it had no room for.
-    pub(super) dropped: u64,
-    pub(super) counters: Arc<Counters>,
-    pub(super) viewers: usize,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Link {
-    /// Starts a thread.
-    pub(super) fn start(
-        at: usize,
-        maker: Arc<LegMaker>,
-        sender: Sender,
-        news: NewsSender<News>,
-        engine: Arc<Waker>,
-    ) -> std::io::Result<Self> {
-        let (feed, fed) = std::sync::mpsc::sync_channel(MAX_FEED);
-        let (orders, ordered) = std::sync::mpsc::sync_channel(MAX_ORDERS);
-        let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), Token(0))?);
-        let counters = Arc::new(Counters::default());
-        let counted = Arc::clone(&counters);
-        let run = move || {
-            let outbox = sender.outbox();
-            Fanout {
-                poll,
-                fed,
-                ordered,
-                news,
-                engine,
-                maker,
-                outbox,
-                sender,
-                peers: Peers::default(),
-                guests: HashMap::new(),
-                halls: HashMap::new(),
-                effects: Vec::new(),
-                spare: Vec::new(),
-                owes_the_engine_a_wake: false,
-                counted,
-                forwarded: 0,
-                bytes: 0,
-                resent: 0,
-                next_sweep: Instant::now(),
-            }
-            .run();
-        };
-        let thread = std::thread::Builder::new().name(format!("media-{at}")).spawn(run)?;
-        let (is_owed_a_wake, dropped, viewers) = (false, 0, 0);
-        Ok(Self { feed, orders, waker, is_owed_a_wake, dropped, counters, viewers, thread: Some(thread) })
-    }
-
-    /// The thread ended before it was told to.
-    pub(super) fn is_dead(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
-    }
-
-    /// Packets are lost when it has no room; what keeps its halls right is not.
-    pub(super) fn feed(&mut self, feed: Feed) {
-        self.is_owed_a_wake = true;
-        let Err(refused) = self.feed.try_send(feed) else { return };
-        self.dropped += 1;
-        if let TrySendError::Full(feed @ (Feed::Open { .. } | Feed::Begin { .. } | Feed::Shut { .. })) = refused {
-            self.dropped -= 1;
-            self.wake();
-            // It takes what waits without waiting for us, so there is room in a moment.
-            let _ = self.feed.send(feed);
-        }
-    }
-
-    /// A newcomer's offer; it is told when there is no room.
-    pub(super) fn watch(&mut self, watch: Box<Watch>) -> bool {
-        self.is_owed_a_wake = true;
-        match self.orders.try_send(Order::Watch(watch)) {
-            Ok(()) => true,
-            Err(TrySendError::Full(order) | TrySendError::Disconnected(order)) => {
-                if let Order::Watch(watch) = order {
-                    let _ = watch.reply.send(Err(MediaError::Busy));
-                }
-                false
-            }
-        }
-    }
-
-    /// A datagram of a viewer's; it is lost when there is no room.
-    pub(super) fn datagram(&mut self, slot: Slot, source: SocketAddr, datagram: &[u8]) {
-        self.is_owed_a_wake = true;
-        let order = Order::Datagram { slot, source, datagram: datagram.to_vec() };
-        if self.orders.try_send(order).is_err() {
-            self.dropped += 1;
-        }
-    }
-
-    /// Anything else is not lost.
-    pub(super) fn order(&mut self, order: Order) {
-        self.is_owed_a_wake = true;
-        if let Err(TrySendError::Full(order)) = self.orders.try_send(order) {
-            self.wake();
-            let _ = self.orders.send(order);
-        }
-    }
-
-    /// Wakes it if something was said.
-    pub(super) fn wake(&mut self) {
-        if std::mem::take(&mut self.is_owed_a_wake)
-            && let Err(error) = self.waker.wake()
-        {
-            tracing::error!(%error, "a media thread cannot be woken");
-        }
-    }
-
-    /// Ends it; its viewers are told goodbye.
-    pub(super) fn stop(&mut self) {
-        self.order(Order::Stop);
-        self.wake();
-        if let Some(thread) = self.thread.take() {
-            // What it panicked of was logged when it did.
-            let _ = thread.join();
-        }
-    }
-}
 
 /// What is known of a viewer beside its transport.
 struct Guest {

@@ -8,25 +8,20 @@
 use std::{
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
     time::Instant,
 };
 
 use str0m::{
-    Candidate, Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig,
-    change::{SdpAnswer, SdpOffer, SdpPendingOffer},
-    config::{CryptoProvider, DtlsCert, DtlsVersion},
-    format::{Codec, CodecConfig, CodecSpec, FormatParams, PayloadParams},
-    media::{Direction, Frequency, KeyframeRequestKind, MediaKind, Mid, Rid},
+    Candidate, Event, IceConnectionState, IceCreds, Input, Output, Rtc,
+    change::SdpPendingOffer,
+    media::{KeyframeRequestKind, Mid, Rid},
     net::{Protocol, Receive, TcpType},
-    rtp::{Extension, ExtensionMap, RtpPacket, Ssrc},
+    rtp::{RtpPacket, Ssrc},
 };
 
 use super::{
-    fragment,
     gate::Gate,
     hall::Loss,
-    keys::{self, KeyCell},
     ladder::Word,
     layers::Layers,
     meter::Ingest,
@@ -37,29 +32,19 @@ use super::{
     picture,
     report::{PublisherFigures, ViewerFigures},
     restart::{Generation, Renamed, Restarts},
-    sdp::Offer,
-    sealed::SealedLeg,
     streams, stun,
 };
 
-/// The library sends nothing to viewers, so it need not keep anything to send again; less it does not take.
-const VIEWER_RESEND_PACKETS: usize = 1;
-
-/// Longer than any session.
-const NEVER: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3_600);
 /// Streams of a peer that are remembered; two are in use.
 const MAX_PEER_STREAMS: usize = 32;
-
-/// How often the library tells a publisher's round trip.
-const STATS_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
-
-/// How often another server is asked whether it is there: well within its silence limit.
-const RELAY_CHECK_EVERY: std::time::Duration = std::time::Duration::from_millis(400);
 
 /// First bytes of STUN and of media (RFC 7983), second bytes of RTCP (RFC 5761, section 4).
 const STUN: std::ops::RangeInclusive<u8> = 0..=3;
 const MEDIA: std::ops::RangeInclusive<u8> = 128..=191;
 const RTCP: std::ops::RangeInclusive<u8> = 192..=223;
+
+mod maker;
+pub(super) use maker::{Answered, LegMaker, Offered, Pulling};
 
 /// Which way the media goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,182 +100,9 @@ pub(super) trait Leg: Send {
     fn sample(&self, now: Instant) -> Sample;
 }
 
-/// A leg whose offer was answered.
-pub(super) struct Answered {
-    pub(super) leg: Box<dyn Leg>,
-    pub(super) sdp: String,
-}
-
 /// The library refused the offer, in its words.
 #[derive(Debug)]
 pub(super) struct Refused(pub(super) String);
-
-/// What all legs of an engine share: the certificate and our addresses.
-pub(super) struct LegMaker {
-    crypto: Arc<CryptoProvider>,
-    certificate: DtlsCert,
-    candidates: Vec<SocketAddr>,
-    tcp: bool,
-}
-
-impl LegMaker {
-    /// `None` when no certificate could be made.
-    pub(super) fn new(candidates: Vec<SocketAddr>, tcp: bool) -> Option<Self> {
-        let crypto = Arc::new(keys::provider());
-        let certificate = crypto.dtls_provider.generate_certificate()?;
-        Some(Self { crypto, certificate, candidates, tcp })
-    }
-
-    /// Answers an offer; the answer holds our candidates.
-    pub(super) fn answer(
-        &self,
-        role: Role,
-        codec: VideoCodec,
-        offer: &Offer,
-        credentials: IceCreds,
-        now: Instant,
-    ) -> Result<Answered, Refused> {
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.try_answer(role, codec, offer, credentials, now)));
-        outcome.unwrap_or_else(|_| Err(Refused("the offer cannot be answered".into())))
-    }
-
-    fn try_answer(
-        &self,
-        role: Role,
-        codec: VideoCodec,
-        offer: &Offer,
-        credentials: IceCreds,
-        now: Instant,
-    ) -> Result<Answered, Refused> {
-        let refused = |error: &dyn std::fmt::Display| Refused(error.to_string());
-        let parsed =
-            SdpOffer::from_sdp_string(&offer.one_way(role == Role::Publisher)).map_err(|error| refused(&error))?;
-        let candidates = (&self.candidates[..], self.tcp);
-        let way = (role, offer.is_layered);
-        let (mut rtc, cell) = self.build(way, &[codec], Some(credentials), candidates, now);
-        let answer = rtc.sdp_api().accept_offer(parsed).map_err(|error| refused(&error))?;
-        let ours = rtc.direct_api().local_ice_credentials();
-        let theirs = fragment::offered(&offer.text).ok_or_else(|| Refused("it has no ice-ufrag and ice-pwd".into()))?;
-        let gate = Gate::new(Arc::clone(&self.crypto), Arc::clone(&cell));
-        let first = offer.mids.first().cloned().unwrap_or_default();
-        let restarts = Restarts::new(Generation { ours, theirs }, first);
-        let mut leg = StrLeg::new(rtc, codec, self.candidates.clone(), restarts, gate, now);
-        leg.tcp = self.tcp;
-        leg.takes_nacks = offer.takes_nacks();
-        leg.layers = Layers::new(&offer.layers);
-        leg.find_tracks(role, &offer.mids)?;
-        let leg: Box<dyn Leg> = match role {
-            Role::Publisher | Role::Relay => Box::new(leg),
-            Role::Viewer => Box::new(SealedLeg::new(leg, Arc::clone(&self.crypto), cell, now)),
-        };
-        // RFC 9725, section 4.4.1, wants it said in answers, too.
-        let sdp = answer.to_sdp_string().replace("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=rtcp-mux-only\r\n");
-        Ok(Answered { leg, sdp })
-    }
-
-    /// A leg that asks another server for its picture, as a viewer does, over a port of its own. It connects once it has
-    /// accepted the answer.
-    pub(super) fn offer(
-        &self,
-        candidates: Vec<SocketAddr>,
-        codecs: &[VideoCodec],
-        now: Instant,
-    ) -> Result<Offered, Refused> {
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.try_offer(candidates, codecs, now)));
-        outcome.unwrap_or_else(|_| Err(Refused("no offer can be made".into())))
-    }
-
-    fn try_offer(&self, candidates: Vec<SocketAddr>, codecs: &[VideoCodec], now: Instant) -> Result<Offered, Refused> {
-        let (mut rtc, cell) = self.build((Role::Relay, false), codecs, None, (&candidates, false), now);
-        let mut change = rtc.sdp_api();
-        let kinds = [(true, MediaKind::Video), (false, MediaKind::Audio)];
-        let mids = kinds.map(|(is_video, kind)| {
-            let mid = change.add_media(kind, Direction::RecvOnly, None, None, None);
-            (is_video, mid.to_string())
-        });
-        let (offer, pending) = change.apply().ok_or_else(|| Refused("there is nothing to offer".into()))?;
-        let ours = rtc.direct_api().local_ice_credentials();
-        let theirs = IceCreds { ufrag: String::new(), pass: String::new() };
-        let gate = Gate::new(Arc::clone(&self.crypto), cell);
-        let restarts = Restarts::new(Generation { ours, theirs }, mids[0].clone());
-        let mut leg = StrLeg::new(rtc, VideoCodec::H264, candidates, restarts, gate, now);
-        leg.takes_nacks = true;
-        leg.pending = Some(pending);
-        Ok(Offered { leg: Pulling { leg, mids }, sdp: offer.to_sdp_string() })
-    }
-
-    fn build(
-        &self,
-        (role, is_layered): (Role, bool),
-        video: &[VideoCodec],
-        credentials: Option<IceCreds>,
-        (candidates, tcp): (&[SocketAddr], bool),
-        now: Instant,
-    ) -> (Rtc, KeyCell) {
-        let mut config = RtcConfig::new()
-            .set_crypto_provider(Arc::clone(&self.crypto))
-            .set_dtls_cert(self.certificate.clone())
-            .set_dtls_version(dtls_version(role))
-            .set_ice_lite(role != Role::Relay)
-            .set_rtp_mode(true)
-            .set_send_buffer_video(VIEWER_RESEND_PACKETS)
-            .set_extension_map(extensions(role, is_layered));
-        if let Some(credentials) = credentials {
-            config = config.set_local_ice_credentials(credentials);
-        }
-        if role == Role::Viewer {
-            // We report on what we send.
-            config = config.set_rtcp_report_interval_audio(NEVER).set_rtcp_report_interval_video(NEVER);
-        }
-        if role == Role::Relay {
-            // The other server is heard of by its answers while its publisher is silent.
-            config.set_max_stun_rto(RELAY_CHECK_EVERY);
-        }
-        if role != Role::Viewer {
-            config = config.set_stats_interval(Some(STATS_EVERY));
-        }
-        *config.codec_config() = codecs(role, is_layered, video);
-        let cell = KeyCell::default();
-        let mut rtc = keys::kept_in(&cell, || config.build(now));
-        for candidate in host_candidates(candidates, tcp) {
-            rtc.add_local_candidate(candidate);
-        }
-        (rtc, cell)
-    }
-}
-
-/// A leg that waits for the answer to its offer.
-pub(super) struct Offered {
-    pub(super) leg: Pulling,
-    pub(super) sdp: String,
-}
-
-/// A leg without an answer yet.
-pub(super) struct Pulling {
-    leg: StrLeg,
-    mids: [(bool, String); 2],
-}
-
-impl Pulling {
-    /// The answer came: the leg, and the codec that it will bring.
-    pub(super) fn accept(mut self, answer: &str, now: Instant) -> Result<(Box<dyn Leg>, VideoCodec), Refused> {
-        let refused = |error: &dyn std::fmt::Display| Refused(error.to_string());
-        let answer = SdpAnswer::from_sdp_string(answer).map_err(|error| refused(&error))?;
-        let pending = self.leg.pending.take().ok_or_else(|| Refused("it was answered before".into()))?;
-        let accepted = self.leg.guarded(|rtc| {
-            let accepted = rtc.sdp_api().accept_answer(pending, answer);
-            accepted.map(|()| rtc.codec_config().params().to_vec())
-        });
-        let params = accepted.ok_or_else(|| Refused("the answer does not fit the offer".into()))?;
-        self.leg.find_tracks(Role::Relay, &self.mids)?;
-        let pt = self.leg.video.as_ref().map(|track| track.pt);
-        let agreed = params.iter().find(|param| Some(*param.pt()) == pt).map(|param| param.spec().codec);
-        self.leg.codec = if agreed == Some(Codec::Vp8) { VideoCodec::Vp8 } else { VideoCodec::H264 };
-        let codec = self.leg.codec;
-        self.leg.meter = Ingest::new(codec, now);
-        Ok((Box::new(self.leg), codec))
-    }
-}
 
 /// Ours: each address for UDP, and for TCP when we listen there (RFC 6544).
 fn host_candidates(addresses: &[SocketAddr], tcp: bool) -> impl Iterator<Item = Candidate> {
@@ -298,63 +110,6 @@ fn host_candidates(addresses: &[SocketAddr], tcp: bool) -> impl Iterator<Item = 
     let passive = |address: &SocketAddr| Candidate::builder().tcp().host(*address).tcptype(TcpType::Passive).build();
     let tcp = addresses.iter().filter(move |_| tcp).map(passive);
     udp.chain(tcp).filter_map(Result::ok)
-}
-
-/// Towards viewers DTLS 1.2, where the library as server prefers AES-GCM; with 1.3 it takes the browser's first, which
-/// is AES-CM with SHA-1 and costs a microsecond more for every packet.
-fn dtls_version(role: Role) -> DtlsVersion {
-    match role {
-        Role::Viewer | Role::Relay => DtlsVersion::Dtls12,
-        Role::Publisher => DtlsVersion::Auto,
-    }
-}
-
-/// Header extensions: transport-wide congestion control for the ingest only, for a browser without its feedback stays
-/// at its start rate; a viewer of one layer would only cost us feedback to read. Names of streams only where there are
-/// several: what was not offered as simulcast would be lost if it had one.
-fn extensions(role: Role, is_layered: bool) -> ExtensionMap {
-    let mut map = ExtensionMap::empty();
-    map.set(4, Extension::RtpMid);
-    if role == Role::Publisher {
-        map.set(3, Extension::TransportSequenceNumber);
-    }
-    if role == Role::Publisher && is_layered {
-        map.set(10, Extension::RtpStreamId);
-        map.set(11, Extension::RepairedRtpStreamId);
-    }
-    map
-}
-
-fn codecs(role: Role, is_layered: bool, video: &[VideoCodec]) -> CodecConfig {
-    let spec = |codec, clock_rate, channels, format| CodecSpec { codec, clock_rate, channels, format };
-    let opus = FormatParams { min_p_time: Some(10), use_inband_fec: Some(true), ..FormatParams::default() };
-    let opus = spec(Codec::Opus, Frequency::FORTY_EIGHT_KHZ, Some(2), opus);
-    let h264 = |profile| {
-        let format = FormatParams {
-            level_asymmetry_allowed: Some(true),
-            packetization_mode: Some(1),
-            profile_level_id: Some(profile),
-            ..FormatParams::default()
-        };
-        spec(Codec::H264, Frequency::NINETY_KHZ, None, format)
-    };
-    let vp8 = || spec(Codec::Vp8, Frequency::NINETY_KHZ, None, FormatParams::default());
-    let mut params = vec![PayloadParams::new(111.into(), None, opus)];
-    for codec in video {
-        match codec {
-            VideoCodec::H264 => {
-                params.push(PayloadParams::new(108.into(), Some(109.into()), h264(0x0042_e01f)));
-                params.push(PayloadParams::new(127.into(), Some(121.into()), h264(0x0042_001f)));
-            }
-            VideoCodec::Vp8 => params.push(PayloadParams::new(96.into(), Some(97.into()), vp8())),
-        }
-    }
-    for param in &mut params {
-        // What a viewer's network carries matters where there is a choice.
-        param.set_fb_remb(role == Role::Viewer && is_layered);
-        param.set_fb_transport_cc(role == Role::Publisher);
-    }
-    CodecConfig::new_from_payload_params(params)
 }
 
 /// One direction of one kind of media.
