@@ -42,6 +42,8 @@ const PICTURE_WITHIN: Duration = Duration::from_secs(3);
 const RETRY_AFTER: Duration = Duration::from_millis(400);
 /// A media room whose queue is full is asked again after so long.
 const BUSY_FOR: Duration = Duration::from_millis(20);
+/// … and so often.
+const BUSY_TRIES: u32 = 150;
 /// Origins that are asked at once; one that is dead must not hold up the others.
 const ASKED_AT_ONCE: usize = 32;
 
@@ -217,7 +219,7 @@ impl Cascade {
     }
 
     async fn stats_of(&self, live: &LiveId) -> Option<LiveStats> {
-        loop {
+        for _ in 0..BUSY_TRIES {
             match self.0.media.try_stats().await {
                 // Many ask at once; it is never busy for long.
                 Err(MediaError::Busy) => tokio::time::sleep(BUSY_FOR).await,
@@ -225,6 +227,8 @@ impl Cascade {
                 Err(_) => return None,
             }
         }
+        tracing::warn!(live.id = %live, "the media room is too busy to say what it has");
+        None
     }
 
     /// Pulls from there, unless that is done or was tried a moment ago.

@@ -280,6 +280,20 @@ async fn the_same_key_takes_over_and_another_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_nobody_holds_any_more_gives_its_port_back() {
+    let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let (media, _events) = Media::start(MediaConfig { bind, ..MediaConfig::default() }).expect("a free port");
+    let port = media.addresses()[0];
+    assert!(std::net::UdpSocket::bind(port).is_err(), "it is taken");
+    drop(media);
+    let until = Instant::now() + Duration::from_secs(10);
+    while std::net::UdpSocket::bind(port).is_err() {
+        assert!(Instant::now() < until, "the engine runs on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rubbish_harms_nobody() {
     let mut server = Server::start().await;
     let http = reqwest::Client::new();

@@ -112,6 +112,8 @@ pub(super) struct Engine {
     stats: MediaStats,
     next_sweep: Instant,
     stopped: Option<oneshot::Sender<()>>,
+    /// Nobody is left who could order anything.
+    is_abandoned: bool,
 }
 
 impl Ground {
@@ -167,6 +169,7 @@ impl Engine {
             stats: MediaStats::default(),
             next_sweep: Instant::now(),
             stopped: None,
+            is_abandoned: false,
         }
     }
 
@@ -199,7 +202,7 @@ impl Engine {
             }
             self.socket.flush(now);
             self.tell();
-            if self.stopped.is_some() {
+            if self.stopped.is_some() || self.is_abandoned {
                 break;
             }
         }
@@ -287,7 +290,8 @@ impl Engine {
                     }
                 }
                 News::Renamed { slot, ufrag, over } => self.rename(slot, ufrag, over.as_deref()),
-                News::Streamed(datagrams) => {
+                News::Streamed { from, datagrams } => {
+                    from.streamed.fetch_sub(datagrams.len(), Ordering::Relaxed);
                     for (to, datagram) in datagrams {
                         self.socket.send_streamed(to, &datagram);
                     }

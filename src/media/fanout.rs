@@ -31,8 +31,8 @@ use super::{
 use crate::ids::LiveId;
 
 mod link;
-use link::MAX_FEED;
 pub(super) use link::{Counters, Feed, Link, News, Order, Trickle, Watch};
+use link::{MAX_FEED, MAX_STREAMED};
 
 /// Orders taken before the picture gets its turn again.
 const ORDER_BATCH: usize = 128;
@@ -343,10 +343,17 @@ impl Fanout {
     fn hand_over_streamed(&mut self) {
         let streamed = &mut self.sender.streamed;
         self.outbox.drain_streamed(|to, datagram| streamed.push((to, datagram.to_vec())));
-        if !streamed.is_empty() {
-            let streamed = std::mem::take(streamed);
-            self.tell(News::Streamed(streamed));
+        if streamed.is_empty() {
+            return;
         }
+        if self.counted.streamed.load(Ordering::Relaxed) + streamed.len() > MAX_STREAMED {
+            self.sender.unsent += streamed.len() as u64;
+            streamed.clear();
+            return;
+        }
+        self.counted.streamed.fetch_add(streamed.len(), Ordering::Relaxed);
+        let (from, datagrams) = (Arc::clone(&self.counted), std::mem::take(streamed));
+        self.tell(News::Streamed { from, datagrams });
     }
 
     fn publish_counters(&self) {

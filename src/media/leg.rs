@@ -142,22 +142,15 @@ pub(super) struct StrLeg {
     sends_to: Option<SocketAddr>,
     /// Where the peer is: a publisher's media tells, a viewer's reports.
     path: Path,
-    /// What comes from a publisher.
-    meter: Ingest,
+    /// What comes; nothing does from a viewer.
+    meter: Option<Box<Ingest>>,
     over: bool,
     /// Our own offer, until it is answered.
     pending: Option<SdpPendingOffer>,
 }
 
 impl StrLeg {
-    fn new(
-        rtc: Rtc,
-        codec: VideoCodec,
-        candidates: Vec<SocketAddr>,
-        restarts: Restarts,
-        gate: Gate,
-        now: Instant,
-    ) -> Self {
+    fn new(rtc: Rtc, codec: VideoCodec, candidates: Vec<SocketAddr>, restarts: Restarts, gate: Gate) -> Self {
         Self {
             rtc,
             codec,
@@ -173,7 +166,7 @@ impl StrLeg {
             source: None,
             sends_to: None,
             path: Path::default(),
-            meter: Ingest::new(codec, now),
+            meter: None,
             over: false,
             pending: None,
         }
@@ -286,7 +279,7 @@ impl StrLeg {
             && let Some(pixels) = picture::size(self.codec, &packet.payload)
             && self.layers.note(size, pixels)
         {
-            self.meter.forget_pictures(came);
+            self.with_meter(|meter| meter.forget_pictures(came));
         }
         let packet = Packet {
             kind,
@@ -298,8 +291,14 @@ impl StrLeg {
             starts_keyframe,
             payload: packet.payload,
         };
-        self.meter.note(&packet, came);
+        self.with_meter(|meter| meter.note(&packet, came));
         Some(packet)
+    }
+
+    fn with_meter(&mut self, run: impl FnOnce(&mut Ingest)) {
+        if let Some(meter) = &mut self.meter {
+            run(meter);
+        }
     }
 
     /// The library stays with the pair that was nominated; everything but answers to checks goes to where the peer is.
@@ -327,7 +326,7 @@ impl StrLeg {
             }
             Event::KeyframeRequest(_) => Some(Step::KeyframeRequested),
             Event::MediaIngressStats(stats) => {
-                self.meter.round_trip = stats.rtt.or(self.meter.round_trip);
+                self.with_meter(|meter| meter.round_trip = stats.rtt.or(meter.round_trip));
                 None
             }
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) | Event::Closed => {
@@ -381,7 +380,7 @@ impl Leg for StrLeg {
         let Some(mid) = self.video.as_ref().map(|track| track.mid) else {
             return;
         };
-        self.meter.ask();
+        self.with_meter(Ingest::ask);
         let rid = self.layers.name(layer).map(Rid::from);
         self.guarded(|rtc| {
             if let Some(stream) = rtc.direct_api().stream_rx_by_mid(mid, rid) {
@@ -436,7 +435,8 @@ impl Leg for StrLeg {
             }
         }
     }
+
     fn sample(&self, now: Instant) -> Sample {
-        Sample::Publisher(self.meter.figures(now))
+        Sample::Publisher(self.meter.as_ref().map(|meter| meter.figures(now)).unwrap_or_default())
     }
 }

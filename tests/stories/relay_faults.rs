@@ -18,7 +18,7 @@ use crate::{
     media::is_media,
     peer::{Publisher, Watcher},
     redis::RedisServer,
-    relay::{servers, sources, stream_key, watch, whip},
+    relay::{node, servers, sources, stop, stream_key, watch, whip},
 };
 
 fn id(sale: &Sale) -> LiveId {
@@ -49,21 +49,13 @@ impl OnAir {
         near.until("a picture", |w| w.frames() >= 24).await;
         Self { redis, servers, bases, sale, key, publisher, near, _database: database }
     }
-
-    async fn stop(servers: Vec<Server>) {
-        for server in servers {
-            server.stop().await;
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_viewer_that_leaves_while_the_origin_is_asked_costs_the_next_one_nothing() {
     let (redis, database) = (RedisServer::start().await, Database::fresh(Engine::Postgres).await);
     let edge = servers(1, &database, &redis).await.remove(0);
-    let url = redis.url();
-    let bus = [("HANAMICHI_BUS", "redis"), ("HANAMICHI_REDIS_URL", url.as_str())];
-    let origin = Process::start_with(&database.url, free_port(), &bus).await;
+    let origin = node(&database, &redis).await;
     let sale = Sale::open_at(&edge.loopback_url(), Plan::default()).await;
     let key = stream_key(&sale).await;
     let publisher = Publisher::start(&whip(&origin.base, &sale), &key).await.expect("on air");
@@ -97,7 +89,7 @@ async fn a_pull_that_was_answered_and_brought_nothing_is_made_again() {
     assert!(matches!(fetched, Err(MediaError::NoPublisher)), "{fetched:?}");
     watch(&bases[1], &sale).await.until("the picture", |w| w.frames() >= 24).await;
     publisher.end().await;
-    OnAir::stop(servers).await;
+    stop(servers).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -111,7 +103,7 @@ async fn a_storm_of_viewers_at_an_edge_finds_the_picture() {
     let failed = asking.join_all().await.into_iter().filter(Result::is_err).count();
     assert_eq!(failed, 0);
     publisher.end().await;
-    OnAir::stop(servers).await;
+    stop(servers).await;
 }
 
 /// The bus forgets nothing, and is away in the very moment when the publisher arrives elsewhere.
@@ -133,7 +125,7 @@ async fn a_publisher_that_moves_while_the_bus_is_away_stays_where_it_is() {
     let seen = near.frames();
     near.until("the picture goes on", |w| w.frames() >= seen + 24).await;
     publisher.end().await;
-    OnAir::stop(servers).await;
+    stop(servers).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -150,7 +142,7 @@ async fn a_picture_that_was_called_away_by_mistake_is_told_of_again() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     publisher.end().await;
-    OnAir::stop(servers).await;
+    stop(servers).await;
 }
 
 /// A publisher that is silent for some seconds is shown as it was left, at its node and at others.
@@ -166,7 +158,7 @@ async fn what_was_seen_is_not_shown_again_while_a_publisher_is_silent() {
     tokio::time::sleep(Duration::from_millis(3_500)).await;
     assert_eq!((near.frames() - seen_near, far.frames() - seen_far), (0, 0));
     assert_eq!(sources(&servers[1], &sale).await, (false, true, 1));
-    OnAir::stop(servers).await;
+    stop(servers).await;
 }
 
 /// Who watched it was where it came in, so no other node has lost anything.
@@ -174,9 +166,7 @@ async fn what_was_seen_is_not_shown_again_while_a_publisher_is_silent() {
 async fn a_picture_that_went_with_its_node_is_away_once_somebody_asks_for_it() {
     let (redis, database) = (RedisServer::start().await, Database::fresh(Engine::Postgres).await);
     let edge = servers(1, &database, &redis).await.remove(0);
-    let url = redis.url();
-    let bus = [("HANAMICHI_BUS", "redis"), ("HANAMICHI_REDIS_URL", url.as_str())];
-    let mut origin = Process::start_with(&database.url, free_port(), &bus).await;
+    let mut origin = node(&database, &redis).await;
     let sale = Sale::open_at(&edge.loopback_url(), Plan::default()).await;
     let key = stream_key(&sale).await;
     let _publisher = Publisher::start(&whip(&origin.base, &sale), &key).await.expect("on air");
@@ -201,9 +191,7 @@ async fn a_picture_that_went_with_its_node_is_away_once_somebody_asks_for_it() {
 async fn a_live_that_ended_unheard_ends_at_every_node() {
     let (mut redis, database) = (RedisServer::start().await, Database::fresh(Engine::Postgres).await);
     let other = servers(1, &database, &redis).await.remove(0);
-    let url = redis.url();
-    let bus = [("HANAMICHI_BUS", "redis"), ("HANAMICHI_REDIS_URL", url.as_str())];
-    let origin = Process::start_with(&database.url, free_port(), &bus).await;
+    let origin = node(&database, &redis).await;
     let sale = Sale::open_at(&other.loopback_url(), Plan::default()).await;
     let key = stream_key(&sale).await;
     let publisher = Publisher::start(&whip(&origin.base, &sale), &key).await.expect("on air");

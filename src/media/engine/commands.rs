@@ -2,7 +2,7 @@
 //!
 //! Owns the admission of sessions: whether the live, its codec and the bounds allow one.
 
-use std::time::Instant;
+use std::{sync::mpsc::TryRecvError, time::Instant};
 
 use mio::Token;
 use str0m::IceCreds;
@@ -56,7 +56,11 @@ impl Engine {
         for _ in 0..COMMAND_BATCH {
             match self.inbox.try_recv() {
                 Ok(command) => self.command(command, now),
-                Err(_) => return false,
+                Err(TryRecvError::Empty) => return false,
+                Err(TryRecvError::Disconnected) => {
+                    self.is_abandoned = true;
+                    return false;
+                }
             }
         }
         true
@@ -112,7 +116,8 @@ impl Engine {
         let (ufrag, etag) = (credentials.ufrag.clone(), tag(&credentials.ufrag));
         let answered = self.maker.answer(Role::Publisher, codec, &offer, credentials, now);
         let Answered { leg, sdp } = answered.map_err(|refused| MediaError::BadOffer(refused.0))?;
-        let (slot, session) = self.enter(live, Home::Here, Some(ufrag), &etag);
+        let (slot, session) = self.fresh();
+        self.enter(slot, session.clone(), live, Home::Here, Some(ufrag), etag.clone());
         self.peers.add(slot, live.clone(), Role::Publisher, leg, now);
         // The stage first: a leg that is over at once must not stay as a successor.
         let stage = &mut self.lives.entry(live.clone()).or_default().stage;
@@ -135,12 +140,15 @@ impl Engine {
                 };
                 let credentials = IceCreds::new();
                 let etag = tag(&credentials.ufrag);
-                let (slot, session) = self.enter(live, Home::Fanout(at), Some(credentials.ufrag.clone()), &etag);
-                self.seat(live, at);
-                let live = live.clone();
-                let watch = Watch { slot, live, session, codec, offer, relays, credentials, etag, reply };
-                if !self.links[at].watch(Box::new(watch)) {
-                    self.forget(slot);
+                let (slot, session) = self.fresh();
+                let (ufrag, entered) = (credentials.ufrag.clone(), (session.clone(), etag.clone()));
+                let of_live = live.clone();
+                let watch = Watch { slot, live: of_live, session, codec, offer, relays, credentials, etag, reply };
+                // What the thread tells of it, and what the viewer sends, is heard on this thread, and later.
+                if self.links[at].watch(Box::new(watch)) {
+                    let (session, etag) = entered;
+                    self.enter(slot, session, live, Home::Fanout(at), Some(ufrag), etag);
+                    self.seat(live, at);
                 }
             }
             Err(error) => drop(reply.send(Err(error))),
@@ -153,7 +161,8 @@ impl Engine {
             return Err(MediaError::PublisherExists);
         }
         self.check_room(live, RESERVED)?;
-        let token = Token(FIRST_PULL.0 + usize::try_from(self.next_slot).unwrap_or(usize::MAX));
+        let (slot, session) = self.fresh();
+        let token = Token(FIRST_PULL.0 + usize::try_from(slot).unwrap_or(usize::MAX));
         let (mut pull, candidates) = Pull::open(self.config.bind.ip(), self.poll.registry(), token, now)?;
         let fixed = self.lives.get(live).filter(|live| live.stage.had_picture()).and_then(|live| live.stage.codec());
         // What viewers here cannot be shown is not asked for: the other server would hold a session for nothing.
@@ -161,7 +170,7 @@ impl Engine {
         let offered = self.maker.offer(candidates, &codecs, now);
         let Offered { leg, sdp } = offered.map_err(|refused| MediaError::BadOffer(refused.0))?;
         pull.unanswered = Some(leg);
-        let (slot, session) = self.enter(live, Home::Here, None, "");
+        self.enter(slot, session.clone(), live, Home::Here, None, String::new());
         self.pulls.insert(slot, pull);
         Ok(media::Offer { session, sdp })
     }
@@ -250,23 +259,28 @@ impl Engine {
         }
     }
 
-    /// A session that its thread had no room for.
-    fn forget(&mut self, slot: Slot) {
-        self.end_session(slot, Instant::now());
+    /// What a session that begins is called, here and by its peer.
+    fn fresh(&mut self) -> (Slot, MediaSessionId) {
+        let slot = self.next_slot;
+        self.next_slot += 1;
+        (slot, MediaSessionId::fresh())
     }
 
     /// Enters a session into the directory; without a name nobody reaches it over the port of all.
-    fn enter(&mut self, live: &LiveId, home: Home, ufrag: Option<String>, etag: &str) -> (Slot, MediaSessionId) {
-        let slot = self.next_slot;
-        self.next_slot += 1;
-        let id = MediaSessionId::fresh();
+    fn enter(
+        &mut self,
+        slot: Slot,
+        id: MediaSessionId,
+        live: &LiveId,
+        home: Home,
+        ufrag: Option<String>,
+        etag: String,
+    ) {
         if let Some(ufrag) = ufrag {
             self.demux.add(slot, ufrag);
         }
         self.by_id.insert(id.clone(), slot);
-        let session = Session { id: id.clone(), live: live.clone(), home, etag: etag.to_owned(), connected: false };
-        self.sessions.insert(slot, session);
-        (slot, id)
+        self.sessions.insert(slot, Session { id, live: live.clone(), home, etag, connected: false });
     }
 
     fn trickle(&mut self, session: &MediaSessionId, if_match: &str, fragment: String, reply: Reply<Option<Restarted>>) {

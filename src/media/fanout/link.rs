@@ -8,7 +8,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::AtomicU64,
+        atomic::{AtomicU64, AtomicUsize},
         mpsc::{Sender as NewsSender, SyncSender, TrySendError},
     },
     thread::JoinHandle,
@@ -35,6 +35,8 @@ use crate::{
 
 /// Packets that wait for a thread; beyond them they are lost for its viewers, who notice and ask.
 pub(super) const MAX_FEED: usize = 8_192;
+/// Datagrams for connections that wait for the engine; beyond them they are lost, as when a connection is slow.
+pub(super) const MAX_STREAMED: usize = 16_384;
 /// Orders and datagrams that wait for a thread; beyond them datagrams are lost and newcomers told to come later.
 const MAX_ORDERS: usize = 8_192;
 
@@ -115,8 +117,11 @@ pub(in crate::media) enum News {
     Connected {
         slot: Slot,
     },
-    /// For connections, which belong to the engine.
-    Streamed(Vec<(SocketAddr, Vec<u8>)>),
+    /// For connections, which belong to the engine; at most [`MAX_STREAMED`] of a thread are under way.
+    Streamed {
+        from: Arc<Counters>,
+        datagrams: Vec<(SocketAddr, Vec<u8>)>,
+    },
     /// Its ICE restarts: how it is called, and what it is no longer called.
     Renamed {
         slot: Slot,
@@ -139,6 +144,8 @@ pub(in crate::media) struct Counters {
     pub(in crate::media) bytes: AtomicU64,
     pub(in crate::media) resent: AtomicU64,
     pub(in crate::media) unsent: AtomicU64,
+    /// Datagrams for connections that the engine has not taken yet.
+    pub(in crate::media) streamed: AtomicUsize,
 }
 
 /// The engine's end of a thread.

@@ -99,10 +99,11 @@ impl LegMaker {
         let gate = Gate::new(Arc::clone(&self.crypto), Arc::clone(&cell));
         let first = offer.mids.first().cloned().unwrap_or_default();
         let restarts = Restarts::new(Generation { ours, theirs }, first);
-        let mut leg = StrLeg::new(rtc, codec, self.candidates.clone(), restarts, gate, now);
+        let mut leg = StrLeg::new(rtc, codec, self.candidates.clone(), restarts, gate);
         leg.tcp = self.tcp;
         leg.takes_nacks = offer.takes_nacks();
         leg.layers = Layers::new(&offer.layers);
+        leg.meter = (role == Role::Publisher).then(|| Box::new(Ingest::new(codec, now)));
         leg.find_tracks(role, &offer.mids)?;
         let leg: Box<dyn Leg> = match role {
             Role::Publisher | Role::Relay => Box::new(leg),
@@ -138,7 +139,7 @@ impl LegMaker {
         let theirs = IceCreds { ufrag: String::new(), pass: String::new() };
         let gate = Gate::new(Arc::clone(&self.crypto), cell);
         let restarts = Restarts::new(Generation { ours, theirs }, mids[0].clone());
-        let mut leg = StrLeg::new(rtc, VideoCodec::H264, candidates, restarts, gate, now);
+        let mut leg = StrLeg::new(rtc, VideoCodec::H264, candidates, restarts, gate);
         leg.takes_nacks = true;
         leg.pending = Some(pending);
         Ok(Offered { leg: Pulling { leg, mids }, sdp: offer.to_sdp_string() })
@@ -216,7 +217,7 @@ impl Pulling {
         let agreed = params.iter().find(|param| Some(*param.pt()) == pt).map(|param| param.spec().codec);
         self.leg.codec = if agreed == Some(Codec::Vp8) { VideoCodec::Vp8 } else { VideoCodec::H264 };
         let codec = self.leg.codec;
-        self.leg.meter = Ingest::new(codec, now);
+        self.leg.meter = Some(Box::new(Ingest::new(codec, now)));
         Ok((Box::new(self.leg), codec))
     }
 }
