@@ -43,15 +43,10 @@ export async function startServer() {
   if (binary === undefined) throw new Error("HANAMICHI_BINARY must name the server's binary");
   const port = await freePort();
   const dataDir = await mkdtemp(join(tmpdir(), "hanamichi-stories-"));
-  const server = spawn(binary, ["demo", "--port", String(port), "--data-dir", dataDir], {
-    stdio: ["ignore", "pipe", "pipe"],
-    // Any free UDP port: stories may run beside a server that is in use.
-    env: { ...environment, HANAMICHI_MEDIA__LISTEN: "0.0.0.0:0" },
-  });
-  let log = "";
-  for (const stream of [server.stdout, server.stderr]) stream.on("data", (chunk) => { log = (log + chunk).slice(-20_000); });
-  const ended = new Promise((resolve) => server.once("exit", resolve));
   const base = `http://127.0.0.1:${port}`;
+  let log = "";
+  let server;
+  let ended;
   const stop = async () => {
     server.kill("SIGTERM");
     const patience = setTimeout(() => server.kill("SIGKILL"), 10_000);
@@ -59,20 +54,35 @@ export async function startServer() {
     clearTimeout(patience);
     await rm(dataDir, { recursive: true, force: true });
   };
-  try {
-    // Ready is when the demo has people, goods and a live with a picture; the server itself answers earlier.
-    await waitFor("the demo to be on air", async () => {
-      if (server.exitCode !== null) throw new Error(`the server stopped with ${server.exitCode}`);
-      const demo = await fetch(`${base}/v1/demo`).then((answer) => answer.json(), () => null);
-      if (typeof demo?.live_id !== "string") return false;
-      const live = await (await fetch(`${base}/v1/lives/${demo.live_id}`)).json();
-      return live.state === "live" && live.media === "up";
-    }, READY_WITHIN_MS);
-  } catch (error) {
-    await stop();
-    throw new Error(`${error.message}\n${log}`, { cause: error });
-  }
-  return { base, stop, log: () => log };
+  const run = async () => {
+    server = spawn(binary, ["demo", "--port", String(port), "--data-dir", dataDir], {
+      stdio: ["ignore", "pipe", "pipe"],
+      // Any free UDP port: stories may run beside a server that is in use.
+      env: { ...environment, HANAMICHI_MEDIA__LISTEN: "0.0.0.0:0" },
+    });
+    for (const stream of [server.stdout, server.stderr]) stream.on("data", (chunk) => { log = (log + chunk).slice(-20_000); });
+    ended = new Promise((resolve) => server.once("exit", resolve));
+    try {
+      // Ready is when the demo has people, goods and a live with a picture; the server itself answers earlier.
+      await waitFor("the demo to be on air", async () => {
+        if (server.exitCode !== null) throw new Error(`the server stopped with ${server.exitCode}`);
+        const demo = await fetch(`${base}/v1/demo`).then((answer) => answer.json(), () => null);
+        if (typeof demo?.live_id !== "string") return false;
+        const live = await (await fetch(`${base}/v1/lives/${demo.live_id}`)).json();
+        return live.state === "live" && live.media === "up";
+      }, READY_WITHIN_MS);
+    } catch (error) {
+      await stop();
+      throw new Error(`${error.message}\n${log}`, { cause: error });
+    }
+  };
+  await run();
+  /** As when a machine fails: no goodbye to anybody. `again` starts it over the same data, at the same address. */
+  const crash = async () => {
+    server.kill("SIGKILL");
+    await ended;
+  };
+  return { base, stop, crash, again: run, log: () => log };
 }
 
 export async function openBrowser() {

@@ -42,6 +42,13 @@ function story(name, slug, act) {
 
 const number = async (page, testId, attribute) => Number(await page.locator(at(testId)).first().getAttribute(attribute));
 
+/** What the newest connection of a page has decoded. */
+const frames = (page) => page.evaluate(async () => {
+  let decoded = 0;
+  for (const entry of (await window.peers.at(-1).getStats()).values()) if (entry.type === "inbound-rtp" && entry.kind === "video") decoded = entry.framesDecoded ?? 0;
+  return decoded;
+});
+
 /** Both taps, and the order number that they end in. Answers what happened in the page's own time. */
 async function buy(page) {
   await page.click(at("buy"));
@@ -574,5 +581,31 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     await guest.page.goto("/docs");
     await guest.page.locator(`${at("reference")} .opblock`).first().waitFor({ timeout: 30_000 });
     await stage.picture(guest, "docs");
+  });
+
+  // The last one: it kills the server.
+  story("the server fails, and the picture comes back by itself", "server-failed", async () => {
+    const { live_id: liveId } = await (await fetch(`${server.base}/v1/demo`)).json();
+    const viewer = await stage.person("viewer", PHONE);
+    await viewer.page.goto(`/watch/${liveId}`);
+    await movingPicture(viewer.page, "the viewer");
+    let crashedAt = Number.POSITIVE_INFINITY;
+    const asked = [];
+    viewer.page.on("request", (request) => {
+      if (request.method() === "POST" && request.url().endsWith("/whep")) asked.push(performance.now() - crashedAt);
+    });
+    crashedAt = performance.now();
+    await server.crash();
+    // Another server would have answered by now; the browser itself notices only after many seconds.
+    await waitFor("the page to look for its picture elsewhere", async () => asked.length > 0, 10_000);
+    console.log(`looked for the picture elsewhere ${asked[0].toFixed(0)} ms after the server failed`);
+    assert.ok(asked[0] < 5_000, `after ${asked[0]} ms`);
+    await server.again();
+    const backAt = performance.now();
+    await waitFor("the picture to move again", async () => {
+      const [before, later] = [await frames(viewer.page), await new Promise((resolve) => setTimeout(resolve, 250)).then(() => frames(viewer.page))];
+      return later > before && before > 0;
+    }, 30_000);
+    console.log(`the picture moves again ${(performance.now() - backAt).toFixed(0)} ms after the server was back`);
   });
 });

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
-    harness::{Actor, Database, Engine, PATIENCE, Plan, Process, Sale, free_port},
+    harness::{Actor, Database, Engine, PATIENCE, Plan, Sale},
     hub::Socket,
     media::is_media,
     peer::{Publisher, Watcher},

@@ -89,11 +89,11 @@ export class WhepPlayer {
     return response?.ok === true;
   }
 
-  /** There is news of a picture: do not sit out the back-off. */
+  /** There is news of a picture, or of a server: do not sit out the back-off. */
   nudge(): void {
-    if (this.state !== "waiting") return;
+    if (this.#retry === null) return;
     this.#backoff.reset();
-    this.#again(0, "connecting");
+    this.#again(0, this.state === "waiting" ? "connecting" : "reconnecting");
   }
 
   /** Starts over, for a picture that stands still although there is one. */
@@ -190,7 +190,10 @@ export class WhepPlayer {
     this.#clearTimers();
     this.#hangUp();
     this.#setState(state);
-    this.#retry = setTimeout(() => void this.#connect(), delayMs);
+    this.#retry = setTimeout(() => {
+      this.#retry = null;
+      void this.#connect();
+    }, delayMs);
   }
 
   #hangUp(): void {

@@ -41,7 +41,11 @@ export function visit(liveId: string): Visit {
       if (next.live?.state === "ended") player.stop();
       else if (hasPicture(next.live) && !hasPicture(before)) player.nudge();
     },
-    onStatus: (next) => { status.value = next; },
+    onStatus: (next) => {
+      status.value = next;
+      // Where the hub is, the picture is too.
+      if (next === "ready" && hasPicture(room.value.live)) player.nudge();
+    },
   });
   hub.start();
   // The hub knows a connection's person from its cookie, so a change of person needs a new connection. Done as the
