@@ -57,14 +57,15 @@ check:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cd web && npm run check
 
-# Under a throw-away PostgreSQL cluster; a test that cannot reach it fails.
+# Under a throw-away PostgreSQL cluster in a directory of its own (-t): what a run that was broken off left behind
+# refuses no later one. A test that cannot reach it fails.
 rust-test: $(WEB)
-	pg_virtualenv -o max_connections=300 -o shared_buffers=256MB cargo test --locked --workspace
+	pg_virtualenv -t -o max_connections=300 -o shared_buffers=256MB cargo test --locked --workspace
 
 # The stories of `rust-test` in which something breaks, for long, one after the other; each prints what it did.
 KILLS ?= 50
 faults: setup-test $(WEB)
-	HANAMICHI_KILLS=$(KILLS) pg_virtualenv -o max_connections=300 -o shared_buffers=256MB \
+	HANAMICHI_KILLS=$(KILLS) pg_virtualenv -t -o max_connections=300 -o shared_buffers=256MB \
 		cargo test --locked --workspace --test stories -- --test-threads=1 --nocapture crash:: faults:: nodes::
 
 # Damaged frames, messages, datagrams and offers of clients and peers, each kind for SECONDS, from a seed that it prints
