@@ -217,6 +217,14 @@ ids! {
     PurchaseId = "pur";
     /// One try to collect money.
     AttemptId = "pay";
+    /// A saved card.
+    CardId = "card";
+    /// Money given back, or not taken.
+    RefundId = "rfd";
+    /// A line of the money ledger.
+    PostingId = "pst";
+    /// Something that the provider's books and ours do not agree on.
+    FindingId = "fnd";
     /// What was bought.
     OrderId = "ord";
     /// One SKU of an order.

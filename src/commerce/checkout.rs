@@ -98,6 +98,7 @@ pub struct PlaceRequest {
     /// Of the sheet that was shown; another sheet now is refused with `price-changed`.
     pub confirmation_hash: Option<String>,
     /// Pays at once; without it the units are held for a while.
+    #[schema(value_type = Option<String>, example = "sandbox_card")]
     pub payment_method: Option<Method>,
     /// Picked up in this store: units come from its shelf alone.
     pub pickup_location_id: Option<LocationId>,
@@ -272,7 +273,7 @@ impl Checkout {
             delivery: delivery.clone(),
             sheet_hash: shown.confirmation.hash.clone(),
             sheet: shown.text.clone(),
-            method: request.payment_method,
+            method: request.payment_method.clone(),
             demo,
         };
         let mut placed = self.sequencer.place(order(&shown)).await;
@@ -285,7 +286,7 @@ impl Checkout {
         }
         let purchase = placed?;
         if purchase.state == State::Paying {
-            let attempt = request.payment_method.map(|method| Attempt::first(&purchase, method));
+            let attempt = request.payment_method.as_ref().map(|method| Attempt::first(&purchase, method));
             self.collect_soon(&purchase.id, attempt);
         }
         Ok(purchase)
@@ -644,12 +645,12 @@ impl Checkout {
                 found.ok_or(CommerceError::NotFound("payment attempt"))?
             }
         };
-        let method = Method::parse(&attempt.method).ok_or(CommerceError::NotFound("payment method"))?;
+        let method = Method::parse(&attempt.method).map_err(|_| CommerceError::NotFound("payment method"))?;
         let amount = Money::yen(attempt.amount_minor).map_err(|_| CommerceError::Invalid("amount".to_owned()))?;
         debug_assert_eq!(amount.currency(), attempt.currency);
         let key = attempt.key();
         tracing::debug!(purchase.id = %id, attempt.n, "asking the provider");
-        let word = match self.payment.authorize(&key, amount, method).await {
+        let word = match self.payment.authorize(&key, amount, &method).await {
             Ok(word) => word,
             Err(error) => {
                 self.mark(id, "unknown").await?;
@@ -717,7 +718,7 @@ fn body_hash(lines: &[LineRequest], request: &PlaceRequest) -> String {
     }
     asked.push_str(request.confirmation_hash.as_deref().unwrap_or(""));
     asked.push('\n');
-    asked.push_str(request.payment_method.map_or("", Method::as_str));
+    asked.push_str(request.payment_method.as_ref().map_or("", Method::as_str));
     if request.partial {
         asked.push_str("\npartial");
     }

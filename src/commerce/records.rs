@@ -613,7 +613,7 @@ pub(super) struct Attempt {
 
 impl Attempt {
     /// The first try to collect a purchase.
-    pub(super) fn first(purchase: &Purchase, method: Method) -> Self {
+    pub(super) fn first(purchase: &Purchase, method: &Method) -> Self {
         Self {
             purchase_id: purchase.id.clone(),
             n: 1,
@@ -632,7 +632,7 @@ impl Attempt {
 /// Writes the first try of purchases; a second call changes nothing.
 pub(super) async fn insert_attempts(
     tx: &mut Tx,
-    attempts: &[(&Purchase, &'static str)],
+    attempts: &[(&Purchase, &Method)],
     now: Millis,
 ) -> Result<(), StoreError> {
     const INSERT: &str = "
@@ -651,7 +651,7 @@ pub(super) async fn insert_attempts(
         rows.push([
             String::from(AttemptId::fresh()).into(),
             (&purchase.id).into(),
-            (*method).into(),
+            method.as_str().into(),
             purchase.total_minor.into(),
             purchase.currency.as_str().into(),
             now.into(),

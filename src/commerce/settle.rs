@@ -124,7 +124,7 @@ struct Batch<'a> {
     tapped: HashMap<(&'a CustomerId, &'a str), Arc<Purchase>>,
     placed: Vec<PurchaseId>,
     sheets: BTreeMap<&'a str, &'a str>,
-    attempts: Vec<(PurchaseId, &'static str)>,
+    attempts: Vec<(PurchaseId, Method)>,
     /// How the payment attempts of these purchases ended.
     marks: Vec<(PurchaseId, &'static str)>,
     changed: BTreeSet<PurchaseId>,
@@ -178,7 +178,7 @@ pub(super) async fn run(
                 batch.place(order).map(Outcome::Purchase)
             }
             Command::Step { purchase, input, method } => {
-                batch.step(purchase, *input, method.map(Method::as_str)).map(Outcome::Purchase)
+                batch.step(purchase, *input, method.as_ref()).map(Outcome::Purchase)
             }
             Command::Record(fact) => {
                 batch.record(&mut tx, fact).await?.map(|answer| Outcome::Recorded(Box::new(answer)))
@@ -352,7 +352,7 @@ struct Tap<'a> {
     key: String,
     body_hash: String,
     sheet_hash: &'a str,
-    method: Option<Method>,
+    method: Option<&'a Method>,
     pickup: Option<&'a LocationId>,
     wait: Option<&'a WaitId>,
     demo: bool,
@@ -383,7 +383,7 @@ impl<'a> Batch<'a> {
             key: order.key.clone(),
             body_hash: order.body_hash.clone(),
             sheet_hash: &order.sheet_hash,
-            method: order.method,
+            method: order.method.as_ref(),
             pickup: order.delivery.pickup.as_ref(),
             wait: None,
             demo: order.demo,
@@ -430,7 +430,7 @@ impl<'a> Batch<'a> {
             demo: tap.demo,
         });
         if let Some(method) = tap.method {
-            self.attempts.push((purchase.id.clone(), method.as_str()));
+            self.attempts.push((purchase.id.clone(), method.clone()));
         }
         self.placed.push(purchase.id.clone());
         self.purchases.insert(purchase.id.clone(), purchase.clone());
@@ -441,7 +441,7 @@ impl<'a> Batch<'a> {
         &mut self,
         id: &PurchaseId,
         input: Input,
-        method: Option<&'static str>,
+        method: Option<&Method>,
     ) -> Result<Arc<Purchase>, CommerceError> {
         let shared = self.purchases.get_mut(id).ok_or(CommerceError::NotFound("purchase"))?;
         if input == Input::Shipped && shared.short_units > 0 {
@@ -485,7 +485,7 @@ impl<'a> Batch<'a> {
                     None
                 }
                 Effect::AskProvider => {
-                    self.attempts.extend(method.map(|method| (id.clone(), method)));
+                    self.attempts.extend(method.map(|method| (id.clone(), method.clone())));
                     None
                 }
                 // Told to the provider by who asked it, after the commit.
@@ -872,7 +872,7 @@ impl<'a> Batch<'a> {
         if waitlist::insert(tx, &joined).await? != joined.len() as u64 {
             return Err(Stop::Again);
         }
-        let attempts: Vec<_> = self.attempts.iter().map(|(id, method)| (&*self.purchases[id], *method)).collect();
+        let attempts: Vec<_> = self.attempts.iter().map(|(id, method)| (&*self.purchases[id], method)).collect();
         records::insert_attempts(tx, &attempts, now).await?;
         records::mark_attempts(tx, &self.marks, now).await?;
         let recorded: Vec<_> = self.facts.iter().map(|fact| (fact.fact, &fact.answer)).collect();

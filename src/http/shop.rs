@@ -193,6 +193,8 @@ async fn load(
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Pay {
+    /// See `payment_method` of a purchase.
+    #[schema(value_type = String, example = "sandbox_card")]
     payment_method: Method,
     /// Of the sheet that was shown; another one is refused with `price-changed`.
     confirmation_hash: Option<String>,

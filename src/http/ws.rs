@@ -284,7 +284,7 @@ impl Desk {
         let checkout = self.checkout.as_ref().ok_or_else(|| Problem::not_found("shop"))?;
         let method = match buy.payment_method.as_str() {
             "" => None,
-            name => Some(Method::parse(name).ok_or_else(|| Problem::invalid("payment_method is not known"))?),
+            name => Some(Method::parse(name).map_err(|error| Problem::invalid(error.to_string()))?),
         };
         let request = PlaceRequest {
             offer_id: Some(OfferId::parse(&buy.offer_id).map_err(|_| Problem::not_found("offer"))?),

@@ -3,47 +3,14 @@
 //! Every provider answers with the same few words; the key of a call is `pi:{purchase}:{attempt}`, so a call may be
 //! repeated without a second charge.
 
+mod method;
 mod sandbox;
+mod words;
 
-use serde::{Deserialize, Serialize};
+pub use method::{Method, TestMethod, UnknownMethod};
+pub use words::{Action, SetupState, SignatureFault};
 
 use crate::{clock::Clock, money::Money, store::Db, tasks::Tasks};
-
-/// How a buyer pays. Only sandbox methods in this version: no money moves, and every page says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Method {
-    /// A card that works.
-    SandboxCard,
-    /// A card that is declined.
-    SandboxDeclined,
-    /// A card whose bank takes two seconds.
-    SandboxSlow,
-    /// A card whose first answer is lost: the money is reserved, but nobody is told.
-    SandboxLost,
-}
-
-impl Method {
-    /// Every method.
-    pub const ALL: &'static [Self] = &[Self::SandboxCard, Self::SandboxDeclined, Self::SandboxSlow, Self::SandboxLost];
-
-    /// As stored and sent.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SandboxCard => "sandbox_card",
-            Self::SandboxDeclined => "sandbox_declined",
-            Self::SandboxSlow => "sandbox_slow",
-            Self::SandboxLost => "sandbox_lost",
-        }
-    }
-
-    /// As stored, back.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|method| method.as_str() == text)
-    }
-}
 
 /// The provider's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +41,7 @@ impl Payment {
     }
 
     /// Reserves the money under a key; the same key has the same answer.
-    pub(super) async fn authorize(&self, key: &str, amount: Money, method: Method) -> Result<Word, NoAnswer> {
+    pub(super) async fn authorize(&self, key: &str, amount: Money, method: &Method) -> Result<Word, NoAnswer> {
         match self {
             Self::Sandbox(sandbox) => sandbox.authorize(key, amount, method).await,
         }

@@ -7,7 +7,7 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Method, NoAnswer, Word};
+use super::{Method, NoAnswer, TestMethod, Word};
 use crate::{
     clock::{Clock, Millis},
     money::Money,
@@ -83,16 +83,16 @@ impl Sandbox {
         sandbox
     }
 
-    pub(super) async fn authorize(&self, key: &str, amount: Money, method: Method) -> Result<Word, NoAnswer> {
-        if method == Method::SandboxSlow {
+    pub(super) async fn authorize(&self, key: &str, amount: Money, method: &Method) -> Result<Word, NoAnswer> {
+        if *method == Method::Test(TestMethod::Slow) {
             self.clock.sleep(SLOW).await;
         }
-        let state = if method == Method::SandboxDeclined { "declined" } else { "authorized" };
+        let state = if *method == Method::Test(TestMethod::Declined) { "declined" } else { "authorized" };
         let (answer, said) = oneshot::channel();
         let request = Request { key: key.to_owned(), amount, state, answer };
         self.books.try_send(request).map_err(|_| NoAnswer)?;
         let (state, first_time) = said.await.map_err(|_| NoAnswer)?;
-        if method == Method::SandboxLost && first_time {
+        if *method == Method::Test(TestMethod::Lost) && first_time {
             return Err(NoAnswer);
         }
         Ok(if matches!(state.as_str(), "authorized" | "captured") { Word::Authorized } else { Word::Declined })
