@@ -123,6 +123,7 @@ impl App {
         let sequencer = Sequencer::start(db.clone(), clock.clone(), relay.clone(), pace, &tasks);
         let payment = match config.commerce.payment {
             PaymentKind::Sandbox => Payment::sandbox(db.clone(), clock.clone(), &tasks),
+            PaymentKind::Stripe => anyhow::bail!("commerce.payment = \"stripe\" is not wired yet"),
         };
         let days = config.commerce.delivery_days;
         let checkout =

@@ -437,12 +437,7 @@ impl<'a> Batch<'a> {
         purchase
     }
 
-    fn step(
-        &mut self,
-        id: &PurchaseId,
-        input: Input,
-        method: Option<&Method>,
-    ) -> Result<Arc<Purchase>, CommerceError> {
+    fn step(&mut self, id: &PurchaseId, input: Input, method: Option<&Method>) -> Result<Arc<Purchase>, CommerceError> {
         let shared = self.purchases.get_mut(id).ok_or(CommerceError::NotFound("purchase"))?;
         if input == Input::Shipped && shared.short_units > 0 {
             return Err(Refusal::NotShippable.into());

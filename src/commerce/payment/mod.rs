@@ -5,6 +5,7 @@
 
 mod method;
 mod sandbox;
+mod stripe;
 mod words;
 
 pub use method::{Method, TestMethod, UnknownMethod};
