@@ -15,7 +15,7 @@ use crate::{
     bus::{Bus, Fact, Heard, Relay},
     cascade::Cascade,
     clock::Clock,
-    commerce::{self, Checkout, Imports, Payment, Sequencer, SequencerConfig},
+    commerce::{self, Checkout, CollectConfig, Imports, Payment, Sequencer, SequencerConfig},
     config::{BusKind, Config, PaymentKind},
     http::{self, DemoView, rates::Rates},
     live::{self, Lives},
@@ -115,18 +115,23 @@ impl App {
         };
         let relay = Relay::new(db.clone(), bus.clone(), clock.clone());
         let payments_per_s = std::num::NonZeroU32::new(config.commerce.payments_per_s);
-        let pace = SequencerConfig {
-            hold_ttl: config.commerce.hold_ttl(),
-            payments_per_s: payments_per_s.map(std::num::NonZeroU32::get),
-            ..SequencerConfig::default()
-        };
-        let sequencer = Sequencer::start(db.clone(), clock.clone(), relay.clone(), pace, &tasks);
         let payment = match config.commerce.payment {
             PaymentKind::Sandbox => Payment::sandbox(db.clone(), clock.clone(), &tasks),
         };
+        let pace = SequencerConfig {
+            hold_ttl: config.commerce.hold_ttl(),
+            payments_per_s: payments_per_s.map(std::num::NonZeroU32::get),
+            provider: payment.name(),
+            ..SequencerConfig::default()
+        };
+        let sequencer = Sequencer::start(db.clone(), clock.clone(), relay.clone(), pace, &tasks);
         let days = config.commerce.delivery_days;
-        let checkout =
-            Checkout::start(db.clone(), clock.clone(), sequencer.clone(), payment, days, payments_per_s, &tasks);
+        let collect = CollectConfig {
+            payments_per_s,
+            action_ttl: config.commerce.action_ttl(),
+            public_url: config.public_url.trim_end_matches('/').to_owned(),
+        };
+        let checkout = Checkout::start(db.clone(), clock.clone(), sequencer.clone(), payment, days, collect, &tasks);
         let people = People::new(db.clone(), clock.clone());
         let passes = people.passes().await.context("cannot load the key that passes are signed with")?;
         let leaving = tokio_util::sync::CancellationToken::new();

@@ -4,9 +4,12 @@
 //! [`Sequencer`]'s batches; everything else here reads.
 
 mod allocation;
+mod attempt;
+mod attempts;
 mod cards;
 mod catalog;
 mod checkout;
+mod collect;
 mod confirmation;
 mod facts;
 mod import;
@@ -14,12 +17,16 @@ mod ledger;
 mod limits;
 mod payment;
 mod purchase;
+mod provider_events;
 mod records;
+mod saved_cards;
 mod sequencer;
 mod settle;
 mod shortage;
 mod stock;
 mod waitlist;
+mod wallet;
+mod webhooks;
 
 pub use allocation::{Delivery, Point};
 pub use catalog::{
@@ -27,12 +34,13 @@ pub use catalog::{
     list_products, offers_of_live, put_offers, stock_of,
 };
 pub use checkout::{Checkout, LineRequest, PlaceRequest};
+pub use collect::CollectConfig;
 pub use confirmation::Confirmation;
 pub use facts::{FactAnswer, FactClass, SafetyChange, ShelfAfter, StockFact};
 pub use import::{ImportError, ImportFile, ImportReport, Imports, MAX_IMPORT_BYTES, RowError};
 pub use ledger::ShelfView;
 pub use limits::{limit_keys, limits_used};
-pub use payment::{Method, Payment};
+pub use payment::{Action, Method, Payment, SandboxOutcome, SetupState, SignatureFault, Slow, TestMethod};
 pub use purchase::State as PurchaseState;
 pub use records::{
     LeftOut, LineView, LiveSales, OpenPurchase, Order, OrderLine, ProductSales, Purchase, PurchaseView, Shortage,
@@ -41,7 +49,10 @@ pub use records::{
 pub use sequencer::{PlaceOrder, Sequencer, SequencerConfig};
 pub use settle::status as purchase_status;
 pub use stock::{FactKind, Move, PlaceKind, Wish};
+pub use saved_cards::SavedCard;
 pub use waitlist::{Wait, WaitState};
+pub use wallet::{SetupView, Wallet};
+pub use webhooks::{MAX_WEBHOOK_BYTES, WebhookFault, Webhooks};
 
 use crate::store::StoreError;
 
@@ -81,6 +92,12 @@ pub enum Refusal {
     /// Not in a state in which goods may leave.
     #[error("this order is not waiting to be sent")]
     NotShippable,
+    /// Not this way: the shop does not take it, or not for these goods, or the card is not there.
+    #[error("this cannot be paid in that way")]
+    MethodUnavailable,
+    /// The reserved money has run out.
+    #[error("the reserved money has run out; nothing can be taken for this order")]
+    PaymentLapsed,
     /// Too late to call it off.
     #[error("this purchase can no longer be cancelled here")]
     NotCancellable,
@@ -101,6 +118,8 @@ impl Refusal {
             Self::HoldExpired => "hold-expired",
             Self::PaymentDeclined => "payment-declined",
             Self::UnknownSku => "unknown-sku",
+            Self::MethodUnavailable => "payment-method-unavailable",
+            Self::PaymentLapsed => "payment-lapsed",
             Self::NotShippable | Self::NotCancellable => "conflict",
         }
     }
@@ -136,6 +155,9 @@ pub enum CommerceError {
     /// The answer of the database was lost; a retry by key tells what happened.
     #[error("it is not known yet whether this happened")]
     Unknown,
+    /// The payment provider does not answer, or not now.
+    #[error("the payment provider does not answer")]
+    ProviderAway,
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -25,7 +25,8 @@ use super::{
     CommerceError,
     allocation::Delivery,
     facts::{FactAnswer, SafetyChange, ShelfAfter, StockFact},
-    payment::Method,
+    attempt::Learned,
+    payment::{Method, Slow},
     purchase::Input,
     records::Purchase,
     settle::{self, Due, Stop},
@@ -86,6 +87,8 @@ pub struct PlaceOrder {
     pub sheet: String,
     /// Pays at once; without it the units are held for a while.
     pub method: Option<Method>,
+    /// Whether it may be paid by what takes days.
+    pub slow: Slow,
     /// Made by `hanamichi demo`.
     pub demo: bool,
 }
@@ -94,11 +97,22 @@ pub struct PlaceOrder {
 #[derive(Debug)]
 pub(super) enum Command {
     Place(Box<PlaceOrder>),
-    Step { purchase: PurchaseId, input: Input, method: Option<Method> },
+    Step(Box<Step>),
     Record(Box<StockFact>),
     Safety(SafetyChange),
     Join(Box<Join>),
     Leave { wait: WaitId, customer: CustomerId },
+}
+
+/// Something that happened to a purchase.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) purchase: PurchaseId,
+    pub(super) input: Input,
+    /// With [`Input::StartPaying`]: how.
+    pub(super) method: Option<(Method, Slow)>,
+    /// What was learned of its payment, written with it.
+    pub(super) learned: Option<Learned>,
 }
 
 /// What came of it.
@@ -135,11 +149,13 @@ pub struct SequencerConfig {
     pub queue: usize,
     /// Commands of one transaction.
     pub max_batch: usize,
+    /// Who collects the money, as stored with every try.
+    pub provider: &'static str,
 }
 
 impl Default for SequencerConfig {
     fn default() -> Self {
-        Self { hold_ttl: Duration::from_secs(180), payments_per_s: None, queue: QUEUE, max_batch: MAX_BATCH }
+        Self { hold_ttl: Duration::from_secs(180), payments_per_s: None, queue: QUEUE, max_batch: MAX_BATCH, provider: "sandbox" }
     }
 }
 
@@ -205,13 +221,30 @@ impl Sequencer {
         Ok(purchase)
     }
 
-    pub(super) async fn step(
+    pub(super) async fn step(&self, purchase: &PurchaseId, input: Input) -> Result<Purchase, CommerceError> {
+        let step = Step { purchase: purchase.clone(), input, method: None, learned: None };
+        self.purchase(Command::Step(Box::new(step))).await
+    }
+
+    /// Begins to pay held units.
+    pub(super) async fn start_paying(
+        &self,
+        purchase: &PurchaseId,
+        method: (Method, Slow),
+    ) -> Result<Purchase, CommerceError> {
+        let (purchase, input) = (purchase.clone(), Input::StartPaying);
+        self.purchase(Command::Step(Box::new(Step { purchase, input, method: Some(method), learned: None }))).await
+    }
+
+    /// The provider's word.
+    pub(super) async fn learn(
         &self,
         purchase: &PurchaseId,
         input: Input,
-        method: Option<Method>,
+        learned: Learned,
     ) -> Result<Purchase, CommerceError> {
-        self.purchase(Command::Step { purchase: purchase.clone(), input, method }).await
+        let (purchase, learned) = (purchase.clone(), Some(learned));
+        self.purchase(Command::Step(Box::new(Step { purchase, input, method: None, learned }))).await
     }
 
     /// Records a physical fact; the same one under the same key counts once and has one answer.
@@ -400,6 +433,7 @@ impl Engine {
                 hold_ttl: self.config.hold_ttl,
                 payments_per_s: self.config.payments_per_s,
                 payments_waiting: self.paying.load(Ordering::Relaxed),
+                provider: self.config.provider,
                 look_up,
                 due,
             };

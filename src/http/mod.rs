@@ -17,6 +17,7 @@ mod media_report;
 pub(crate) mod metrics;
 mod moderation;
 mod pages;
+mod payments;
 mod people;
 pub mod problem;
 mod questions;
@@ -82,6 +83,7 @@ fn rooms() -> OpenApiRouter<App> {
         .merge(goods::router())
         .merge(import::router())
         .merge(shop::router())
+        .merge(payments::router())
         .merge(reports::router())
         .merge(live::router())
         .merge(questions::router())
