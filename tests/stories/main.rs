@@ -18,6 +18,7 @@ mod media_seen;
 mod moderation;
 mod nodes;
 mod passes;
+mod payments;
 mod peer;
 mod python;
 mod race;
