@@ -28,8 +28,6 @@ pub(super) struct Attempt {
     pub(super) currency: Currency,
     pub(super) state: AttemptState,
     pub(super) intent_id: Option<String>,
-    pub(super) captured_minor: i64,
-    pub(super) action_until_ms: Option<Millis>,
     pub(super) created_at_ms: Millis,
     pub(super) asks: i32,
 }
@@ -37,8 +35,8 @@ pub(super) struct Attempt {
 /// Columns of [`Attempt`].
 macro_rules! attempt_columns {
     () => {
-        "a.purchase_id, a.n, a.method, a.slow, a.amount_minor, a.currency, a.state, a.intent_id, a.captured_minor, \
-         a.action_until_ms, a.created_at_ms, a.asks"
+        "a.purchase_id, a.n, a.method, a.slow, a.amount_minor, a.currency, a.state, a.intent_id, \
+         a.created_at_ms, a.asks"
     };
 }
 
@@ -54,8 +52,6 @@ impl Attempt {
             currency: purchase.currency,
             state: AttemptState::Created,
             intent_id: None,
-            captured_minor: 0,
-            action_until_ms: None,
             created_at_ms: purchase.placed_at_ms,
             asks: 0,
         }
@@ -140,13 +136,9 @@ pub(super) async fn find(tx: &mut Tx, purchase: &PurchaseId) -> Result<Option<At
 
 /// The try that the provider calls so.
 pub(super) async fn find_by_intent(tx: &mut Tx, intent: &str) -> Result<Option<Attempt>, StoreError> {
-    const FIND: &str =
-        concat!("SELECT ", attempt_columns!(), " FROM payment_attempts a WHERE a.intent_id = $1");
-    const BY_KEY: &str = concat!(
-        "SELECT ",
-        attempt_columns!(),
-        " FROM payment_attempts a WHERE a.purchase_id = $1 AND a.n = $2"
-    );
+    const FIND: &str = concat!("SELECT ", attempt_columns!(), " FROM payment_attempts a WHERE a.intent_id = $1");
+    const BY_KEY: &str =
+        concat!("SELECT ", attempt_columns!(), " FROM payment_attempts a WHERE a.purchase_id = $1 AND a.n = $2");
     if let Some((purchase, n)) = parse_key(intent) {
         return Ok(on!(tx, |conn| sqlx::query_as::<_, Attempt>(BY_KEY)
             .bind(&purchase)
@@ -158,11 +150,7 @@ pub(super) async fn find_by_intent(tx: &mut Tx, intent: &str) -> Result<Option<A
 }
 
 /// Writes what was learned of the newest tries of purchases: states only upwards, and a name once.
-pub(super) async fn learn(
-    tx: &mut Tx,
-    marks: &[(PurchaseId, Learned)],
-    now: Millis,
-) -> Result<(), StoreError> {
+pub(super) async fn learn(tx: &mut Tx, marks: &[(PurchaseId, Learned)], now: Millis) -> Result<(), StoreError> {
     const LEARN: &str = "
         UPDATE payment_attempts SET
             state = rows.state, rank = rows.rank, updated_at_ms = rows.at_ms,
@@ -213,7 +201,12 @@ pub(super) async fn learn(
 }
 
 /// Notes that a try was asked about and nothing was learned; the next time is later.
-pub(super) async fn asked_in_vain(tx: &mut Tx, attempt: &Attempt, state: AttemptState, now: Millis) -> Result<(), StoreError> {
+pub(super) async fn asked_in_vain(
+    tx: &mut Tx,
+    attempt: &Attempt,
+    state: AttemptState,
+    now: Millis,
+) -> Result<(), StoreError> {
     const NOTE: &str = "
         UPDATE payment_attempts SET
             state = CASE WHEN rank < $3 THEN $4 ELSE state END, rank = CASE WHEN rank < $3 THEN $3 ELSE rank END,
@@ -228,7 +221,8 @@ pub(super) async fn asked_in_vain(tx: &mut Tx, attempt: &Attempt, state: Attempt
         .bind(next)
         .bind(now)
         .execute(conn)
-        .await?.rows_affected());
+        .await?
+        .rows_affected());
     Ok(())
 }
 
@@ -241,11 +235,8 @@ pub(super) async fn unsettled(tx: &mut Tx, due: Option<Millis>, limit: i64) -> R
         WHERE p.state IN ('paying', 'requires_action') AND a.ask_at_ms <= $1
         ORDER BY a.ask_at_ms
         LIMIT $2";
-    let rows: Vec<(PurchaseId,)> = on!(tx, |conn| sqlx::query_as(LIST)
-        .bind(due.unwrap_or(Millis(i64::MAX)))
-        .bind(limit)
-        .fetch_all(conn)
-        .await?);
+    let rows: Vec<(PurchaseId,)> =
+        on!(tx, |conn| sqlx::query_as(LIST).bind(due.unwrap_or(Millis(i64::MAX))).bind(limit).fetch_all(conn).await?);
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
@@ -306,8 +297,15 @@ pub(super) async fn ended(tx: &mut Tx, attempt: &Attempt) -> Result<(), StoreErr
 
 /// It could not be let go; it is tried again later.
 pub(super) async fn end_later(tx: &mut Tx, attempt: &Attempt, at: Millis) -> Result<(), StoreError> {
-    const LATER: &str = "UPDATE payments_to_end SET tries = tries + 1, try_at_ms = $3 WHERE purchase_id = $1 AND n = $2";
-    on!(tx, |conn| sqlx::query(LATER).bind(&attempt.purchase_id).bind(attempt.n).bind(at).execute(conn).await?.rows_affected());
+    const LATER: &str =
+        "UPDATE payments_to_end SET tries = tries + 1, try_at_ms = $3 WHERE purchase_id = $1 AND n = $2";
+    on!(tx, |conn| sqlx::query(LATER)
+        .bind(&attempt.purchase_id)
+        .bind(attempt.n)
+        .bind(at)
+        .execute(conn)
+        .await?
+        .rows_affected());
     Ok(())
 }
 

@@ -21,12 +21,13 @@ use super::{
     attempts::{self, Attempt},
     catalog,
     collect::{CollectConfig, Collector},
-    confirmation::{self, Ask, Confirmation, Goods},
+    confirmation::{self, Ask, Confirmation, Goods, PaymentText},
     ledger::{self, ShelfView},
     payment::{Action, Method, Payment, SandboxOutcome, Slow},
     purchase::{By, Input, State},
     records::{self, Order, Purchase, PurchaseView, Shortage},
     sequencer::{PlaceOrder, Sequencer},
+    settle,
     stock::Wish,
     waitlist::{self, Join, Wait},
     wallet::Wallet,
@@ -39,6 +40,7 @@ use crate::{
     people::find_brand,
     store::Db,
     tasks::Tasks,
+    wire,
 };
 
 /// Units of one tap.
@@ -214,8 +216,7 @@ impl Checkout {
             collect,
             tasks,
         );
-        let webhooks =
-            Webhooks::start(db.clone(), clock.clone(), payment, collector.clone(), wallet.clone(), tasks);
+        let webhooks = Webhooks::start(db.clone(), clock.clone(), payment, collector.clone(), wallet.clone(), tasks);
         Self { db, clock, sequencer, collector, wallet, webhooks, sheets: Arc::default(), delivery_days }
     }
 
@@ -461,11 +462,23 @@ impl Checkout {
     /// A purchase as its buyer sees it, with its place in this node's queue of payments while it waits there.
     #[must_use]
     pub fn view(&self, purchase: Purchase) -> PurchaseView {
-        let place = self.collector.place_of(&purchase.id);
+        let place = self.collector.place_of(&purchase);
         PurchaseView {
             payments_before: place.map(|place| place.before),
             payment_estimate_ms: place.map(|place| place.estimate_ms),
             ..purchase.into()
+        }
+    }
+
+    /// A purchase as its buyer hears of it over the hub, with its place in the queue of payments.
+    #[must_use]
+    pub fn status(&self, purchase: &Purchase) -> wire::PurchaseStatus {
+        let place = self.collector.place_of(purchase);
+        let small = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        wire::PurchaseStatus {
+            payments_before: place.map_or(0, |place| small(place.before)),
+            payment_estimate_ms: place.map_or(0, |place| small(place.estimate_ms)),
+            ..settle::status(purchase)
         }
     }
 
@@ -635,6 +648,16 @@ impl Checkout {
         }
     }
 
+    fn payment_text(&self, slow: Slow) -> PaymentText {
+        let payment = self.payment();
+        if payment.is_sandbox() {
+            return confirmation::payment_text(None);
+        }
+        let mut methods = payment.methods();
+        methods.retain(|method| slow == Slow::Allowed || method != "konbini");
+        confirmation::payment_text(Some(&methods))
+    }
+
     async fn make_sheet(&self, lines: &[LineRequest]) -> Result<Arc<Shown>, CommerceError> {
         let made_at = Instant::now();
         let mut tx = self.db.read("final confirmation").await?;
@@ -665,8 +688,8 @@ impl Checkout {
             return Err(invalid("lines must be offers of one live"));
         }
         let slow = slow(asked.iter().map(|ask| ask.terms.ends_at_ms));
-        let confirmation =
-            confirmation::confirm(asked, self.delivery_days).map_err(|_| invalid("the total is too large"))?;
+        let confirmation = confirmation::confirm(asked, self.delivery_days, self.payment_text(slow))
+            .map_err(|_| invalid("the total is too large"))?;
         let text = confirmation::text(&confirmation.sheet);
         let shown = Arc::new(Shown { wishes, confirmation, text, slow, made_at });
         let mut sheets = self.sheets.lock();

@@ -179,12 +179,21 @@ impl Collector {
         });
     }
 
-    /// Where a purchase stands in this process's queue of payments, while it waits for its turn.
-    pub(super) fn place_of(&self, id: &PurchaseId) -> Option<Place> {
-        let per_s = self.config.payments_per_s?;
-        let ticket = *self.under_way.lock().get(id)?;
-        let before = ticket.checked_sub(self.begun.load(Ordering::Relaxed))?;
-        Some(Place { before, estimate_ms: (before + 1) * 1_000 / u64::from(per_s.get()) })
+    /// Where a purchase stands in the queue of payments, while it waits for its turn: as this process knows it, or as
+    /// it was reckoned when its units were reserved.
+    pub(super) fn place_of(&self, purchase: &Purchase) -> Option<Place> {
+        let per_s = u64::from(self.config.payments_per_s?.get());
+        if purchase.state != State::Paying {
+            return None;
+        }
+        let ticket = self.under_way.lock().get(&purchase.id).copied();
+        if let Some(ticket) = ticket {
+            let before = ticket.checked_sub(self.begun.load(Ordering::Relaxed))?;
+            return Some(Place { before, estimate_ms: (before + 1) * 1_000 / per_s });
+        }
+        let turn_at = purchase.hold_expires_at_ms.since(Millis(0)) - self.sequencer.hold_ttl_ms();
+        let estimate_ms = u64::try_from(turn_at - self.clock.now().0).ok().filter(|ms| *ms > 0)?;
+        Some(Place { before: estimate_ms * per_s / 1_000, estimate_ms })
     }
 
     /// Asks the provider and settles its word. May run twice for one purchase without harm.
@@ -195,11 +204,7 @@ impl Collector {
         }
     }
 
-    async fn try_collect(
-        &self,
-        id: &PurchaseId,
-        known: Option<(Attempt, CustomerId)>,
-    ) -> Result<(), CommerceError> {
+    async fn try_collect(&self, id: &PurchaseId, known: Option<(Attempt, CustomerId)>) -> Result<(), CommerceError> {
         let (attempt, customer) = match known {
             // The sandbox lets go of what was called off meanwhile, so it need not be asked first.
             Some(known) if self.payment.is_sandbox() => known,
@@ -286,7 +291,12 @@ impl Collector {
     }
 
     /// The provider's word about a payment, whichever way it came.
-    pub(super) async fn heard(&self, attempt: &Attempt, intent: Intent, by: By) -> Result<Option<Purchase>, CommerceError> {
+    pub(super) async fn heard(
+        &self,
+        attempt: &Attempt,
+        intent: Intent,
+        by: By,
+    ) -> Result<Option<Purchase>, CommerceError> {
         let ttl = if intent.method.as_deref() == Some("konbini") { SLOW_ACTION } else { self.config.action_ttl };
         let learned = Learned::of(intent, self.clock.now().plus(ttl));
         self.settle(attempt, learned, by).await
@@ -430,9 +440,11 @@ impl Collector {
                 continue;
             }
             let collector = self.clone();
-            self.alone(&attempt.purchase_id.clone(), "let money go", async move {
-                collector.let_go(&attempt, tries).await
-            });
+            self.alone(
+                &attempt.purchase_id.clone(),
+                "let money go",
+                async move { collector.let_go(&attempt, tries).await },
+            );
         }
     }
 

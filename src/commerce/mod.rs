@@ -16,8 +16,8 @@ mod import;
 mod ledger;
 mod limits;
 mod payment;
-mod purchase;
 mod provider_events;
+mod purchase;
 mod records;
 mod saved_cards;
 mod sequencer;
@@ -46,10 +46,9 @@ pub use records::{
     LeftOut, LineView, LiveSales, OpenPurchase, Order, OrderLine, ProductSales, Purchase, PurchaseView, Shortage,
     TaxLine, live_sales, open_purchases,
 };
-pub use sequencer::{PlaceOrder, Sequencer, SequencerConfig};
-pub use settle::status as purchase_status;
-pub use stock::{FactKind, Move, PlaceKind, Wish};
 pub use saved_cards::SavedCard;
+pub use sequencer::{PlaceOrder, Sequencer, SequencerConfig};
+pub use stock::{FactKind, Move, PlaceKind, Wish};
 pub use waitlist::{Wait, WaitState};
 pub use wallet::{SetupView, Wallet};
 pub use webhooks::{MAX_WEBHOOK_BYTES, WebhookFault, Webhooks};

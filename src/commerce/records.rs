@@ -13,8 +13,8 @@ use super::{
 use crate::{
     clock::Millis,
     ids::{
-        BatchId, BrandId, CustomerId, LiveId, LocationId, OfferId, OrderId, OrderLineId, ProductId,
-        PurchaseId, SkuId, WaitId,
+        BatchId, BrandId, CustomerId, LiveId, LocationId, OfferId, OrderId, OrderLineId, ProductId, PurchaseId, SkuId,
+        WaitId,
     },
     money::{Currency, tax_inside},
     on,

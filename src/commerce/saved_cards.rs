@@ -109,7 +109,14 @@ pub(super) async fn begin(
     const BEGIN: &str = "
         INSERT INTO card_setups (provider, ref, customer_id, begun_at_ms) VALUES ($1, $2, $3, $4)
         ON CONFLICT (provider, ref) DO NOTHING";
-    on!(tx, |conn| sqlx::query(BEGIN).bind(provider).bind(setup).bind(customer).bind(now).execute(conn).await?.rows_affected());
+    on!(tx, |conn| sqlx::query(BEGIN)
+        .bind(provider)
+        .bind(setup)
+        .bind(customer)
+        .bind(now)
+        .execute(conn)
+        .await?
+        .rows_affected());
     Ok(())
 }
 

@@ -24,8 +24,8 @@ use tokio::{
 use super::{
     CommerceError,
     allocation::Delivery,
-    facts::{FactAnswer, SafetyChange, ShelfAfter, StockFact},
     attempt::Learned,
+    facts::{FactAnswer, SafetyChange, ShelfAfter, StockFact},
     payment::{Method, Slow},
     purchase::Input,
     records::Purchase,
@@ -155,7 +155,13 @@ pub struct SequencerConfig {
 
 impl Default for SequencerConfig {
     fn default() -> Self {
-        Self { hold_ttl: Duration::from_secs(180), payments_per_s: None, queue: QUEUE, max_batch: MAX_BATCH, provider: "sandbox" }
+        Self {
+            hold_ttl: Duration::from_secs(180),
+            payments_per_s: None,
+            queue: QUEUE,
+            max_batch: MAX_BATCH,
+            provider: "sandbox",
+        }
     }
 }
 
@@ -201,6 +207,11 @@ impl Sequencer {
     pub(super) fn is_hinted_sold_out(&self, sku: &SkuId) -> bool {
         let now = self.clock.now();
         self.sold_out.lock().get(sku).is_some_and(|until| now < *until)
+    }
+
+    /// How long an unpaid hold lives at least.
+    pub(super) fn hold_ttl_ms(&self) -> i64 {
+        i64::try_from(self.config.hold_ttl.as_millis()).unwrap_or(i64::MAX)
     }
 
     /// How many payments wait for the provider or are with it: holds live longer by it.

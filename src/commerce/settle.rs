@@ -14,12 +14,12 @@ use std::{
 use super::{
     CommerceError, Refusal,
     allocation::{Allocation, Delivery},
+    attempt::{self, Learned},
+    attempts::{self, NewAttempt},
     catalog,
     facts::{self, FactAnswer, Recorded, SafetyChange, ShelfAfter, StockFact},
     ledger,
     limits::{Books, Entered},
-    attempt::{self, Learned},
-    attempts::{self, NewAttempt},
     payment::{Method, Slow},
     purchase::{Effect, Input, State, transition},
     records::{self, Lines, NewLine, NewOrder, Purchase},
@@ -218,12 +218,7 @@ pub(super) async fn run(
 fn moves_units(input: Input) -> bool {
     matches!(
         input,
-        Input::Cancel
-            | Input::HoldOver
-            | Input::Declined
-            | Input::CalledOff(_)
-            | Input::Shipped
-            | Input::GoodsGone
+        Input::Cancel | Input::HoldOver | Input::Declined | Input::CalledOff(_) | Input::Shipped | Input::GoodsGone
     )
 }
 
@@ -1117,5 +1112,8 @@ pub fn status(purchase: &Purchase) -> wire::PurchaseStatus {
         wait_id: purchase.wait_id.as_ref().map(ToString::to_string).unwrap_or_default(),
         short_units: small(purchase.short_units),
         decline_code: purchase.decline_code.clone().unwrap_or_default(),
+        // Known where it is asked, by the queue.
+        payment_estimate_ms: 0,
+        payments_before: 0,
     }
 }

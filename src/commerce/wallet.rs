@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     CommerceError, Refusal,
-    payment::{Action, Method, Payment, SetupState, Setup, Source, Trouble},
+    payment::{Action, Method, Payment, Setup, SetupState, Source, Trouble},
     saved_cards::{self, SavedCard},
 };
 use crate::{

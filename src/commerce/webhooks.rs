@@ -170,10 +170,10 @@ impl Webhooks {
 
     /// Forgets what was handled long ago.
     async fn forget_old(&self) -> Result<(), CommerceError> {
-            let before = Millis(self.clock.now().0 - KEEP_MS);
-            let mut tx = self.db.write("old webhooks").await?;
-            provider_events::forget(&mut tx, before, FORGET).await?;
-            Ok(tx.commit().await?)
+        let before = Millis(self.clock.now().0 - KEEP_MS);
+        let mut tx = self.db.write("old webhooks").await?;
+        provider_events::forget(&mut tx, before, FORGET).await?;
+        Ok(tx.commit().await?)
     }
 
     async fn handle(&self, event: &Kept) -> Result<(), CommerceError> {

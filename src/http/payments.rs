@@ -37,9 +37,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
         .routes(routes!(action))
         .routes(routes!(refresh))
         .routes(routes!(act_in_sandbox))
-        .merge(
-            OpenApiRouter::new().routes(routes!(webhook)).layer(DefaultBodyLimit::max(MAX_WEBHOOK_BYTES)),
-        )
+        .merge(OpenApiRouter::new().routes(routes!(webhook)).layer(DefaultBodyLimit::max(MAX_WEBHOOK_BYTES)))
 }
 
 /// How one can pay here.

@@ -53,7 +53,10 @@ both_databases!(a_bank_asks_first_and_its_word_settles_the_purchase, async |engi
     assert_eq!(stranger.get(&path).await.refused(), "not-found");
     assert_eq!(viewer.act(&viewer.action_of(&asked).await, "refuse").await, 204);
     let failed = viewer.until(&bought, "failed").await;
-    assert_eq!((&failed["reason"], &failed["decline_code"]), (&json!("payment-declined"), &json!("authentication_required")));
+    assert_eq!(
+        (&failed["reason"], &failed["decline_code"]),
+        (&json!("payment-declined"), &json!("authentication_required"))
+    );
     assert_eq!(sale.available().await, 9, "what was not paid goes back");
     assert_eq!(Books::check(&house.database.url).await.orders, 1);
 });
@@ -82,28 +85,31 @@ both_databases!(who_does_not_do_in_time_what_the_bank_asks_gives_the_units_back,
     assert_eq!(Books::check(&house.database.url).await.held, 0);
 });
 
-both_databases!(a_wallet_takes_the_money_at_once_and_what_takes_days_is_not_for_flash_offers, async |engine: Engine| {
-    let house = House::open(engine).await;
-    let sale = Sale::open(&house, Plan::default()).await;
-    let viewer = Actor::sign_up(&house.base(), "めい").await;
-    for method in ["sandbox_paypay", "sandbox_konbini"] {
-        let bought = viewer.buy(&sale.offer, 1, Some(method)).await.expect(201);
-        let asked = viewer.until(&bought, "requires_action").await;
-        assert_eq!(viewer.act(&viewer.action_of(&asked).await, "approve").await, 204);
-        let path = format!("/v1/purchases/{}/refresh", text(&bought, "id"));
-        assert_eq!(viewer.post(&path, json!({})).await.expect(200)["state"], "captured");
+both_databases!(
+    a_wallet_takes_the_money_at_once_and_what_takes_days_is_not_for_flash_offers,
+    async |engine: Engine| {
+        let house = House::open(engine).await;
+        let sale = Sale::open(&house, Plan::default()).await;
+        let viewer = Actor::sign_up(&house.base(), "めい").await;
+        for method in ["sandbox_paypay", "sandbox_konbini"] {
+            let bought = viewer.buy(&sale.offer, 1, Some(method)).await.expect(201);
+            let asked = viewer.until(&bought, "requires_action").await;
+            assert_eq!(viewer.act(&viewer.action_of(&asked).await, "approve").await, 204);
+            let path = format!("/v1/purchases/{}/refresh", text(&bought, "id"));
+            assert_eq!(viewer.post(&path, json!({})).await.expect(200)["state"], "captured");
+        }
+        let flash = Sale::open(&house, Plan { ends_in_s: Some(60), ..Plan::default() }).await;
+        let refused = viewer.buy(&flash.offer, 1, Some("sandbox_konbini")).await;
+        assert_eq!(refused.refused(), "payment-method-unavailable");
+        let held = viewer.buy(&flash.offer, 1, None).await.expect(201);
+        let pay = format!("/v1/purchases/{}/pay", text(&held, "id"));
+        let refused = viewer.post(&pay, json!({ "payment_method": "sandbox_konbini" })).await;
+        assert_eq!(refused.refused(), "payment-method-unavailable");
+        viewer.post(&pay, json!({ "payment_method": "sandbox_card" })).await.expect(200);
+        viewer.until(&held, "authorized").await;
+        assert_eq!(Books::check(&house.database.url).await.orders, 3);
     }
-    let flash = Sale::open(&house, Plan { ends_in_s: Some(60), ..Plan::default() }).await;
-    let refused = viewer.buy(&flash.offer, 1, Some("sandbox_konbini")).await;
-    assert_eq!(refused.refused(), "payment-method-unavailable");
-    let held = viewer.buy(&flash.offer, 1, None).await.expect(201);
-    let pay = format!("/v1/purchases/{}/pay", text(&held, "id"));
-    let refused = viewer.post(&pay, json!({ "payment_method": "sandbox_konbini" })).await;
-    assert_eq!(refused.refused(), "payment-method-unavailable");
-    viewer.post(&pay, json!({ "payment_method": "sandbox_card" })).await.expect(200);
-    viewer.until(&held, "authorized").await;
-    assert_eq!(Books::check(&house.database.url).await.orders, 3);
-});
+);
 
 both_databases!(a_saved_card_is_asked_about_once_and_is_its_owners_alone, async |engine: Engine| {
     let house = House::open(engine).await;

@@ -12,9 +12,7 @@ pub use method::{Method, TestMethod};
 pub use sandbox::Outcome as SandboxOutcome;
 pub(super) use sandbox::Signed;
 pub use words::{Action, SetupState, SignatureFault, Slow};
-pub(super) use words::{
-    CardFace, Charge, Event, EventObject, Intent, Setup, Source, Status, Trouble,
-};
+pub(super) use words::{CardFace, Charge, Event, EventObject, Intent, Setup, Source, Status, Trouble};
 
 use crate::{
     clock::{Clock, Millis},
@@ -133,7 +131,10 @@ impl Payment {
 
     /// The provider's name of a customer, made when there is none.
     pub(super) async fn customer(&self, id: &CustomerId) -> Result<String, Trouble> {
-        ask!(self, provider => provider.customer(id).await)
+        match self {
+            // The sandbox calls customers as we do.
+            Self::Sandbox(_) => Ok(id.to_string()),
+        }
     }
 
     /// Begins to save a card.
@@ -153,7 +154,13 @@ impl Payment {
 
     /// Forgets a card.
     pub(super) async fn forget_card(&self, method: &str) -> Result<(), Trouble> {
-        ask!(self, provider => provider.forget_card(method).await)
+        match self {
+            // There is nothing to forget: nobody knows the card's name any more.
+            Self::Sandbox(_) => {
+                tracing::trace!(method, "forgotten");
+                Ok(())
+            }
+        }
     }
 
     /// What a message of the provider says, once its signature is right.

@@ -12,12 +12,12 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Action, CardFace, Charge, Event, EventObject, Intent, Setup, SetupState, SignatureFault, Source, Status, TestMethod,
-    Trouble, signature,
+    Action, CardFace, Charge, Event, EventObject, Intent, Setup, SetupState, SignatureFault, Source, Status,
+    TestMethod, Trouble, signature,
 };
 use crate::{
     clock::{Clock, Millis},
-    ids::{AuditId, CustomerId},
+    ids::AuditId,
     money::Money,
     on,
     store::{Db, Kind, Rows, StoreError, Tx},
@@ -192,7 +192,12 @@ impl Sandbox {
             UPDATE sandbox_payments SET state = 'captured', captured_minor = $2
             WHERE key = $1 AND state = 'authorized' AND amount_minor >= $2";
         self.change(|mut tx| async move {
-            on!(&mut tx, |conn| sqlx::query(CAPTURE).bind(intent).bind(amount.minor()).execute(conn).await?.rows_affected());
+            on!(&mut tx, |conn| sqlx::query(CAPTURE)
+                .bind(intent)
+                .bind(amount.minor())
+                .execute(conn)
+                .await?
+                .rows_affected());
             Ok((tx, ()))
         })
         .await?;
@@ -209,11 +214,6 @@ impl Sandbox {
         })
         .await?;
         self.read(intent).await
-    }
-
-    /// The sandbox calls customers as we do.
-    pub(super) async fn customer(&self, id: &CustomerId) -> Result<String, Trouble> {
-        Ok(id.to_string())
     }
 
     pub(super) async fn begin_setup(
@@ -243,7 +243,8 @@ impl Sandbox {
                     .bind(state)
                     .bind(now)
                     .execute(conn)
-                    .await?.rows_affected());
+                    .await?
+                    .rows_affected());
                 Ok((tx, ()))
             }
         })
@@ -259,7 +260,8 @@ impl Sandbox {
                 Ok((tx, row))
             })
             .await?;
-        let (customer, method, state) = found.ok_or_else(|| Trouble::Refused { code: "resource_missing".to_owned() })?;
+        let (customer, method, state) =
+            found.ok_or_else(|| Trouble::Refused { code: "resource_missing".to_owned() })?;
         let test = test_of(&method);
         let state = match state.as_str() {
             "saved" => SetupState::Saved,
@@ -281,11 +283,6 @@ impl Sandbox {
             action: (state == SetupState::RequiresAction).then(|| page(id)),
             card: (state == SetupState::Saved).then(card),
         })
-    }
-
-    /// There is nothing to forget: the card's name is known to nobody any more.
-    pub(super) async fn forget_card(&self, _: &str) -> Result<(), Trouble> {
-        Ok(())
     }
 
     /// What the buyer did on the sandbox's page. `false`: nothing is asked there, or not any more.
@@ -380,7 +377,7 @@ impl Sandbox {
             let mut tx = self.db.read("sandbox books").await?;
             Ok(on!(&mut tx, |conn| sqlx::query_as(FIND).bind(key).fetch_optional(conn).await?))
         };
-        found.await.map_err(away)
+        found.await.map_err(|error| away(&error))
     }
 
     async fn change<T, F>(&self, work: impl FnOnce(Tx) -> F) -> Result<T, Trouble>
@@ -393,7 +390,7 @@ impl Sandbox {
             tx.commit().await?;
             Ok(value)
         };
-        done.await.map_err(away)
+        done.await.map_err(|error| away(&error))
     }
 }
 
@@ -402,7 +399,7 @@ fn page(id: &str) -> Action {
     Action::Redirect { url: format!("/sandbox/action?intent={id}") }
 }
 
-fn away(error: StoreError) -> Trouble {
+fn away(error: &StoreError) -> Trouble {
     tracing::warn!(error = %error, "sandbox books are away");
     Trouble::NoAnswer
 }
