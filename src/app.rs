@@ -117,7 +117,11 @@ impl App {
         let payments_per_s = std::num::NonZeroU32::new(config.commerce.payments_per_s);
         let payment = match config.commerce.payment {
             PaymentKind::Sandbox => Payment::sandbox(db.clone(), clock.clone(), &tasks),
+            PaymentKind::Stripe => Payment::stripe(config.commerce.stripe.clone(), clock.clone())
+                .context("cannot speak with the payment provider")?,
         };
+        // What the operator says, else what the provider takes.
+        let payments_per_s = payments_per_s.or(payment.per_s());
         let pace = SequencerConfig {
             hold_ttl: config.commerce.hold_ttl(),
             payments_per_s: payments_per_s.map(std::num::NonZeroU32::get),

@@ -489,6 +489,7 @@ impl Checkout {
     pub async fn act_in_sandbox(&self, id: &str, outcome: SandboxOutcome) -> Result<bool, CommerceError> {
         match self.payment() {
             Payment::Sandbox(sandbox) => Ok(sandbox.act(id, outcome).await?),
+            Payment::Stripe(_) => Err(CommerceError::NotFound("sandbox")),
         }
     }
 

@@ -6,16 +6,21 @@
 mod method;
 mod sandbox;
 mod signature;
+mod stripe;
 mod words;
 
 pub use method::{Method, TestMethod};
 pub use sandbox::Outcome as SandboxOutcome;
 pub(super) use sandbox::Signed;
+pub use stripe::WireError;
 pub use words::{Action, SetupState, SignatureFault, Slow};
 pub(super) use words::{CardFace, Charge, Event, EventObject, Intent, Setup, Source, Status, Trouble};
 
+use std::num::NonZeroU32;
+
 use crate::{
     clock::{Clock, Millis},
+    config::StripeConfig,
     ids::CustomerId,
     money::Money,
     store::Db,
@@ -27,6 +32,8 @@ use crate::{
 pub enum Payment {
     /// Pretends, with books of its own.
     Sandbox(sandbox::Sandbox),
+    /// Stripe.
+    Stripe(stripe::Stripe),
 }
 
 /// The same call of whichever provider there is.
@@ -34,6 +41,7 @@ macro_rules! ask {
     ($payment:expr, $provider:ident => $call:expr) => {
         match $payment {
             Self::Sandbox($provider) => $call,
+            Self::Stripe($provider) => $call,
         }
     };
 }
@@ -45,10 +53,19 @@ impl Payment {
         Self::Sandbox(sandbox::Sandbox::start(db, clock, tasks))
     }
 
+    /// Stripe, by this account.
+    ///
+    /// # Errors
+    /// Keys that cannot be sent.
+    pub fn stripe(config: StripeConfig, clock: Clock) -> Result<Self, WireError> {
+        Ok(Self::Stripe(stripe::Stripe::new(config, clock)?))
+    }
+
     /// The signed messages that the sandbox sends itself, for the one who hears them.
     pub(super) fn messages(&self) -> Option<tokio::sync::mpsc::Receiver<Signed>> {
         match self {
             Self::Sandbox(sandbox) => sandbox.messages(),
+            Self::Stripe(_) => None,
         }
     }
 
@@ -57,6 +74,7 @@ impl Payment {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Sandbox(_) => "sandbox",
+            Self::Stripe(_) => "stripe",
         }
     }
 
@@ -66,11 +84,12 @@ impl Payment {
         matches!(self, Self::Sandbox(_))
     }
 
-    /// What is asked of it a second at most, if it says so.
+    /// Payments that may be asked of it a second, if there is a limit.
     #[must_use]
-    pub fn per_s(&self) -> Option<u32> {
+    pub fn per_s(&self) -> Option<NonZeroU32> {
         match self {
             Self::Sandbox(_) => None,
+            Self::Stripe(stripe) => Some(stripe.config().per_endpoint_per_s),
         }
     }
 
@@ -79,6 +98,7 @@ impl Payment {
     pub fn publishable_key(&self) -> Option<&str> {
         match self {
             Self::Sandbox(_) => None,
+            Self::Stripe(stripe) => Some(&stripe.config().publishable_key),
         }
     }
 
@@ -87,6 +107,7 @@ impl Payment {
     pub fn methods(&self) -> Vec<String> {
         match self {
             Self::Sandbox(_) => ["card", "paypay", "konbini"].map(str::to_owned).to_vec(),
+            Self::Stripe(stripe) => stripe.config().methods.iter().map(|method| method.as_str().to_owned()).collect(),
         }
     }
 
@@ -94,8 +115,8 @@ impl Payment {
     #[must_use]
     pub fn takes(&self, method: &Method) -> bool {
         match (self, method) {
-            (_, Method::Saved(_)) | (Self::Sandbox(_), Method::Test(_)) => true,
-            (Self::Sandbox(_), Method::Token(_)) => false,
+            (_, Method::Saved(_)) | (Self::Sandbox(_), Method::Test(_)) | (Self::Stripe(_), Method::Token(_)) => true,
+            (Self::Sandbox(_), Method::Token(_)) | (Self::Stripe(_), Method::Test(_)) => false,
         }
     }
 
@@ -134,6 +155,7 @@ impl Payment {
         match self {
             // The sandbox calls customers as we do.
             Self::Sandbox(_) => Ok(id.to_string()),
+            Self::Stripe(stripe) => stripe.customer(id).await,
         }
     }
 
@@ -160,6 +182,7 @@ impl Payment {
                 tracing::trace!(method, "forgotten");
                 Ok(())
             }
+            Self::Stripe(stripe) => stripe.forget_card(method).await,
         }
     }
 

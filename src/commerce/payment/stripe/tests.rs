@@ -1,0 +1,1 @@
+//! Driven against a simulated Stripe.
