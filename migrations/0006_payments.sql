@@ -26,6 +26,8 @@ CREATE TABLE payment_attempts_2 (
     -- Until when the buyer may do what is asked.
     action_until_ms BIGINT,
     created_at_ms BIGINT NOT NULL,
+    -- When its turn with the provider was reckoned to come.
+    turn_at_ms BIGINT NOT NULL,
     updated_at_ms BIGINT NOT NULL,
     -- How often the provider was asked about it without a last word, and when it is asked next.
     asks INTEGER NOT NULL DEFAULT 0,
@@ -34,13 +36,13 @@ CREATE TABLE payment_attempts_2 (
     CHECK (captured_minor BETWEEN 0 AND amount_minor)
 );
 INSERT INTO payment_attempts_2 (id, purchase_id, n, provider, method, slow, amount_minor, currency, state, rank,
-                                captured_minor, created_at_ms, updated_at_ms, ask_at_ms)
+                                captured_minor, created_at_ms, turn_at_ms, updated_at_ms, ask_at_ms)
 SELECT a.id, a.purchase_id, a.n, a.provider, a.method, false, a.amount_minor, a.currency,
        CASE a.state WHEN 'submitting' THEN 'created' WHEN 'refunded' THEN 'returned' ELSE a.state END,
        CASE a.state WHEN 'created' THEN 0 WHEN 'submitting' THEN 0 WHEN 'unknown' THEN 1 WHEN 'requires_action' THEN 2
                     WHEN 'failed' THEN 3 WHEN 'authorized' THEN 4 WHEN 'cancelled' THEN 5 WHEN 'captured' THEN 6 ELSE 7 END,
        CASE WHEN a.state IN ('captured', 'refunded') THEN a.amount_minor ELSE 0 END,
-       p.placed_at_ms, a.updated_at_ms, a.updated_at_ms
+       p.placed_at_ms, p.placed_at_ms, a.updated_at_ms, a.updated_at_ms
 FROM payment_attempts a
 JOIN purchases p ON p.id = a.purchase_id;
 DROP TABLE payment_attempts;

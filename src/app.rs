@@ -132,6 +132,7 @@ impl App {
         let days = config.commerce.delivery_days;
         let collect = CollectConfig {
             payments_per_s,
+            alone: config.bus == BusKind::Local,
             action_ttl: config.commerce.action_ttl(),
             public_url: config.public_url.trim_end_matches('/').to_owned(),
         };

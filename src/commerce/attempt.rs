@@ -91,6 +91,8 @@ pub(super) struct Learned {
     pub(super) capture_before: Option<Millis>,
     /// Until when the buyer may do what is asked.
     pub(super) action_until: Option<Millis>,
+    /// Called off because it was refused, not because somebody wanted it.
+    declined: bool,
 }
 
 impl Learned {
@@ -104,12 +106,18 @@ impl Learned {
             decline_code: None,
             capture_before: None,
             action_until: None,
+            declined: false,
         }
     }
 
-    /// Refused before the provider made anything of it.
+    /// Refused before the provider made anything of it: no money can come of it.
     pub(super) fn refused(code: String) -> Self {
-        Self { decline_code: Some(code), ..Self::state(AttemptState::Failed) }
+        Self { decline_code: Some(code), declined: true, ..Self::state(AttemptState::Cancelled) }
+    }
+
+    /// Nobody knows of it, although it was asked for; it is looked for a while longer.
+    pub(super) fn lost() -> Self {
+        Self { decline_code: Some("no_answer".to_owned()), ..Self::state(AttemptState::Failed) }
     }
 
     /// From the provider's word; what it asks of the buyer must be done by `deadline`.
@@ -129,6 +137,7 @@ impl Learned {
             captured_minor: Some(intent.captured_minor),
             decline_code: intent.decline_code,
             capture_before: intent.capture_before,
+            declined: false,
         }
     }
 
@@ -138,10 +147,25 @@ impl Learned {
             AttemptState::Created | AttemptState::Unknown | AttemptState::Processing | AttemptState::Returned => None,
             AttemptState::RequiresAction => Some(Input::ActionRequired),
             AttemptState::Failed => Some(Input::Declined),
+            AttemptState::Cancelled if self.declined => Some(Input::Declined),
             AttemptState::Authorized => Some(Input::Authorized),
             AttemptState::Captured => Some(Input::Captured),
             AttemptState::Cancelled => Some(Input::CalledOff(by)),
         }
+    }
+}
+
+/// The state of which an event of the provider tells, where it tells of one: what is known already need not be asked.
+pub(super) fn told_by(event: &str) -> Option<AttemptState> {
+    match event {
+        "payment_intent.created" => Some(AttemptState::Created),
+        "payment_intent.requires_action" => Some(AttemptState::RequiresAction),
+        "payment_intent.processing" => Some(AttemptState::Processing),
+        "payment_intent.payment_failed" => Some(AttemptState::Failed),
+        "payment_intent.amount_capturable_updated" => Some(AttemptState::Authorized),
+        "payment_intent.canceled" => Some(AttemptState::Cancelled),
+        "payment_intent.succeeded" => Some(AttemptState::Captured),
+        _ => None,
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) struct Attempt {
     pub(super) state: AttemptState,
     pub(super) intent_id: Option<String>,
     pub(super) created_at_ms: Millis,
+    pub(super) turn_at_ms: Millis,
     pub(super) asks: i32,
 }
 
@@ -36,7 +37,7 @@ pub(super) struct Attempt {
 macro_rules! attempt_columns {
     () => {
         "a.purchase_id, a.n, a.method, a.slow, a.amount_minor, a.currency, a.state, a.intent_id, \
-         a.created_at_ms, a.asks"
+         a.created_at_ms, a.turn_at_ms, a.asks"
     };
 }
 
@@ -53,6 +54,7 @@ impl Attempt {
             state: AttemptState::Created,
             intent_id: None,
             created_at_ms: purchase.placed_at_ms,
+            turn_at_ms: purchase.placed_at_ms,
             asks: 0,
         }
     }
@@ -79,7 +81,9 @@ pub(super) struct NewAttempt<'a> {
     pub(super) purchase: &'a Purchase,
     pub(super) method: &'a Method,
     pub(super) slow: Slow,
-    /// From when on others than who wrote it may ask the provider.
+    /// When its turn with the provider is reckoned to come …
+    pub(super) turn_at: Millis,
+    /// … and from when on others than who wrote it may ask.
     pub(super) ask_at: Millis,
 }
 
@@ -92,8 +96,9 @@ pub(super) async fn insert(
 ) -> Result<(), StoreError> {
     const INSERT: &str = "
         INSERT INTO payment_attempts (id, purchase_id, n, provider, method, slow, amount_minor, currency, state, rank,
-                                      created_at_ms, updated_at_ms, ask_at_ms)
-        SELECT id, purchase_id, 1, provider, method, slow, amount_minor, currency, 'created', 0, at_ms, at_ms, ask_at_ms
+                                      created_at_ms, turn_at_ms, updated_at_ms, ask_at_ms)
+        SELECT id, purchase_id, 1, provider, method, slow, amount_minor, currency, 'created', 0, at_ms, turn_at_ms, at_ms,
+               ask_at_ms
         FROM rows WHERE true
         ON CONFLICT (purchase_id, n) DO NOTHING";
     let mut rows = Rows::new(&[
@@ -105,6 +110,7 @@ pub(super) async fn insert(
         ("amount_minor", Kind::Number),
         ("currency", Kind::Text),
         ("at_ms", Kind::Number),
+        ("turn_at_ms", Kind::Number),
         ("ask_at_ms", Kind::Number),
     ]);
     for attempt in attempts {
@@ -117,6 +123,7 @@ pub(super) async fn insert(
             attempt.purchase.total_minor.into(),
             attempt.purchase.currency.as_str().into(),
             now.into(),
+            attempt.turn_at.into(),
             attempt.ask_at.into(),
         ]);
     }

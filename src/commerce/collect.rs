@@ -16,13 +16,13 @@ use std::{
     time::Duration,
 };
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::{
     CommerceError, Refusal,
-    attempt::{AttemptState, Learned},
+    attempt::{self, AttemptState, Learned},
     attempts::{self, Attempt},
     payment::{Action, Charge, Intent, Method, Payment, Source, Status, Trouble},
     purchase::{By, State},
@@ -47,8 +47,9 @@ const RECONCILE_EVERY: Duration = Duration::from_secs(1);
 const RECONCILE_PAGE: i64 = 256;
 /// Providers remember a key for a day (docs.stripe.com/api/idempotent_requests); an hour less, for clocks and queues.
 const KEY_LIVES_MS: i64 = 23 * 60 * 60 * 1_000;
-/// A payment that was asked for again and again for so long, and that the provider does not list, was never made.
-const GIVE_UP_MS: i64 = 10 * 60 * 1_000;
+/// A payment that the provider does not list so long after its turn was never made, and is not asked for any more: nobody
+/// is charged for a tap of long ago.
+const GIVE_UP_MS: i64 = 15 * 60 * 1_000;
 /// A payment may be listed so long after it was asked for.
 const LISTED_AFTER_MS: i64 = 120_000;
 /// Tries while the provider says that it is busy, before the question goes back to the reconciler …
@@ -66,6 +67,8 @@ pub struct CollectConfig {
     pub payments_per_s: Option<NonZeroU32>,
     /// How long a buyer may take to do what their bank asks.
     pub action_ttl: Duration,
+    /// Whether no other process sells over this database: then what is unsettled at the start is nobody else's.
+    pub alone: bool,
     /// The address people use, without a slash at the end: methods that lead away come back there.
     pub public_url: String,
 }
@@ -77,6 +80,30 @@ pub struct Place {
     pub before: u64,
     /// About when it is its turn.
     pub estimate_ms: u64,
+}
+
+/// Questions of buyers that go on to the provider, about one purchase: so many at once, and then one a second. A page that
+/// asks too often must not use up what the provider takes of us.
+const QUESTIONS_AT_ONCE: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
+/// Purchases that are remembered before those that were not asked about for a while are forgotten.
+const MAX_ASKED: usize = 50_000;
+
+/// How often buyers may make us ask.
+#[derive(Debug, Clone)]
+pub(super) struct Questions(Arc<DefaultKeyedRateLimiter<String>>);
+
+impl Questions {
+    fn new() -> Self {
+        let quota = Quota::per_second(NonZeroU32::MIN).allow_burst(QUESTIONS_AT_ONCE);
+        Self(Arc::new(RateLimiter::keyed(quota)))
+    }
+
+    fn check(&self, about: &str) -> Result<(), CommerceError> {
+        if self.0.len() > MAX_ASKED {
+            self.0.retain_recent();
+        }
+        self.0.check_key(&about.to_owned()).map_err(|_| CommerceError::TooOften)
+    }
 }
 
 /// Collects money. Cheap to clone.
@@ -94,6 +121,7 @@ pub(super) struct Collector {
     /// Purchases that this process is at, and their tickets.
     under_way: Arc<Mutex<HashMap<PurchaseId, u64>>>,
     ending: Arc<Mutex<HashSet<PurchaseId>>>,
+    questions: Questions,
     issued: Arc<AtomicU64>,
     begun: Arc<AtomicU64>,
 }
@@ -122,13 +150,14 @@ impl Collector {
             bucket,
             under_way: Arc::default(),
             ending: Arc::default(),
+            questions: Questions::new(),
             issued: Arc::default(),
             begun: Arc::default(),
         };
         let (reconciler, stopping) = (collector.clone(), tasks.stopping());
         tasks.spawn("reconciler", async move {
             // Whatever is unsettled at the start has no other task to care for it.
-            let mut due = None;
+            let mut due = (!reconciler.config.alone).then(|| reconciler.clock.now());
             while !stopping.is_cancelled() {
                 reconciler.reconcile(due).await;
                 tokio::select! {
@@ -262,11 +291,11 @@ impl Collector {
             return_url: &return_url,
             created_at: attempt.created_at_ms,
         };
-        let age_ms = self.clock.now().since(attempt.created_at_ms);
+        let given_up = self.clock.now().since(attempt.turn_at_ms) > GIVE_UP_MS;
         let asked_before = attempt.state == AttemptState::Unknown;
-        if (asked_before && !self.payment.is_sandbox()) || age_ms > KEY_LIVES_MS {
+        if (asked_before && !self.payment.is_sandbox()) || given_up {
             match self.payment.find(&charge).await {
-                Ok(None) if age_ms > GIVE_UP_MS => return Ok(Ok(None)),
+                Ok(None) if given_up => return Ok(Ok(None)),
                 Ok(None) => {}
                 found => return Ok(found),
             }
@@ -315,7 +344,7 @@ impl Collector {
 
     async fn never_made(&self, attempt: &Attempt) -> Result<(), CommerceError> {
         tracing::warn!(purchase.id = %attempt.purchase_id, "the provider knows of no payment; it is given up");
-        self.settle(attempt, Learned::refused("no_answer".to_owned()), By::Provider).await.map(drop)
+        self.settle(attempt, Learned::lost(), By::Provider).await.map(drop)
     }
 
     async fn in_vain(&self, attempt: &Attempt, trouble: &Trouble) -> Result<(), CommerceError> {
@@ -341,10 +370,13 @@ impl Collector {
         Ok((purchase, attempt))
     }
 
-    /// Asks how a payment stands now, and settles the answer.
+    /// Asks how a payment stands now, and settles the answer; not more often than a page needs.
     pub(super) async fn refresh(&self, id: &PurchaseId) -> Result<(), CommerceError> {
         let (_, attempt) = self.load(id).await?;
         let Some(name) = self.intent_of(&attempt) else { return Ok(()) };
+        if self.questions.check(id.as_str()).is_err() {
+            return Ok(());
+        }
         let intent = self.payment.read(&name).await?;
         self.heard(&attempt, intent, By::Provider).await.map(drop)
     }
@@ -354,7 +386,10 @@ impl Collector {
         let (purchase, attempt) = self.load(id).await?;
         let name = self.intent_of(&attempt).filter(|_| purchase.state == State::RequiresAction);
         match name {
-            Some(name) => Ok(self.payment.action(&name).await?),
+            Some(name) => {
+                self.questions.check(id.as_str())?;
+                Ok(self.payment.action(&name).await?)
+            }
             None => Ok(None),
         }
     }
@@ -386,10 +421,14 @@ impl Collector {
     }
 
     /// The provider says that something happened to a payment: asks how it stands.
-    pub(super) async fn heard_of(&self, intent: &str) -> Result<(), CommerceError> {
+    pub(super) async fn heard_of(&self, intent: &str, event: &str) -> Result<(), CommerceError> {
         let mut tx = self.db.read("payment by its name").await?;
         let known = attempts::find_by_intent(&mut tx, intent).await?;
         drop(tx);
+        let told = attempt::told_by(event).map(AttemptState::rank);
+        if known.as_ref().is_some_and(|known| told.is_some_and(|told| told <= known.state.rank())) {
+            return Ok(());
+        }
         let intent = self.payment.read(intent).await?;
         let attempt = match known {
             Some(attempt) => attempt,

@@ -154,6 +154,9 @@ pub enum CommerceError {
     /// The answer of the database was lost; a retry by key tells what happened.
     #[error("it is not known yet whether this happened")]
     Unknown,
+    /// Asked more often than anybody needs to.
+    #[error("that was asked too often")]
+    TooOften,
     /// The payment provider does not answer, or not now.
     #[error("the payment provider does not answer")]
     ProviderAway,

@@ -960,12 +960,11 @@ impl<'a> Batch<'a> {
             .attempts
             .iter()
             .enumerate()
-            .map(|(n, (id, method, slow))| NewAttempt {
-                purchase: &self.purchases[id],
-                method,
-                slow: *slow,
+            .map(|(n, (id, method, slow))| {
+                let turn_at = now.plus(queue_time(per_s, self.terms.payments_waiting + n));
                 // Who wrote it asks first, when it is its turn; others only if that process died.
-                ask_at: now.plus(ASK_AFTER + queue_time(per_s, self.terms.payments_waiting + n)),
+                let ask_at = turn_at.plus(ASK_AFTER);
+                NewAttempt { purchase: &self.purchases[id], method, slow: *slow, turn_at, ask_at }
             })
             .collect();
         attempts::insert(tx, &new, self.terms.provider, now).await?;

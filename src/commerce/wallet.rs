@@ -1,5 +1,8 @@
 //! Shell: cards that are saved ahead, so that a purchase is two taps and 3-D Secure is over when the drop begins.
 
+use std::{num::NonZeroU32, sync::Arc};
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde::Serialize;
 
 use super::{
@@ -15,6 +18,13 @@ use crate::{
 
 /// Cards of one customer that are shown.
 const MAX_CARDS: i64 = 50;
+
+/// Cards that one customer may try, by saving or paying: so many at once …
+const TRIES_AT_ONCE: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
+/// … and then so many a minute: nobody finds out here which stolen numbers still work. Not in the sandbox.
+const TRIES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
+/// Customers that are remembered before those that did not try for a while are forgotten.
+const MAX_TRIED: usize = 50_000;
 
 /// A card that is being saved.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
@@ -36,13 +46,25 @@ pub struct Wallet {
     db: Db,
     clock: Clock,
     payment: Payment,
+    tries: Arc<DefaultKeyedRateLimiter<String>>,
 }
 
 impl Wallet {
     /// Of this provider.
     #[must_use]
     pub fn new(db: Db, clock: Clock, payment: Payment) -> Self {
-        Self { db, clock, payment }
+        let quota = Quota::per_minute(TRIES_PER_MINUTE).allow_burst(TRIES_AT_ONCE);
+        Self { db, clock, payment, tries: Arc::new(RateLimiter::keyed(quota)) }
+    }
+
+    fn count_try(&self, customer: &CustomerId) -> Result<(), CommerceError> {
+        if self.payment.is_sandbox() {
+            return Ok(());
+        }
+        if self.tries.len() > MAX_TRIED {
+            self.tries.retain_recent();
+        }
+        self.tries.check_key(&customer.to_string()).map_err(|_| CommerceError::TooOften)
     }
 
     /// A customer's cards, newest first.
@@ -64,6 +86,7 @@ impl Wallet {
             Some(Method::Test(test)) if self.payment.is_sandbox() && test.is_card() => Some(*test),
             Some(_) => return Err(CommerceError::Invalid("test_method must be a test card of the sandbox".to_owned())),
         };
+        self.count_try(customer)?;
         let owner = self.owner(customer).await?;
         // One try, one setup: an unused one costs nothing, and its answer bears a secret that is not to be kept.
         let setup = self.payment.begin_setup(&owner, &format!("seti:{}", AuditId::fresh()), test).await?;
@@ -121,6 +144,7 @@ impl Wallet {
         if !self.payment.takes(method) {
             return Err(Refusal::MethodUnavailable.into());
         }
+        self.count_try(customer)?;
         if let Method::Saved(card) = method {
             let mut tx = self.db.read("saved card").await?;
             let found = saved_cards::find_ref(&mut tx, customer, self.payment.name(), card).await?;

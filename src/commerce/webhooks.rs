@@ -178,7 +178,7 @@ impl Webhooks {
 
     async fn handle(&self, event: &Kept) -> Result<(), CommerceError> {
         match event.object() {
-            EventObject::Intent(id) => self.collector.heard_of(&id).await,
+            EventObject::Intent(id) => self.collector.heard_of(&id, &event.kind).await,
             EventObject::Setup(id) => self.wallet.heard_of(&id).await,
             EventObject::Refund(_) | EventObject::Other(_) => Ok(()),
         }

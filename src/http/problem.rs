@@ -216,6 +216,8 @@ impl IntoResponse for Problem {
 
 /// Waited before asking again when the database is away.
 const UNAVAILABLE_RETRY_MS: u64 = 1_000;
+/// A buyer's question that goes on to the provider may be asked once a second.
+const TOO_OFTEN_RETRY_MS: u64 = 1_000;
 /// Waited before asking again when the sales queue is full.
 const QUEUE_RETRY_MS: u64 = 1_000;
 
@@ -264,6 +266,9 @@ impl From<CommerceError> for Problem {
             CommerceError::Unknown => {
                 Self::new(Kind::Unavailable, "one moment; retry with the same Idempotency-Key to learn what happened")
                     .retry_after_ms(UNAVAILABLE_RETRY_MS)
+            }
+            CommerceError::TooOften => {
+                Self::new(Kind::RateLimited, "wait a moment and try again").retry_after_ms(TOO_OFTEN_RETRY_MS)
             }
             CommerceError::ProviderAway => {
                 Self::new(Kind::PaymentProviderAway, "nothing was done; try again in a moment")
