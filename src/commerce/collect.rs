@@ -49,7 +49,7 @@ const RECONCILE_PAGE: i64 = 256;
 const KEY_LIVES_MS: i64 = 23 * 60 * 60 * 1_000;
 /// A payment that the provider does not list so long after its turn was never made, and is not asked for any more: nobody
 /// is charged for a tap of long ago.
-const GIVE_UP_MS: i64 = 15 * 60 * 1_000;
+const GIVE_UP_MS: i64 = 5 * 60 * 1_000;
 /// A payment may be listed so long after it was asked for.
 const LISTED_AFTER_MS: i64 = 120_000;
 /// Tries while the provider says that it is busy, before the question goes back to the reconciler …
