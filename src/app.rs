@@ -15,7 +15,7 @@ use crate::{
     bus::{Bus, Fact, Heard, Relay},
     cascade::Cascade,
     clock::Clock,
-    commerce::{self, Checkout, Imports, Payment, Sequencer, SequencerConfig},
+    commerce::{self, Checkout, Imports, Payment, Refunds, Sequencer, SequencerConfig},
     config::{BusKind, Config, PaymentKind},
     http::{self, DemoView, rates::Rates},
     live::{self, Lives},
@@ -72,6 +72,8 @@ pub struct Rooms {
     pub sequencer: Sequencer,
     /// Buying.
     pub checkout: Checkout,
+    /// Giving back.
+    pub refunds: Refunds,
     /// Merchants' files.
     pub imports: Imports,
     /// What brands read.
@@ -125,8 +127,16 @@ impl App {
             PaymentKind::Sandbox => Payment::sandbox(db.clone(), clock.clone(), &tasks),
         };
         let days = config.commerce.delivery_days;
-        let checkout =
-            Checkout::start(db.clone(), clock.clone(), sequencer.clone(), payment, days, payments_per_s, &tasks);
+        let checkout = Checkout::start(
+            db.clone(),
+            clock.clone(),
+            sequencer.clone(),
+            payment.clone(),
+            days,
+            payments_per_s,
+            &tasks,
+        );
+        let refunds = Refunds::start(db.clone(), clock.clone(), sequencer.clone(), payment, checkout.clone(), &tasks);
         let people = People::new(db.clone(), clock.clone());
         let passes = people.passes().await.context("cannot load the key that passes are signed with")?;
         let leaving = tokio_util::sync::CancellationToken::new();
@@ -182,6 +192,7 @@ impl App {
             tasks,
             sequencer,
             checkout,
+            refunds,
         }));
         app.follow_endings(&bus);
         relay.start(&app.tasks);

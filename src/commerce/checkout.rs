@@ -23,9 +23,10 @@ use super::{
     catalog,
     confirmation::{self, Ask, Confirmation, Goods},
     ledger::{self, ShelfView},
+    orders::{self, Order},
     payment::{Method, Payment, Word},
     purchase::{Input, State},
-    records::{self, Attempt, Order, Purchase, Shortage},
+    records::{self, Attempt, Purchase, Shortage},
     sequencer::{PlaceOrder, Sequencer},
     stock::Wish,
     waitlist::{self, Join, Wait},
@@ -152,7 +153,7 @@ fn check_lines(lines: &[LineRequest]) -> Result<(), CommerceError> {
     Ok(())
 }
 
-fn check_key(key: &str) -> Result<(), CommerceError> {
+pub(super) fn check_key(key: &str) -> Result<(), CommerceError> {
     // Visible ASCII, as in an HTTP header: keys of our own may contain what no client's can.
     let visible = key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     if key.is_empty() || key.len() > MAX_KEY_CHARS || !visible {
@@ -431,7 +432,7 @@ impl Checkout {
     /// Not found, also when it is another's.
     pub async fn load_order(&self, customer: &CustomerId, id: &OrderId) -> Result<Order, CommerceError> {
         let mut tx = self.db.read("load order").await?;
-        let found = records::find_order(&mut tx, id).await?;
+        let found = orders::find_order(&mut tx, id).await?;
         found.filter(|order| &order.customer_id == customer).ok_or(CommerceError::NotFound("order"))
     }
 
@@ -462,7 +463,7 @@ impl Checkout {
     /// provider does not answer: then nothing has left.
     pub async fn fulfil(&self, order: &OrderId) -> Result<Purchase, CommerceError> {
         let mut tx = self.db.read("order to fulfil").await?;
-        let found = records::find_order(&mut tx, order).await?.ok_or(CommerceError::NotFound("order"))?;
+        let found = orders::find_order(&mut tx, order).await?.ok_or(CommerceError::NotFound("order"))?;
         let purchase = records::find(&mut tx, &found.purchase_id).await?.ok_or(CommerceError::NotFound("order"))?;
         let attempt = records::find_attempt(&mut tx, &purchase.id).await?;
         drop(tx);
@@ -471,13 +472,33 @@ impl Checkout {
         }
         if purchase.state == State::Authorized {
             let attempt = attempt.ok_or(CommerceError::NotFound("payment attempt"))?;
-            let taken = self.payment.capture(&attempt.key()).await.map_err(|_| CommerceError::Unknown)?;
-            if !taken {
-                return Err(Refusal::NotShippable.into());
-            }
-            self.sequencer.step(&purchase.id, Input::Captured, None).await?;
+            self.take_money(&purchase.id, &attempt).await?;
         }
         self.sequencer.step(&purchase.id, Input::Shipped, None).await
+    }
+
+    /// Takes what is left of an order's reserved money. May be repeated, also after a crash in the middle.
+    async fn take_money(&self, purchase: &PurchaseId, attempt: &Attempt) -> Result<(), CommerceError> {
+        let left = self.sequencer.begin_taking(purchase).await?;
+        let amount = Money::yen(left).map_err(|_| invalid("amount"))?;
+        let taken = self.payment.capture(&attempt.key(), amount).await.map_err(|_| CommerceError::Unknown)?;
+        if !taken {
+            self.sequencer.end_taking(purchase).await?;
+            return Err(Refusal::NotShippable.into());
+        }
+        self.sequencer.step(purchase, Input::Captured, None).await.map(drop)
+    }
+
+    /// Finishes the taking of an order's money that was begun and never ended: then it can be given back.
+    pub(super) async fn finish_taking(&self, purchase: &PurchaseId) -> Result<(), CommerceError> {
+        let mut tx = self.db.read("money that is being taken").await?;
+        let attempt = records::find_attempt(&mut tx, purchase).await?.ok_or(CommerceError::NotFound("order"))?;
+        drop(tx);
+        match self.take_money(purchase, &attempt).await {
+            // Somebody else was faster.
+            Err(CommerceError::Refused(_)) | Ok(()) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whose the lines of an order are.
@@ -486,7 +507,7 @@ impl Checkout {
     /// Not found.
     pub async fn brands_of(&self, order: &OrderId) -> Result<BTreeSet<BrandId>, CommerceError> {
         let mut tx = self.db.read("brands of order").await?;
-        let brands = records::brands_of(&mut tx, order).await?;
+        let brands = orders::brands_of(&mut tx, order).await?;
         if brands.is_empty() { Err(CommerceError::NotFound("order")) } else { Ok(brands) }
     }
 
@@ -540,7 +561,7 @@ impl Checkout {
     /// The database's.
     pub async fn brands_of_skus(&self, skus: &BTreeSet<&SkuId>) -> Result<HashMap<SkuId, BrandId>, CommerceError> {
         let mut tx = self.db.read("brands of skus").await?;
-        let found = records::titles(&mut tx, skus).await?;
+        let found = orders::titles(&mut tx, skus).await?;
         Ok(found.into_iter().map(|(sku, brand, _, _)| (sku, brand)).collect())
     }
 
@@ -576,6 +597,7 @@ impl Checkout {
             let goods = Goods {
                 product_title: product.title,
                 variant: variant.unwrap_or_default(),
+                brand_id: product.brand_id,
                 brand_name: product.brand_name,
                 invoice_number: brand.and_then(|brand| brand.invoice_number),
             };

@@ -4,21 +4,30 @@
 //! [`Sequencer`]'s batches; everything else here reads.
 
 mod allocation;
+mod booking;
 mod cards;
 mod catalog;
 mod checkout;
 mod confirmation;
 mod facts;
 mod import;
+mod invoices;
 mod ledger;
 mod limits;
+mod money_ledger;
+mod orders;
 mod payment;
 mod purchase;
 mod records;
+mod refund;
+mod refund_book;
+mod refunds;
 mod sequencer;
 mod settle;
 mod shortage;
 mod stock;
+mod tax;
+mod transfers;
 mod waitlist;
 
 pub use allocation::{Delivery, Point};
@@ -30,17 +39,20 @@ pub use checkout::{Checkout, LineRequest, PlaceRequest};
 pub use confirmation::Confirmation;
 pub use facts::{FactAnswer, FactClass, SafetyChange, ShelfAfter, StockFact};
 pub use import::{ImportError, ImportFile, ImportReport, Imports, MAX_IMPORT_BYTES, RowError};
+pub use invoices::{CreditNote, DocumentKind, DocumentLine, DocumentRate, Invoice, OrderInvoice};
 pub use ledger::ShelfView;
 pub use limits::{limit_keys, limits_used};
+pub use orders::{BrandOrder, LiveSales, Order, OrderLine, ProductSales, live_sales};
 pub use payment::{Method, Payment};
 pub use purchase::State as PurchaseState;
-pub use records::{
-    LeftOut, LineView, LiveSales, OpenPurchase, Order, OrderLine, ProductSales, Purchase, PurchaseView, Shortage,
-    TaxLine, live_sales, open_purchases,
-};
+pub use records::{LeftOut, LineView, OpenPurchase, Purchase, PurchaseView, Shortage, open_purchases};
+pub use refund::{RefundKind, RefundState};
+pub use refund_book::{Refund, RefundLine};
+pub use refunds::{Giver, Refunds, ReturnLine, ReturnRequest};
 pub use sequencer::{PlaceOrder, Sequencer, SequencerConfig};
 pub use settle::status as purchase_status;
 pub use stock::{FactKind, Move, PlaceKind, Wish};
+pub use tax::TaxLine;
 pub use waitlist::{Wait, WaitState};
 
 use crate::store::StoreError;
@@ -84,6 +96,15 @@ pub enum Refusal {
     /// Too late to call it off.
     #[error("this purchase can no longer be cancelled here")]
     NotCancellable,
+    /// Not that much is left of the order.
+    #[error("that is more than is left of the order, or no line of it")]
+    NotReturnable,
+    /// The provider is taking the money at this moment.
+    #[error("the money of this order is being taken at this moment; try again")]
+    MoneyBeingTaken,
+    /// Only a refund that did not arrive is tried again.
+    #[error("this refund has not failed")]
+    NotFailed,
 }
 
 impl Refusal {
@@ -101,7 +122,11 @@ impl Refusal {
             Self::HoldExpired => "hold-expired",
             Self::PaymentDeclined => "payment-declined",
             Self::UnknownSku => "unknown-sku",
-            Self::NotShippable | Self::NotCancellable => "conflict",
+            Self::NotShippable
+            | Self::NotCancellable
+            | Self::NotReturnable
+            | Self::MoneyBeingTaken
+            | Self::NotFailed => "conflict",
         }
     }
 }
@@ -118,6 +143,9 @@ pub enum CommerceError {
     /// No such thing, or not yours.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// Not for this person to do.
+    #[error("{0} is not yours")]
+    NotYours(&'static str),
     /// Another request came under this key.
     #[error("the idempotency key was used for another request")]
     KeyReused,

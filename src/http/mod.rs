@@ -21,6 +21,7 @@ mod people;
 pub mod problem;
 mod questions;
 pub mod rates;
+mod refunds;
 mod reports;
 mod shop;
 mod upgrade;
@@ -82,6 +83,7 @@ fn rooms() -> OpenApiRouter<App> {
         .merge(goods::router())
         .merge(import::router())
         .merge(shop::router())
+        .merge(refunds::router())
         .merge(reports::router())
         .merge(live::router())
         .merge(questions::router())

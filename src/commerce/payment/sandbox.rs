@@ -7,7 +7,7 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Method, NoAnswer, TestMethod, Word};
+use super::{Method, NoAnswer, TestMethod, Word, sandbox_books};
 use crate::{
     clock::{Clock, Millis},
     money::Money,
@@ -35,8 +35,8 @@ struct Request {
 /// The pretending provider.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
-    db: Db,
-    clock: Clock,
+    pub(super) db: Db,
+    pub(super) clock: Clock,
     books: mpsc::Sender<Request>,
 }
 
@@ -98,10 +98,29 @@ impl Sandbox {
         Ok(if matches!(state.as_str(), "authorized" | "captured") { Word::Authorized } else { Word::Declined })
     }
 
-    pub(super) async fn capture(&self, key: &str) -> Result<bool, NoAnswer> {
-        const CAPTURE: &str =
-            "UPDATE sandbox_payments SET state = 'captured' WHERE key = $1 AND state IN ('authorized', 'captured')";
-        Ok(self.change(key, CAPTURE).await? > 0)
+    /// Takes money, and enters it into the books; taken already is fine.
+    pub(super) async fn capture(&self, key: &str, amount: Money) -> Result<bool, NoAnswer> {
+        const CAPTURE: &str = "
+            UPDATE sandbox_payments SET state = 'captured'
+            WHERE key = $1 AND state IN ('authorized', 'captured') AND amount_minor >= $2";
+        let captured = async {
+            let mut tx = self.db.write("sandbox capture").await?;
+            let taken = on!(&mut tx, |conn| sqlx::query(CAPTURE)
+                .bind(key)
+                .bind(amount.minor())
+                .execute(conn)
+                .await?
+                .rows_affected());
+            if taken > 0 {
+                sandbox_books::enter_charge(&mut tx, key, amount, self.clock.now()).await?;
+            }
+            tx.commit().await?;
+            Ok(taken > 0)
+        };
+        captured.await.map_err(|error: StoreError| {
+            tracing::warn!(error = %error, "sandbox books are away");
+            NoAnswer
+        })
     }
 
     pub(super) async fn cancel(&self, key: &str) -> Result<(), NoAnswer> {
