@@ -15,7 +15,7 @@ use crate::{
     bus::{Bus, Fact, Heard, Relay},
     cascade::Cascade,
     clock::Clock,
-    commerce::{self, Checkout, CollectConfig, Imports, Payment, Sequencer, SequencerConfig},
+    commerce::{self, Checkout, CollectConfig, Imports, Payment, Refunds, Sequencer, SequencerConfig},
     config::{BusKind, Config, PaymentKind},
     http::{self, DemoView, rates::Rates},
     live::{self, Lives},
@@ -72,6 +72,8 @@ pub struct Rooms {
     pub sequencer: Sequencer,
     /// Buying.
     pub checkout: Checkout,
+    /// Giving back.
+    pub refunds: Refunds,
     /// Merchants' files.
     pub imports: Imports,
     /// What brands read.
@@ -136,7 +138,10 @@ impl App {
             action_ttl: config.commerce.action_ttl(),
             public_url: config.public_url.trim_end_matches('/').to_owned(),
         };
-        let checkout = Checkout::start(db.clone(), clock.clone(), sequencer.clone(), payment, days, collect, &tasks);
+        let checkout =
+            Checkout::start(db.clone(), clock.clone(), sequencer.clone(), payment.clone(), days, collect, &tasks);
+        let refunds = Refunds::start(db.clone(), clock.clone(), sequencer.clone(), payment, checkout.clone(), &tasks);
+        checkout.webhooks().tell_of_refunds(refunds.clone());
         let people = People::new(db.clone(), clock.clone());
         let passes = people.passes().await.context("cannot load the key that passes are signed with")?;
         let leaving = tokio_util::sync::CancellationToken::new();
@@ -192,6 +197,7 @@ impl App {
             tasks,
             sequencer,
             checkout,
+            refunds,
         }));
         app.follow_endings(&bus);
         relay.start(&app.tasks);

@@ -23,9 +23,10 @@ use super::{
     collect::{CollectConfig, Collector},
     confirmation::{self, Ask, Confirmation, Goods, PaymentText},
     ledger::{self, ShelfView},
+    orders::{self, Order},
     payment::{Action, Method, Payment, SandboxOutcome, Slow},
     purchase::{By, Input, State},
-    records::{self, Order, Purchase, PurchaseView, Shortage},
+    records::{self, Purchase, PurchaseView, Shortage},
     sequencer::{PlaceOrder, Sequencer},
     settle,
     stock::Wish,
@@ -146,7 +147,7 @@ fn check_lines(lines: &[LineRequest]) -> Result<(), CommerceError> {
     Ok(())
 }
 
-fn check_key(key: &str) -> Result<(), CommerceError> {
+pub(super) fn check_key(key: &str) -> Result<(), CommerceError> {
     // Visible ASCII, as in an HTTP header: keys of our own may contain what no client's can.
     let visible = key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     if key.is_empty() || key.len() > MAX_KEY_CHARS || !visible {
@@ -523,7 +524,7 @@ impl Checkout {
     /// Not found, also when it is another's.
     pub async fn load_order(&self, customer: &CustomerId, id: &OrderId) -> Result<Order, CommerceError> {
         let mut tx = self.db.read("load order").await?;
-        let found = records::find_order(&mut tx, id).await?;
+        let found = orders::find_order(&mut tx, id).await?;
         found.filter(|order| &order.customer_id == customer).ok_or(CommerceError::NotFound("order"))
     }
 
@@ -554,17 +555,36 @@ impl Checkout {
     /// provider does not answer: then nothing has left.
     pub async fn fulfil(&self, order: &OrderId) -> Result<Purchase, CommerceError> {
         let mut tx = self.db.read("order to fulfil").await?;
-        let found = records::find_order(&mut tx, order).await?.ok_or(CommerceError::NotFound("order"))?;
+        let found = orders::find_order(&mut tx, order).await?.ok_or(CommerceError::NotFound("order"))?;
         let purchase = records::find(&mut tx, &found.purchase_id).await?.ok_or(CommerceError::NotFound("order"))?;
         drop(tx);
         if purchase.short_units > 0 || !purchase.state.is_paid() {
             return Err(Refusal::NotShippable.into());
         }
         if purchase.state == State::Authorized {
-            let amount = Money::yen(purchase.total_minor).map_err(|_| invalid("the total is too large"))?;
-            self.collector.capture(&purchase.id, amount).await?;
+            self.take_money(&purchase.id).await?;
         }
         self.sequencer.step(&purchase.id, Input::Shipped).await
+    }
+
+    /// Takes what is left of an order's reserved money. May be repeated, also after a crash in the middle.
+    async fn take_money(&self, purchase: &PurchaseId) -> Result<(), CommerceError> {
+        let left = self.sequencer.begin_taking(purchase).await?;
+        let amount = Money::yen(left).map_err(|_| invalid("amount"))?;
+        let taken = self.collector.capture(purchase, amount).await;
+        if matches!(taken, Err(CommerceError::Refused(_))) {
+            self.sequencer.end_taking(purchase).await?;
+        }
+        taken
+    }
+
+    /// Finishes the taking of an order's money that was begun and never ended: then it can be given back.
+    pub(super) async fn finish_taking(&self, purchase: &PurchaseId) -> Result<(), CommerceError> {
+        match self.take_money(purchase).await {
+            // Somebody else was faster.
+            Err(CommerceError::Refused(_)) | Ok(()) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whose the lines of an order are.
@@ -573,7 +593,7 @@ impl Checkout {
     /// Not found.
     pub async fn brands_of(&self, order: &OrderId) -> Result<BTreeSet<BrandId>, CommerceError> {
         let mut tx = self.db.read("brands of order").await?;
-        let brands = records::brands_of(&mut tx, order).await?;
+        let brands = orders::brands_of(&mut tx, order).await?;
         if brands.is_empty() { Err(CommerceError::NotFound("order")) } else { Ok(brands) }
     }
 
@@ -627,7 +647,7 @@ impl Checkout {
     /// The database's.
     pub async fn brands_of_skus(&self, skus: &BTreeSet<&SkuId>) -> Result<HashMap<SkuId, BrandId>, CommerceError> {
         let mut tx = self.db.read("brands of skus").await?;
-        let found = records::titles(&mut tx, skus).await?;
+        let found = orders::titles(&mut tx, skus).await?;
         Ok(found.into_iter().map(|(sku, brand, _, _)| (sku, brand)).collect())
     }
 
@@ -673,6 +693,7 @@ impl Checkout {
             let goods = Goods {
                 product_title: product.title,
                 variant: variant.unwrap_or_default(),
+                brand_id: product.brand_id,
                 brand_name: product.brand_name,
                 invoice_number: brand.and_then(|brand| brand.invoice_number),
             };

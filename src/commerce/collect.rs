@@ -591,8 +591,15 @@ impl Collector {
 
     /// Pays money back that was taken for a purchase that is over: all of it, once, whoever asks how often.
     async fn pay_back(&self, attempt: &Attempt, intent: &str, captured_minor: i64) -> Result<bool, CommerceError> {
-        let _ = (attempt, intent, captured_minor);
-        Ok(false)
+        let amount = Money::yen(captured_minor).map_err(|_| CommerceError::Invalid("amount".to_owned()))?;
+        let key = format!("refund:{}:late", attempt.purchase_id);
+        let forgotten = self.clock.now().since(attempt.created_at_ms) > KEY_LIVES_MS;
+        let known = if forgotten { self.payment.find_refund(intent, &key).await? } else { None };
+        if known.is_none() {
+            self.payment.refund(intent, amount, &key).await?;
+        }
+        self.mark(attempt, Learned::state(AttemptState::Returned)).await?;
+        Ok(true)
     }
 
     async fn mark(&self, attempt: &Attempt, learned: Learned) -> Result<(), CommerceError> {

@@ -8,12 +8,12 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{
-    records::{TaxLine, tax_lines},
     stock::OfferTerms,
+    tax::{self, TaxLine},
 };
 use crate::{
     clock::Millis,
-    ids::{OfferId, SkuId},
+    ids::{BrandId, OfferId, SkuId},
     money::{AmountOutOfRange, Currency, Money},
 };
 
@@ -71,7 +71,7 @@ pub struct Sheet {
     pub lines: Vec<SheetLine>,
     /// Tax and shipping included.
     pub total_minor: i64,
-    /// One rounding per rate.
+    /// What the sellers' documents will say: one rounding per seller and rate.
     pub tax: Vec<TaxLine>,
     /// Of the amounts.
     pub currency: Currency,
@@ -149,6 +149,7 @@ pub struct Seller {
 /// What the sheet needs besides the terms.
 #[derive(Debug, Clone)]
 pub(super) struct Goods {
+    pub(super) brand_id: BrandId,
     pub(super) product_title: String,
     pub(super) variant: String,
     pub(super) brand_name: String,
@@ -180,7 +181,7 @@ pub(super) fn confirm(
     let mut lines = Vec::with_capacity(asked.len());
     for ask in asked {
         let amount = Money::yen(ask.terms.price_minor)?.times(ask.qty)?;
-        rates.push((ask.terms.tax_rate_bp, amount.minor()));
+        rates.push((ask.goods.brand_id, ask.terms.tax_rate_bp, amount.minor()));
         lines.push(SheetLine {
             offer_id: ask.terms.id,
             sku_id: ask.terms.sku_id,
@@ -193,7 +194,7 @@ pub(super) fn confirm(
             seller: Seller { name: ask.goods.brand_name, invoice_number: ask.goods.invoice_number },
         });
     }
-    let total = Money::yen(rates.iter().map(|(_, amount)| amount).sum())?;
+    let total = Money::yen(rates.iter().map(|(_, _, amount)| amount).sum())?;
     let first = lines.first().cloned().ok_or(AmountOutOfRange)?;
     let sheet = Sheet {
         offer_id: first.offer_id,
@@ -205,7 +206,7 @@ pub(super) fn confirm(
         unit_price_minor: first.unit_price_minor,
         lines,
         total_minor: total.minor(),
-        tax: tax_lines(rates),
+        tax: tax::of_documents(rates),
         currency,
         shipping_minor: 0,
         payment,
@@ -266,7 +267,11 @@ mod tests {
 
     fn goods() -> Goods {
         Goods {
-            product_title: "羊羹".into(), variant: String::new(), brand_name: "花屋".into(), invoice_number: None
+            brand_id: BrandId::fresh(),
+            product_title: "羊羹".into(),
+            variant: String::new(),
+            brand_name: "花屋".into(),
+            invoice_number: None,
         }
     }
 

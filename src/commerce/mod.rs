@@ -6,6 +6,7 @@
 mod allocation;
 mod attempt;
 mod attempts;
+mod booking;
 mod cards;
 mod catalog;
 mod checkout;
@@ -13,17 +14,25 @@ mod collect;
 mod confirmation;
 mod facts;
 mod import;
+mod invoices;
 mod ledger;
 mod limits;
+mod money_ledger;
+mod orders;
 mod payment;
 mod provider_events;
 mod purchase;
 mod records;
+mod refund;
+mod refund_book;
+mod refunds;
 mod saved_cards;
 mod sequencer;
 mod settle;
 mod shortage;
 mod stock;
+mod tax;
+mod transfers;
 mod waitlist;
 mod wallet;
 mod webhooks;
@@ -38,17 +47,20 @@ pub use collect::CollectConfig;
 pub use confirmation::Confirmation;
 pub use facts::{FactAnswer, FactClass, SafetyChange, ShelfAfter, StockFact};
 pub use import::{ImportError, ImportFile, ImportReport, Imports, MAX_IMPORT_BYTES, RowError};
+pub use invoices::{CreditNote, DocumentKind, DocumentLine, DocumentRate, Invoice, OrderInvoice};
 pub use ledger::ShelfView;
 pub use limits::{limit_keys, limits_used};
+pub use orders::{BrandOrder, LiveSales, Order, OrderLine, ProductSales, live_sales};
 pub use payment::{Action, Method, Payment, SandboxOutcome, SetupState, SignatureFault, Slow, TestMethod};
 pub use purchase::State as PurchaseState;
-pub use records::{
-    LeftOut, LineView, LiveSales, OpenPurchase, Order, OrderLine, ProductSales, Purchase, PurchaseView, Shortage,
-    TaxLine, live_sales, open_purchases,
-};
+pub use records::{LeftOut, LineView, OpenPurchase, Purchase, PurchaseView, Shortage, open_purchases};
+pub use refund::{RefundKind, RefundState};
+pub use refund_book::{Refund, RefundLine};
+pub use refunds::{Giver, Refunds, ReturnLine, ReturnRequest};
 pub use saved_cards::SavedCard;
 pub use sequencer::{PlaceOrder, Sequencer, SequencerConfig};
 pub use stock::{FactKind, Move, PlaceKind, Wish};
+pub use tax::TaxLine;
 pub use waitlist::{Wait, WaitState};
 pub use wallet::{SetupView, Wallet};
 pub use webhooks::{MAX_WEBHOOK_BYTES, WebhookFault, Webhooks};
@@ -100,6 +112,15 @@ pub enum Refusal {
     /// Too late to call it off.
     #[error("this purchase can no longer be cancelled here")]
     NotCancellable,
+    /// Not that much is left of the order.
+    #[error("that is more than is left of the order, or no line of it")]
+    NotReturnable,
+    /// The provider is taking the money at this moment.
+    #[error("the money of this order is being taken at this moment; try again")]
+    MoneyBeingTaken,
+    /// Only a refund that did not arrive is tried again.
+    #[error("this refund has not failed")]
+    NotFailed,
 }
 
 impl Refusal {
@@ -119,7 +140,11 @@ impl Refusal {
             Self::UnknownSku => "unknown-sku",
             Self::MethodUnavailable => "payment-method-unavailable",
             Self::PaymentLapsed => "payment-lapsed",
-            Self::NotShippable | Self::NotCancellable => "conflict",
+            Self::NotShippable
+            | Self::NotCancellable
+            | Self::NotReturnable
+            | Self::MoneyBeingTaken
+            | Self::NotFailed => "conflict",
         }
     }
 }
@@ -136,6 +161,9 @@ pub enum CommerceError {
     /// No such thing, or not yours.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// Not for this person to do.
+    #[error("{0} is not yours")]
+    NotYours(&'static str),
     /// Another request came under this key.
     #[error("the idempotency key was used for another request")]
     KeyReused,

@@ -111,6 +111,8 @@ pub enum Input {
     Shipped,
     /// A physical fact took the goods.
     GoodsGone,
+    /// Nothing is left of the order: it came back, or will not be had.
+    GivenBack,
 }
 
 /// Who called a payment off.
@@ -215,6 +217,10 @@ pub fn transition(
 
         (State::Held | State::Paying | State::RequiresAction, Input::GoodsGone) => Ok((State::Cancelled, vec![Break])),
         (_, Input::GoodsGone) => stay,
+
+        (State::Authorized, Input::GivenBack) => Ok((State::Cancelled, vec![LetMoneyGo])),
+        (State::Captured | State::Fulfilled, Input::GivenBack) => Ok((State::Refunded, vec![])),
+        (_, Input::GivenBack) => stay,
     }
 }
 
@@ -245,6 +251,18 @@ mod tests {
     fn a_paying_purchase_never_expires() {
         let late = Millis(1_000_000);
         assert_eq!(transition(State::Paying, Input::HoldOver, Millis(0), late), Ok((State::Paying, vec![])));
+    }
+
+    #[test]
+    fn an_order_that_comes_back_whole_is_cancelled_or_refunded_once() {
+        let back = |state| transition(state, Input::GivenBack, Millis(0), Millis(1)).expect("never refused");
+        assert_eq!(back(State::Authorized), (State::Cancelled, vec![Effect::LetMoneyGo]));
+        for taken in [State::Captured, State::Fulfilled] {
+            assert_eq!(back(taken), (State::Refunded, vec![]));
+        }
+        for over in [State::Cancelled, State::Refunded, State::Held, State::Paying] {
+            assert_eq!(back(over), (over, vec![]));
+        }
     }
 
     #[test]

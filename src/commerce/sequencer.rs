@@ -29,6 +29,8 @@ use super::{
     payment::{Method, Slow},
     purchase::Input,
     records::Purchase,
+    refund::Asked,
+    refund_book::Refund,
     settle::{self, Due, Stop},
     stock::Wish,
     waitlist::{self, Join, Wait},
@@ -36,7 +38,7 @@ use super::{
 use crate::{
     bus::{Fact, Relay},
     clock::{Clock, Millis},
-    ids::{CustomerId, PurchaseId, SkuId, WaitId},
+    ids::{AccountId, CustomerId, LocationId, OrderId, PurchaseId, RefundId, SkuId, WaitId},
     store::{Db, StoreError},
     tasks::Tasks,
 };
@@ -93,6 +95,27 @@ pub struct PlaceOrder {
     pub demo: bool,
 }
 
+/// A return, checked: who asks may give back these lines.
+#[derive(Debug, Clone)]
+pub(super) struct ReturnOrder {
+    /// Of the refund it may become.
+    pub(super) id: RefundId,
+    pub(super) order: OrderId,
+    pub(super) purchase: PurchaseId,
+    pub(super) by: AccountId,
+    /// The return's name: within its order it counts once.
+    pub(super) key: String,
+    /// Digest of what was asked: another return under the same name is refused.
+    pub(super) body_hash: String,
+    /// Units by line; everything that is left when absent.
+    pub(super) lines: Option<Asked>,
+    /// Whether goods that had left are to be sold again.
+    pub(super) restock: bool,
+    /// Where to; where they came from when absent.
+    pub(super) location: Option<LocationId>,
+    pub(super) reason: String,
+}
+
 /// What the sequencer does for somebody.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -101,7 +124,15 @@ pub(super) enum Command {
     Record(Box<StockFact>),
     Safety(SafetyChange),
     Join(Box<Join>),
-    Leave { wait: WaitId, customer: CustomerId },
+    Leave {
+        wait: WaitId,
+        customer: CustomerId,
+    },
+    Return(Box<ReturnOrder>),
+    /// The provider is about to be asked for what is left of a reserved order.
+    BeginTaking(PurchaseId),
+    /// It will not take it.
+    EndTaking(PurchaseId),
 }
 
 /// Something that happened to a purchase.
@@ -122,6 +153,8 @@ pub(super) enum Outcome {
     Recorded(Box<FactAnswer>),
     Shelf(Box<ShelfAfter>),
     Wait(Box<Wait>),
+    Refund(Box<Refund>),
+    Minor(i64),
 }
 
 pub(super) type Answer = Result<Outcome, CommerceError>;
@@ -278,6 +311,27 @@ impl Sequencer {
             Outcome::Shelf(shelf) => Ok(*shelf),
             _ => Err(CommerceError::Unknown),
         }
+    }
+
+    /// Gives back a part of an order, or all that is left of it; the same return under its name counts once.
+    pub(super) async fn give_back(&self, wish: ReturnOrder) -> Result<Refund, CommerceError> {
+        match self.send(Command::Return(Box::new(wish))).await? {
+            Outcome::Refund(refund) => Ok(*refund),
+            _ => Err(CommerceError::Unknown),
+        }
+    }
+
+    /// How much the provider is to be asked for; from now on nothing of the order is called off.
+    pub(super) async fn begin_taking(&self, purchase: &PurchaseId) -> Result<i64, CommerceError> {
+        match self.send(Command::BeginTaking(purchase.clone())).await? {
+            Outcome::Minor(minor) => Ok(minor),
+            _ => Err(CommerceError::Unknown),
+        }
+    }
+
+    /// The provider will not take it.
+    pub(super) async fn end_taking(&self, purchase: &PurchaseId) -> Result<(), CommerceError> {
+        self.send(Command::EndTaking(purchase.clone())).await.map(drop)
     }
 
     /// Whether offers can be judged by this node's clock. What has happened already is written by any clock.

@@ -5,6 +5,9 @@
 //! two nodes that meet there are told apart by the database, which lets one of them run again.
 //! Invariant: an outcome is told only after the commit that made it true.
 
+mod returning;
+mod units;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
@@ -20,9 +23,10 @@ use super::{
     facts::{self, FactAnswer, Recorded, SafetyChange, ShelfAfter, StockFact},
     ledger,
     limits::{Books, Entered},
+    orders::{self, NewLine, NewOrder},
     payment::{Method, Slow},
     purchase::{Effect, Input, State, transition},
-    records::{self, Lines, NewLine, NewOrder, Purchase},
+    records::{self, Lines, Purchase},
     sequencer::{Answer, Command, Outcome, PlaceOrder, Step},
     shortage::{self, Promise, Verdict},
     stock::{Basket, Cause, Entries, Granted, LimitKey, Move, OfferTerms, Shelf, World},
@@ -136,6 +140,12 @@ struct Batch<'a> {
     /// Purchases whose units stand elsewhere now.
     moved: HashSet<PurchaseId>,
     sold: Vec<PurchaseId>,
+    /// Purchases whose money was taken, and is not in the books yet.
+    captured: Vec<PurchaseId>,
+    /// Purchases whose orders this batch makes, until it has.
+    unwritten: HashSet<PurchaseId>,
+    /// In which live so many units and so much money went back.
+    given_back: Vec<(LiveId, i64, i64)>,
     /// Paid purchases that are short, oldest first.
     shorts: Vec<PurchaseId>,
     /// SKUs that may have units for those who wait.
@@ -192,6 +202,11 @@ pub(super) async fn run(
                 batch.join(join).map(|wait| Outcome::Wait(Box::new(wait)))
             }
             Command::Leave { wait, customer } => batch.leave(wait, customer).map(|wait| Outcome::Wait(Box::new(wait))),
+            Command::Return(wish) => {
+                batch.give_back(&mut tx, wish).await?.map(|refund| Outcome::Refund(Box::new(refund)))
+            }
+            Command::BeginTaking(purchase) => batch.begin_taking(&mut tx, purchase).await?.map(Outcome::Minor),
+            Command::EndTaking(purchase) => batch.end_taking(&mut tx, purchase).await?.map(Outcome::Minor),
         };
         outcomes.push(outcome);
     }
@@ -275,6 +290,12 @@ async fn load<'a>(
                 }
             }
             Command::Leave { wait, .. } => places.push(wait),
+            Command::Return(wish) => {
+                steps.insert(&wish.purchase);
+                moving.insert(&wish.purchase);
+                locations.extend(&wish.location);
+            }
+            Command::BeginTaking(purchase) | Command::EndTaking(purchase) => drop(steps.insert(purchase)),
         }
     }
     if terms.look_up {
@@ -348,6 +369,9 @@ async fn load<'a>(
         changed: BTreeSet::new(),
         moved: HashSet::new(),
         sold: Vec::new(),
+        captured: Vec::new(),
+        unwritten: HashSet::new(),
+        given_back: Vec::new(),
         risen: waiters.keys().cloned().chain(if shorts.is_empty() { Vec::new() } else { touched }).collect(),
         shorts,
         waiters,
@@ -519,6 +543,7 @@ impl<'a> Batch<'a> {
                 };
                 purchase.reason = reason.map(str::to_owned);
             }
+            State::Captured => self.captured.push(id.clone()),
             State::Cancelled if input == Input::GoodsGone => purchase.reason = Some(SHORT.to_owned()),
             _ => {}
         }
@@ -542,6 +567,7 @@ impl<'a> Batch<'a> {
                 Effect::WriteOrder => {
                     purchase.order_id = Some(OrderId::fresh());
                     self.sold.push(id.clone());
+                    self.unwritten.insert(id.clone());
                     None
                 }
                 Effect::AskProvider => {
@@ -577,10 +603,11 @@ impl<'a> Batch<'a> {
             let purchase = Arc::make_mut(shared);
             let pickup = purchase.pickup_location_id.clone();
             for line in purchase.lines.0.iter_mut().filter(|line| line.left_out.is_none() && line.sku_id == *sku) {
-                let filled = shortage::fill(&mut self.world, sku, line.qty - line.allocation.units(), pickup.as_ref());
+                let filled =
+                    shortage::fill(&mut self.world, sku, line.left() - line.allocation.units(), pickup.as_ref());
                 if filled.units() > 0 {
                     purchase.short_units -= filled.units();
-                    add(&mut line.allocation, filled);
+                    units::add(&mut line.allocation, filled);
                     self.moved.insert(id.clone());
                 }
             }
@@ -822,7 +849,7 @@ impl<'a> Batch<'a> {
                     line.allocation.0.remove(from);
                 }
             }
-            add(&mut line.allocation, to);
+            units::add(&mut line.allocation, to);
         }
         purchase.short_units += short;
         if short > 0 && !self.shorts.contains(id) {
@@ -938,6 +965,8 @@ impl<'a> Batch<'a> {
             return Err(Stop::Again);
         }
         self.write_orders(tx).await?;
+        self.unwritten.clear();
+        self.book_captured(tx).await?;
         // Last, since who sells another SKU of the same product waits here for our commit.
         // A shortage may break promises of lives that nobody here bought in.
         let changed =
@@ -978,11 +1007,11 @@ impl<'a> Batch<'a> {
         }
         let sold: Vec<&Purchase> = self.sold.iter().map(|id| &*self.purchases[id]).collect();
         let skus: BTreeSet<&SkuId> = sold.iter().flat_map(|p| p.granted().map(|line| &line.sku_id)).collect();
-        let titles = records::titles(tx, &skus).await?;
+        let titles = orders::titles(tx, &skus).await?;
         let titles: HashMap<SkuId, _> =
             titles.into_iter().map(|(sku, brand, title, variant)| (sku, (brand, title, variant))).collect();
         let order = |purchase: &'_ Purchase| purchase.order_id.clone().expect("set when it was sold");
-        let orders: Vec<NewOrder<'_>> = sold
+        let written: Vec<NewOrder<'_>> = sold
             .iter()
             .map(|purchase| NewOrder {
                 id: order(purchase),
@@ -996,9 +1025,9 @@ impl<'a> Batch<'a> {
                     .collect(),
             })
             .collect();
-        records::insert_orders(tx, &orders, self.terms.now).await?;
-        let mut lines = Vec::with_capacity(orders.len());
-        for order in orders {
+        orders::insert_orders(tx, &written, self.terms.now).await?;
+        let mut lines = Vec::with_capacity(written.len());
+        for order in written {
             for new in order.lines {
                 lines.push(SoldLine {
                     order_id: order.id.clone(),
@@ -1056,6 +1085,11 @@ impl<'a> Batch<'a> {
             sum.0 += purchase.granted().map(|line| line.qty).sum::<i64>();
             sum.1 += purchase.total_minor;
         }
+        for (live, units, minor) in &self.given_back {
+            let sum = sold.entry(live).or_default();
+            sum.0 -= units;
+            sum.1 -= minor;
+        }
         facts.extend(sold.into_iter().map(|(live, (units, gross_minor))| Fact::Sold {
             live: live.clone(),
             units,
@@ -1075,12 +1109,6 @@ const ASK_AFTER: Duration = Duration::from_secs(5);
 /// How long so many payments take when the provider takes only so many a second.
 fn queue_time(per_s: Option<u32>, before: usize) -> Duration {
     Duration::from_secs(per_s.map_or(0, |per_s| before as u64 / u64::from(per_s.max(1))))
-}
-
-fn add(to: &mut Allocation, more: Allocation) {
-    for (location, units) in more.0 {
-        *to.0.entry(location).or_default() += units;
-    }
 }
 
 /// A purchase as its buyer hears of it.

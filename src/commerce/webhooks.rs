@@ -4,7 +4,10 @@
 //! now. So messages may come late, twice, in any order or not at all.
 //! Invariant: what was not kept is never answered with success.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio::sync::Notify;
 
@@ -13,6 +16,7 @@ use super::{
     collect::Collector,
     payment::{EventObject, Payment, SignatureFault},
     provider_events::{self, Kept},
+    refunds::Refunds,
     wallet::Wallet,
 };
 use crate::{
@@ -59,6 +63,8 @@ pub struct Webhooks {
     payment: Payment,
     collector: Collector,
     wallet: Wallet,
+    /// Who gives back is there a moment later than who collects.
+    refunds: Arc<OnceLock<Refunds>>,
     news: Arc<Notify>,
 }
 
@@ -72,7 +78,7 @@ impl Webhooks {
         wallet: Wallet,
         tasks: &Tasks,
     ) -> Self {
-        let webhooks = Self { db, clock, payment, collector, wallet, news: Arc::default() };
+        let webhooks = Self { db, clock, payment, collector, wallet, refunds: Arc::default(), news: Arc::default() };
         let (handler, stopping) = (webhooks.clone(), tasks.stopping());
         tasks.spawn("webhooks", async move {
             let mut forgot_at = handler.clock.now();
@@ -121,6 +127,12 @@ impl Webhooks {
                 }
             }
         });
+    }
+
+    /// Who is to hear of refunds.
+    pub fn tell_of_refunds(&self, refunds: Refunds) {
+        // There is one, told of once, at the start.
+        let _ = self.refunds.set(refunds);
     }
 
     /// The provider whose messages these are.
@@ -180,7 +192,11 @@ impl Webhooks {
         match event.object() {
             EventObject::Intent(id) => self.collector.heard_of(&id, &event.kind).await,
             EventObject::Setup(id) => self.wallet.heard_of(&id).await,
-            EventObject::Refund(_) | EventObject::Other(_) => Ok(()),
+            EventObject::Refund(id) => match self.refunds.get() {
+                Some(refunds) => refunds.heard(&id).await,
+                None => Err(CommerceError::Unknown),
+            },
+            EventObject::Other(_) => Ok(()),
         }
     }
 }

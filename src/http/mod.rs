@@ -22,6 +22,7 @@ mod people;
 pub mod problem;
 mod questions;
 pub mod rates;
+mod refunds;
 mod reports;
 mod shop;
 mod upgrade;
@@ -84,6 +85,7 @@ fn rooms() -> OpenApiRouter<App> {
         .merge(import::router())
         .merge(shop::router())
         .merge(payments::router())
+        .merge(refunds::router())
         .merge(reports::router())
         .merge(live::router())
         .merge(questions::router())

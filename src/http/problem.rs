@@ -253,6 +253,7 @@ impl From<CommerceError> for Problem {
             CommerceError::Refused(refusal) => refusal.into(),
             CommerceError::Invalid(detail) => Self::invalid(detail),
             CommerceError::NotFound(what) => Self::not_found(what),
+            CommerceError::NotYours(_) => Self::new(Kind::Forbidden, error.to_string()),
             CommerceError::KeyReused => Self::new(Kind::IdempotencyKeyReused, "use a new key for another request"),
             CommerceError::QueueFull { waiting } => {
                 let detail = format!("{waiting} buyers are before you; retry with the same Idempotency-Key");
@@ -404,7 +405,11 @@ impl From<Refusal> for Problem {
             Refusal::MethodUnavailable => Kind::PaymentMethodUnavailable,
             Refusal::PaymentLapsed => Kind::PaymentLapsed,
             Refusal::UnknownSku => Kind::UnknownSku,
-            Refusal::NotShippable | Refusal::NotCancellable => Kind::Conflict,
+            Refusal::NotShippable
+            | Refusal::NotCancellable
+            | Refusal::NotReturnable
+            | Refusal::MoneyBeingTaken
+            | Refusal::NotFailed => Kind::Conflict,
         };
         Self::new(kind, refusal.to_string())
     }

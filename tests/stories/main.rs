@@ -24,6 +24,7 @@ mod python;
 mod race;
 mod raw;
 mod redis;
+mod refunds;
 mod relay;
 mod relay_faults;
 mod reports;

@@ -5,6 +5,7 @@
 
 mod method;
 mod sandbox;
+mod sandbox_books;
 mod signature;
 mod stripe;
 mod words;
@@ -14,7 +15,10 @@ pub use sandbox::Outcome as SandboxOutcome;
 pub(super) use sandbox::Signed;
 pub use stripe::WireError;
 pub use words::{Action, SetupState, SignatureFault, Slow};
-pub(super) use words::{CardFace, Charge, Event, EventObject, Intent, Setup, Source, Status, Trouble};
+pub(super) use words::{
+    CardFace, Charge, Entry, EntryKind, EntryPage, Event, EventObject, Intent, RefundStatus, RefundWord, Setup, Source,
+    Status, Trouble,
+};
 
 use std::num::NonZeroU32;
 
@@ -184,6 +188,26 @@ impl Payment {
             }
             Self::Stripe(stripe) => stripe.forget_card(method).await,
         }
+    }
+
+    /// Gives back a part of what a payment took; the same key gives back once.
+    pub(super) async fn refund(&self, intent: &str, amount: Money, key: &str) -> Result<RefundWord, Trouble> {
+        ask!(self, provider => provider.refund(intent, amount, key).await)
+    }
+
+    /// Where a refund stands.
+    pub(super) async fn read_refund(&self, id: &str) -> Result<RefundWord, Trouble> {
+        ask!(self, provider => provider.read_refund(id).await)
+    }
+
+    /// The refund of a payment that was asked for under a key, also when the provider has forgotten the key itself.
+    pub(super) async fn find_refund(&self, intent: &str, key: &str) -> Result<Option<RefundWord>, Trouble> {
+        ask!(self, provider => provider.find_refund(intent, key).await)
+    }
+
+    /// A page of the provider's books of this time, after the entry of that name.
+    pub(super) async fn entries(&self, from: Millis, to: Millis, after: Option<&str>) -> Result<EntryPage, Trouble> {
+        ask!(self, provider => provider.entries(from, to, after).await)
     }
 
     /// What a message of the provider says, once its signature is right.

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Action, CardFace, Charge, Event, EventObject, Intent, Setup, SetupState, SignatureFault, Source, Status,
-    TestMethod, Trouble, signature,
+    TestMethod, Trouble, sandbox_books, signature,
 };
 use crate::{
     clock::{Clock, Millis},
@@ -119,8 +119,8 @@ fn kind_of(test: TestMethod) -> &'static str {
 /// The pretending provider.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
-    db: Db,
-    clock: Clock,
+    pub(super) db: Db,
+    pub(super) clock: Clock,
     books: mpsc::Sender<Request>,
     /// Of the messages to ourselves; of this process.
     secret: Arc<str>,
@@ -191,13 +191,17 @@ impl Sandbox {
         const CAPTURE: &str = "
             UPDATE sandbox_payments SET state = 'captured', captured_minor = $2
             WHERE key = $1 AND state = 'authorized' AND amount_minor >= $2";
+        let now = self.clock.now();
         self.change(|mut tx| async move {
-            on!(&mut tx, |conn| sqlx::query(CAPTURE)
+            let taken = on!(&mut tx, |conn| sqlx::query(CAPTURE)
                 .bind(intent)
                 .bind(amount.minor())
                 .execute(conn)
                 .await?
                 .rows_affected());
+            if taken > 0 {
+                sandbox_books::enter_charge(&mut tx, intent, amount, now).await?;
+            }
             Ok((tx, ()))
         })
         .await?;
@@ -300,6 +304,7 @@ impl Sandbox {
             WHERE id = $1 AND state = 'requires_action'";
         let word = if outcome == Outcome::Refuse { "refuse" } else { "approve" };
         let is_setup = id.starts_with("seti_");
+        let now = self.clock.now();
         let statement = if is_setup { SETUP } else { PAYMENT };
         let changed = self
             .change(|mut tx| async move {
@@ -309,6 +314,9 @@ impl Sandbox {
                     .execute(conn)
                     .await?
                     .rows_affected());
+                if rows > 0 && !is_setup {
+                    enter_if_taken(&mut tx, id, now).await?;
+                }
                 Ok((tx, rows))
             })
             .await?;
@@ -391,6 +399,16 @@ impl Sandbox {
             Ok(value)
         };
         done.await.map_err(|error| away(&error))
+    }
+}
+
+/// Enters what a wallet or a shop took at once into the books.
+async fn enter_if_taken(tx: &mut Tx, key: &str, now: Millis) -> Result<(), StoreError> {
+    const TAKEN: &str = "SELECT captured_minor FROM sandbox_payments WHERE key = $1 AND state = 'captured'";
+    let taken: Option<(i64,)> = on!(tx, |conn| sqlx::query_as(TAKEN).bind(key).fetch_optional(conn).await?);
+    match taken.map(|(minor,)| Money::yen(minor)) {
+        Some(Ok(amount)) => sandbox_books::enter_charge(tx, key, amount, now).await,
+        _ => Ok(()),
     }
 }
 
