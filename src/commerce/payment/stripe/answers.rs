@@ -390,3 +390,95 @@ impl BalanceTransaction {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn intent(change: impl FnOnce(&mut Value)) -> PaymentIntent {
+        let mut shown = json!({ "id": "pi_1", "object": "payment_intent", "status": "succeeded", "amount": 1000 });
+        change(&mut shown);
+        serde_json::from_value(shown).expect("it is read")
+    }
+
+    #[test]
+    fn every_word_of_stripe_is_one_of_ours_and_a_new_one_decides_nothing() {
+        let words = [
+            ("requires_payment_method", Status::Failed),
+            ("requires_confirmation", Status::RequiresAction),
+            ("requires_action", Status::RequiresAction),
+            ("processing", Status::Processing),
+            ("requires_capture", Status::Authorized),
+            ("canceled", Status::Cancelled),
+            ("succeeded", Status::Captured),
+            ("requires_moon_phase", Status::Processing),
+        ];
+        for (word, status) in words {
+            assert_eq!(intent(|shown| shown["status"] = json!(word)).into_intent().status, status, "{word}");
+        }
+    }
+
+    #[test]
+    fn what_is_strange_or_missing_does_not_break_the_rest() {
+        let bare = intent(|_| {}).into_intent();
+        assert_eq!((bare.captured_minor, bare.charge, bare.method, bare.attempt), (0, None, None, None));
+        let strange = intent(|shown| {
+            shown["latest_charge"] = json!([1, 2]);
+            shown["payment_method"] = json!(7);
+            shown["metadata"] = Value::Null;
+            shown["next_action"] = json!({ "type": "dance", "dance": {} });
+            shown["new_field"] = json!({ "of": "tomorrow" });
+        });
+        assert_eq!(strange.into_intent().charge, None);
+        let named = intent(|shown| {
+            shown["latest_charge"] = json!("ch_1");
+            shown["payment_method"] = json!("pm_1");
+            shown["payment_method_types"] = json!(["paypay"]);
+        });
+        let named = named.into_intent();
+        assert_eq!((named.charge.as_deref(), named.method.as_deref()), (Some("ch_1"), Some("paypay")));
+    }
+
+    #[test]
+    fn a_code_is_a_code_and_never_a_sentence() {
+        let code = |error: Value| {
+            let failed = intent(|shown| {
+                shown["status"] = json!("requires_payment_method");
+                shown["last_payment_error"] = error;
+            });
+            failed.into_intent().decline_code
+        };
+        let said = json!({ "type": "card_error", "code": "card_declined", "decline_code": "do_not_honor" });
+        assert_eq!(code(said).as_deref(), Some("do_not_honor"));
+        let said = json!({ "type": "card_error", "code": "card_declined", "decline_code": "Ask Hanako" });
+        assert_eq!(code(said).as_deref(), Some("card_declined"));
+        assert_eq!(code(json!({ "message": "Hanako", "code": "x".repeat(65) })).as_deref(), Some("unknown"));
+        assert_eq!(code(Value::Null), None);
+    }
+
+    #[test]
+    fn lines_of_the_books_are_what_stripe_calls_them() {
+        let kind = |kind: &str, category: &str| {
+            let line: BalanceTransaction = serde_json::from_value(json!({
+                "id": "txn_1", "type": kind, "reporting_category": category, "amount": -5, "fee": 0, "net": -5,
+                "created": 1, "source": null,
+            }))
+            .expect("it is read");
+            line.into_entry().kind
+        };
+        assert_eq!(kind("charge", "charge"), EntryKind::Charge);
+        assert_eq!(kind("payment", "charge"), EntryKind::Charge);
+        assert_eq!(kind("refund", "refund"), EntryKind::Refund);
+        assert_eq!(kind("payment_refund", "refund"), EntryKind::Refund);
+        assert_eq!(kind("refund_failure", "refund_failure"), EntryKind::RefundFailure);
+        assert_eq!(kind("payment_failure_refund", "refund_failure"), EntryKind::RefundFailure);
+        assert_eq!(kind("stripe_fee", "fee"), EntryKind::Fee);
+        assert_eq!(kind("adjustment", "dispute"), EntryKind::Dispute);
+        assert_eq!(kind("adjustment", "dispute_reversal"), EntryKind::Dispute);
+        assert_eq!(kind("payout", "payout"), EntryKind::Payout);
+        assert_eq!(kind("payout_failure", "payout_reversal"), EntryKind::Payout);
+        assert_eq!(kind("obligation", "other_adjustment"), EntryKind::Other);
+    }
+}
