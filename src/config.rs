@@ -179,6 +179,8 @@ pub struct Commerce {
     pub payment: PaymentKind,
     /// Said on the final confirmation: shipped within so many days of the order.
     pub delivery_days: u32,
+    /// How long a buyer may take to do what their bank asks (3-D Secure), in seconds; then the payment is called off.
+    pub action_ttl_s: u64,
     /// Payments that the provider takes a second: more wait their turn, and holds live longer by their place in that
     /// queue. 0: no limit.
     pub payments_per_s: u32,
@@ -271,6 +273,7 @@ impl Default for Commerce {
             hold_ttl_s: 180,
             payment: PaymentKind::Sandbox,
             delivery_days: 5,
+            action_ttl_s: 600,
             payments_per_s: 0,
             stripe: StripeConfig::default(),
         }
@@ -282,6 +285,12 @@ impl Commerce {
     #[must_use]
     pub fn hold_ttl(&self) -> Duration {
         Duration::from_secs(self.hold_ttl_s)
+    }
+
+    /// As a duration.
+    #[must_use]
+    pub fn action_ttl(&self) -> Duration {
+        Duration::from_secs(self.action_ttl_s)
     }
 }
 
@@ -335,6 +344,9 @@ impl Config {
         self.metrics.address()?;
         if !(10..=3600).contains(&self.commerce.hold_ttl_s) {
             return contradiction("commerce.hold_ttl_s must be between 10 and 3600");
+        }
+        if !(60..=3600).contains(&self.commerce.action_ttl_s) {
+            return contradiction("commerce.action_ttl_s must be between 60 and 3600");
         }
         self.check_payment()?;
         if self.hub.ping_every_s == 0 || self.hub.silent_after_s <= self.hub.ping_every_s {
