@@ -47,7 +47,8 @@ pub fn signature(secrets: &[String], raw: &[u8], at_s: i64) -> String {
     let mut header = format!("t={at_s}");
     for secret in secrets {
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), &message);
-        header.push_str(&format!(",v1={}", HEXLOWER.encode(tag.as_ref())));
+        header.push_str(",v1=");
+        header.push_str(&HEXLOWER.encode(tag.as_ref()));
     }
     header + ",v0=6ffbb59b2300aae63f272406069a9788598b792a944a07aba816edb039989a39"
 }
