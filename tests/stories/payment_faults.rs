@@ -26,8 +26,8 @@ use tokio::task::JoinSet;
 
 use crate::{
     both_databases,
-    harness::{Actor, Engine, House, Plan, Sale, fresh_name, text, verify},
-    stripe::{Plan as Faults, SECRET_KEY, Settings, Simulator, Target},
+    harness::{Actor, Database, Engine, House, PATIENCE, Plan, Process, Sale, free_port, fresh_name, text, verify},
+    stripe::{Fault, Op, Plan as Faults, SECRET_KEY, Settings, Simulator, Target},
 };
 
 pub const WEBHOOK_SECRET: &str = "whsec_s1mulat0r";
@@ -439,4 +439,119 @@ both_databases!(whatever_goes_wrong_everybody_pays_once_or_not_at_all, async |en
     let purchases =
         std::env::var("HANAMICHI_PURCHASES").map_or(FEW, |text| text.parse().expect("HANAMICHI_PURCHASES is a number"));
     everything_goes_wrong(engine, purchases).await;
+});
+
+/// At which question of the shop to the provider its process is killed, and what the provider does with the question.
+const DEATHS: [(Op, Fault); 8] = [
+    (Op::CreateCustomer, Fault::Silence),
+    (Op::CreateIntent, Fault::Unavailable),
+    (Op::CreateIntent, Fault::Silence),
+    (Op::CreateIntent, Fault::ErrorAfter),
+    (Op::ReadIntent, Fault::Silence),
+    (Op::Capture, Fault::Silence),
+    (Op::Cancel, Fault::Silence),
+    (Op::CreateRefund, Fault::Silence),
+];
+
+/// The shop's process dies at a question to the provider, and another one goes on: whatever the provider did is known in
+/// the end, and was done once.
+async fn killed_at_every_question(engine: Engine) {
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
+    let sim = Arc::new(Simulator::start(Settings::by(move || i64::try_from(now()).expect("small"))).await);
+    let database = Database::fresh(engine).await;
+    let port = free_port();
+    let keys = [
+        ("HANAMICHI_PUBLIC_URL", "http://shop.test".to_owned()),
+        ("HANAMICHI_COMMERCE__PAYMENT", "stripe".to_owned()),
+        ("HANAMICHI_COMMERCE__STRIPE__SECRET_KEY", SECRET_KEY.to_owned()),
+        ("HANAMICHI_COMMERCE__STRIPE__PUBLISHABLE_KEY", "pk_test_s1mulat0r".to_owned()),
+        ("HANAMICHI_COMMERCE__STRIPE__WEBHOOK_SECRETS", format!("[\"{WEBHOOK_SECRET}\"]")),
+        ("HANAMICHI_COMMERCE__STRIPE__BASE_URL", sim.base.clone()),
+        ("HANAMICHI_COMMERCE__STRIPE__TIMEOUT_MS", "1000".to_owned()),
+    ];
+    let keys: Vec<(&str, &str)> = keys.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut server = Process::start_with(&database.url, port, &keys).await;
+    let url = format!("{}/v1/webhooks/stripe", server.base);
+    let sale = Sale::open_at(&server.base, Plan { units: 100, ..Plan::default() }).await;
+    for (n, (op, fault)) in DEATHS.into_iter().enumerate() {
+        // Without the provider's messages every second time: then asking alone must find out.
+        let secrets = vec![WEBHOOK_SECRET.to_owned()];
+        sim.tell(n.is_multiple_of(2).then(|| Target { url: url.clone(), secrets }));
+        let buyer = Actor::sign_up(&server.base, "花子").await;
+        let seen = sim.recorded().len();
+        let happened = |op: Op| sim.recorded()[seen..].iter().any(|question| question.op == op);
+        let begun = begin(op, fault, &sim, &buyer, &sale, n).await;
+        let asked = async {
+            while !happened(op) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("{op:?} is asked"));
+        server.kill();
+        begun.abort();
+        verify(&database.url).await;
+        server = Process::start_with(&database.url, port, &keys).await;
+        let quiet = async {
+            while number(&database.url, OPEN).await > 0 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE * 3, quiet).await.is_err() {
+            panic!("killed at {op:?} ({}): {}", fault.name(), left_over(&database.url).await);
+        }
+        verify(&database.url).await;
+        compare(&database.url, &sim).await;
+    }
+    let end = compare(&database.url, &sim).await;
+    eprintln!("{engine:?}: killed at {} questions; {end:?}", DEATHS.len());
+}
+
+/// Does what makes the shop ask this, in a task that dies with the shop.
+async fn begin(
+    op: Op,
+    fault: Fault,
+    sim: &Simulator,
+    buyer: &Actor,
+    sale: &Sale,
+    n: usize,
+) -> tokio::task::JoinHandle<()> {
+    let (card, asks) = (format!("ctoken_card__k{n}"), format!("ctoken_card_threeDSecure__k{n}"));
+    let (buyer, brand, offer) = (buyer.clone(), sale.brand.clone(), sale.offer.clone());
+    let mut request = None;
+    match op {
+        Op::Capture => {
+            let paid = buyer.until(&tap(&buyer, &offer, &card).await, "authorized").await;
+            let path = format!("/v1/orders/{}/fulfilment", text(&paid, "order_id"));
+            request = Some(brand.request(reqwest::Method::POST, &path));
+        }
+        Op::CreateRefund => {
+            let paid = buyer.until(&tap(&buyer, &offer, &card).await, "authorized").await;
+            let order = text(&paid, "order_id");
+            brand.post(&format!("/v1/orders/{order}/fulfilment"), json!({})).await.expect(200);
+            let back = json!({ "restock": true, "reason": "サイズ違い" });
+            request = Some(brand.keyed(&format!("/v1/orders/{order}/refunds"), "return", &back));
+        }
+        Op::Cancel | Op::ReadIntent => {
+            let asked = buyer.until(&tap(&buyer, &offer, &asks).await, "requires_action").await;
+            let path = format!("/v1/purchases/{}/{}", text(&asked, "id"), if op == Op::Cancel { "cancel" } else { "refresh" });
+            if op == Op::ReadIntent {
+                let intent = sim.books(|books| books.intents.keys().next_back().cloned()).expect("it was made");
+                sim.change(|books| books.approve(&intent));
+            }
+            request = Some(buyer.request(reqwest::Method::POST, &path).json(&json!({})));
+        }
+        _ => {}
+    }
+    sim.next(op, fault);
+    tokio::spawn(async move {
+        match request {
+            // No answer is awaited: who asked dies too.
+            Some(request) => drop(request.send().await),
+            None => drop(tap(&buyer, &offer, &card).await),
+        }
+    })
+}
+
+both_databases!(killed_at_any_question_to_the_provider_it_does_nothing_twice, async |engine: Engine| {
+    killed_at_every_question(engine).await;
 });
