@@ -18,6 +18,7 @@ mod media_seen;
 mod moderation;
 mod nodes;
 mod passes;
+mod payment_faults;
 mod payments;
 mod peer;
 mod python;
@@ -32,6 +33,8 @@ mod rooms_nodes;
 mod rooms_redis;
 mod slow;
 mod stock;
+#[path = "../stripe/mod.rs"]
+mod stripe;
 mod tls;
 mod viewer;
 mod whip;
