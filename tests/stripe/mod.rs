@@ -36,7 +36,7 @@ pub use books::Books;
 pub use cards::{Bank, Kind};
 pub use faults::{Fault, Op, Plan};
 pub use form::Params;
-pub use webhooks::{Target, signature};
+pub use webhooks::{Target, hear, signature};
 
 /// The key that it accepts unless told otherwise.
 pub const SECRET_KEY: &str = "sk_test_s1mulat0r";

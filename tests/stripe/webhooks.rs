@@ -138,3 +138,20 @@ async fn deliver(inner: &Inner, happening: &Happening) -> bool {
     let sent = request.header("stripe-signature", header).timeout(PATIENCE).body(raw).send().await;
     sent.is_ok_and(|answer| answer.status().is_success())
 }
+
+/// Where messages can be heard: header and raw body of each.
+pub async fn hear(heard: tokio::sync::mpsc::UnboundedSender<(String, Vec<u8>)>) -> String {
+    let hear = move |headers: axum::http::HeaderMap, body: axum::body::Bytes| {
+        let heard = heard.clone();
+        async move {
+            let header = headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
+            // Who no longer listens has heard enough.
+            let _ = heard.send((header.to_owned(), body.to_vec()));
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/hook", listener.local_addr().expect("bound"));
+    let server = axum::Router::new().route("/hook", axum::routing::post(hear));
+    tokio::spawn(async move { axum::serve(listener, server).await });
+    url
+}

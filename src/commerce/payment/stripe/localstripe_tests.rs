@@ -4,7 +4,7 @@
 use std::process::{Child, Command, Stdio};
 
 use super::{
-    tests::{Try, config, yen},
+    tests::{Try, config, simulator::hear, yen},
     *,
 };
 use crate::commerce::payment::words::{EventObject, RefundStatus, SetupState, Source};
@@ -188,22 +188,4 @@ async fn what_localstripe_does_not_know_is_refused_and_not_misread() {
     assert!(refused(stripe.charge(&one.charge()).await.err()), "there are no confirmation tokens");
     assert!(refused(stripe.entries(Millis(0), Clock::system().now(), None).await.err()), "nor times of lines");
     assert!(refused(stripe.read("pi_none").await.err()));
-}
-
-/// Where messages are heard.
-#[expect(clippy::disallowed_methods, reason = "a server of the test")]
-pub(super) async fn hear(heard: tokio::sync::mpsc::UnboundedSender<(String, Vec<u8>)>) -> String {
-    let hear = move |headers: axum::http::HeaderMap, body: axum::body::Bytes| {
-        let heard = heard.clone();
-        async move {
-            let header = headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
-            // Who no longer listens has heard enough.
-            let _ = heard.send((header.to_owned(), body.to_vec()));
-        }
-    };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}/hook", listener.local_addr().expect("bound"));
-    let server = axum::Router::new().route("/hook", axum::routing::post(hear));
-    tokio::spawn(async move { axum::serve(listener, server).await });
-    url
 }

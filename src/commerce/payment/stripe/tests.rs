@@ -616,7 +616,7 @@ async fn messages_are_stripes_however_they_come() {
     let shop = Shop::open().await;
     let customer = shop.customer().await;
     let (heard, mut hearing) = tokio::sync::mpsc::unbounded_channel();
-    let url = super::localstripe_tests::hear(heard).await;
+    let url = simulator::hear(heard).await;
     let secrets = vec!["whsec_older".to_owned(), WEBHOOK_SECRET.to_owned()];
     shop.sim.tell(Some(simulator::Target { url, secrets }));
     shop.sim.plan(simulator::Plan { seed: 7, twice: 250, lost: 250, reordered: 250, ..simulator::Plan::default() });
