@@ -15,7 +15,7 @@ use crate::{
     bus::{Bus, Fact, Heard, Relay},
     cascade::Cascade,
     clock::Clock,
-    commerce::{self, Checkout, Imports, Payment, Refunds, Sequencer, SequencerConfig},
+    commerce::{self, Checkout, Imports, Payment, Reconciler, Refunds, Sequencer, SequencerConfig},
     config::{BusKind, Config, PaymentKind},
     http::{self, DemoView, rates::Rates},
     live::{self, Lives},
@@ -74,6 +74,8 @@ pub struct Rooms {
     pub checkout: Checkout,
     /// Giving back.
     pub refunds: Refunds,
+    /// The provider's books beside ours.
+    pub reconciler: Reconciler,
     /// Merchants' files.
     pub imports: Imports,
     /// What brands read.
@@ -123,9 +125,7 @@ impl App {
             ..SequencerConfig::default()
         };
         let sequencer = Sequencer::start(db.clone(), clock.clone(), relay.clone(), pace, &tasks);
-        let payment = match config.commerce.payment {
-            PaymentKind::Sandbox => Payment::sandbox(db.clone(), clock.clone(), &tasks),
-        };
+        let payment = payment(&config, &db, &clock, &tasks);
         let days = config.commerce.delivery_days;
         let checkout = Checkout::start(
             db.clone(),
@@ -136,6 +136,8 @@ impl App {
             payments_per_s,
             &tasks,
         );
+        let reconciler = Reconciler::new(db.clone(), clock.clone(), payment.clone());
+        reconciler.start(&tasks);
         let refunds = Refunds::start(db.clone(), clock.clone(), sequencer.clone(), payment, checkout.clone(), &tasks);
         let people = People::new(db.clone(), clock.clone());
         let passes = people.passes().await.context("cannot load the key that passes are signed with")?;
@@ -193,6 +195,7 @@ impl App {
             sequencer,
             checkout,
             refunds,
+            reconciler,
         }));
         app.follow_endings(&bus);
         relay.start(&app.tasks);
@@ -343,6 +346,14 @@ fn hub_limits(config: &Config) -> live::HubLimits {
 }
 
 /// What the live room shows its liver, from the orders themselves.
+/// The provider that the configuration names.
+#[must_use]
+pub fn payment(config: &Config, db: &Db, clock: &Clock, tasks: &Tasks) -> Payment {
+    match config.commerce.payment {
+        PaymentKind::Sandbox => Payment::sandbox(db.clone(), clock.clone(), tasks),
+    }
+}
+
 fn sales_loader(db: Db) -> live::SalesLoader {
     Arc::new(move |id| {
         let db = db.clone();

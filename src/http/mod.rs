@@ -21,6 +21,7 @@ mod people;
 pub mod problem;
 mod questions;
 pub mod rates;
+mod reconciliation;
 mod refunds;
 mod reports;
 mod shop;
@@ -84,6 +85,7 @@ fn rooms() -> OpenApiRouter<App> {
         .merge(import::router())
         .merge(shop::router())
         .merge(refunds::router())
+        .merge(reconciliation::router())
         .merge(reports::router())
         .merge(live::router())
         .merge(questions::router())

@@ -254,6 +254,10 @@ impl From<CommerceError> for Problem {
                 Self::new(Kind::Unavailable, format!("{error}; nothing was done, another node can sell"))
                     .retry_after_ms(UNAVAILABLE_RETRY_MS)
             }
+            CommerceError::Provider(_) => {
+                tracing::warn!(error = %error, "payment provider");
+                Self::new(Kind::Unavailable, error.to_string()).retry_after_ms(UNAVAILABLE_RETRY_MS)
+            }
             CommerceError::Unknown => {
                 Self::new(Kind::Unavailable, "one moment; retry with the same Idempotency-Key to learn what happened")
                     .retry_after_ms(UNAVAILABLE_RETRY_MS)
@@ -390,7 +394,8 @@ impl From<Refusal> for Problem {
             | Refusal::NotCancellable
             | Refusal::NotReturnable
             | Refusal::MoneyBeingTaken
-            | Refusal::NotFailed => Kind::Conflict,
+            | Refusal::NotFailed
+            | Refusal::NotResolvable => Kind::Conflict,
         };
         Self::new(kind, refusal.to_string())
     }

@@ -242,6 +242,13 @@ impl Process {
         serde_json::from_slice(&said.stdout).expect("JSON")
     }
 
+    /// `hanamichi reconcile --json`: whether nothing is open, and what it says.
+    pub fn reconcile(database: &str) -> (bool, Value) {
+        let said = Self::command(database).args(["reconcile", "--json"]).output().expect("the binary runs");
+        let report = serde_json::from_slice(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
+        (said.status.success(), report)
+    }
+
     fn command(database: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hanamichi"));
         // Variables of the stories are no knobs of the server, which refuses what it does not know.
