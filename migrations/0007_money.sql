@@ -234,3 +234,8 @@ CREATE TABLE sandbox_entries (
     UNIQUE (kind, source)
 );
 CREATE INDEX sandbox_entries_by_time ON sandbox_entries (at_ms, id);
+-- What it took before this version.
+INSERT INTO sandbox_entries (id, kind, amount_minor, fee_minor, source, intent, at_ms)
+SELECT 'txn_' || substr(key, 8, 26), 'charge', amount_minor, amount_minor * 360 / 10000, key, key, created_at_ms
+FROM sandbox_payments
+WHERE state = 'captured' AND amount_minor > 0;

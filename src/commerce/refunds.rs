@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Checkout, CommerceError, Refusal,
+    Checkout, CommerceError, Refusal, booking,
     checkout::check_key,
     invoices::{self, OrderInvoice},
     orders::{self, BrandOrder, Order},
     payment::Payment,
+    records,
     refund::{Asked, RefundState},
     refund_book::{self, Refund},
     sequencer::{ReturnOrder, Sequencer},
@@ -28,6 +29,8 @@ use crate::{
     tasks::Tasks,
 };
 
+/// Orders of before the books that are booked in one transaction.
+const OLD_PAGE: i64 = 200;
 /// Lines of one return.
 const MAX_LINES: usize = 20;
 /// Characters of a reason.
@@ -99,7 +102,11 @@ impl Refunds {
         let settling = Settling::new(db.clone(), clock.clone(), payment);
         let refunds = Self { db, clock, sequencer, settling, checkout, tasks: tasks.clone() };
         let (asker, stopping) = (refunds.settling.clone(), tasks.stopping());
+        let old = refunds.clone();
         tasks.spawn("refunds", async move {
+            if let Err(error) = old.book_old().await {
+                tracing::error!(error = %error, "orders of before the books are not booked");
+            }
             while !stopping.is_cancelled() {
                 if let Err(error) = asker.ask_about_due().await {
                     tracing::warn!(error = %error, "refunds cannot be looked at");
@@ -111,6 +118,24 @@ impl Refunds {
             }
         });
         refunds
+    }
+
+    /// Books what was taken before there were books. Nothing is left to do after the first start of this version.
+    ///
+    /// # Errors
+    /// The database's.
+    async fn book_old(&self) -> Result<(), CommerceError> {
+        loop {
+            let mut tx = self.db.write("orders of before the books").await?;
+            let found = orders::unbooked(&mut tx, OLD_PAGE).await?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            records::lock(&mut tx, &found.iter().map(|(_, purchase)| purchase).collect()).await?;
+            booking::captured(&mut tx, &found.iter().map(|(order, _)| order).collect(), self.clock.now()).await?;
+            tx.commit().await?;
+            tracing::info!(orders = found.len(), "booked what was taken before there were books");
+        }
     }
 
     /// Gives back a part of an order, or everything that is left of it. The same return under its name counts once.

@@ -2,25 +2,13 @@
 
 use std::time::Duration;
 
-use hanamichi::{clock::Clock, on, store::Db};
+use hanamichi::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::{
     both_databases,
-    harness::{Actor, Engine, House, PATIENCE, Plan, Process, Sale, fresh_name, text, verify},
+    harness::{Actor, Engine, House, PATIENCE, Plan, Process, Sale, fresh_name, meddle, text, verify},
 };
-
-/// The sandbox's own memory stands for the books of a real provider: this is how they come to differ from ours.
-async fn at_the_provider(url: &str, statements: &[String]) {
-    let db = Db::connect(url).await.expect("the database opens");
-    let mut tx = db.write("the provider's own books").await.expect("a transaction");
-    for statement in statements {
-        on!(&mut tx, |conn| sqlx::query(sqlx::AssertSqlSafe(statement.clone())).execute(conn).await.map(drop))
-            .expect("it is written");
-    }
-    tx.commit().await.expect("committed");
-    db.close().await;
-}
 
 async fn sent(sale: &Sale, buyer: &Actor, qty: u32) -> Value {
     let purchase = buyer.buy(&sale.offer, qty, Some("sandbox_card")).await.expect(201);
@@ -95,7 +83,7 @@ both_databases!(a_stray_charge_is_found_and_given_back_by_one_click, async |engi
     sent(&sale, &buyer, 1).await;
     let now = house.clock.now().0;
     let stray = "pi_stray";
-    at_the_provider(
+    meddle(
         &house.database.url,
         &[format!(
             "INSERT INTO sandbox_entries (id, kind, amount_minor, fee_minor, source, intent, at_ms)
@@ -138,7 +126,7 @@ both_databases!(
         let refund = give_back(&sale, &second, 1).await;
         let key = |order: &Value| format!("pi:{}:1", text(order, "purchase_id"));
         // Kept aside, to be found again later.
-        at_the_provider(
+        meddle(
             &house.database.url,
             &[
                 "CREATE TABLE aside AS SELECT * FROM sandbox_entries".to_owned(),
@@ -170,7 +158,7 @@ both_databases!(
         let way = json!({ "how": "book_to_suspense", "note": "端数" });
         sale.operator.post(&resolve("amount_differs"), way).await.expect(200);
         // Asked again, the provider's books have the charge; the refund stays away.
-        at_the_provider(
+        meddle(
             &house.database.url,
             &[format!("INSERT INTO sandbox_entries SELECT * FROM aside WHERE source = '{}'", key(&first))],
         )
