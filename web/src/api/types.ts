@@ -115,7 +115,10 @@ export interface PinRequest {
 export interface LiveSales {
   orders: number;
   units: number;
+  /** Less what was given back. */
   gross_minor: number;
+  /** What was given back of it. */
+  refunded_minor?: number;
   currency: string;
   viewers: number;
   peak_viewers: number;
@@ -133,6 +136,8 @@ export interface StreamKey {
 
 export interface TaxLine {
   rate_bp: number;
+  /** Tax included. */
+  total_minor: number;
   base_minor: number;
   tax_minor: number;
 }
@@ -193,6 +198,14 @@ export interface Purchase {
   wait_id: string | null;
   /** Units of a paid purchase that cannot be delivered at the moment. */
   short_units: number;
+  /** Given back so far. */
+  refunded_minor?: number;
+  /** The provider's code behind a decline; null or absent when it gave none. */
+  decline_code?: string | null;
+  /** What it is paid with; null or absent while nobody knows. */
+  payment_kind?: PaymentKind | null;
+  /** The place in the queue to the payment provider, while there is one. */
+  payment_wait?: PaymentWait | null;
   version: number;
 }
 
@@ -239,6 +252,8 @@ export interface OrderLine {
   unit_price_minor: number;
   tax_rate_bp: number;
   amount_minor: number;
+  returned_qty: number;
+  refunded_minor: number;
 }
 
 export interface Order {
@@ -250,8 +265,129 @@ export interface Order {
   placed_at_ms: number;
   lines: OrderLine[];
   total_minor: number;
+  /** Called off before the money was taken. */
+  voided_minor: number;
+  captured_minor: number;
+  /** Of what was taken, given back or about to be. */
+  refunded_minor: number;
+  refunds: Refund[];
   tax: TaxLine[];
   currency: string;
+}
+
+export type RefundState = "pending" | "succeeded" | "failed";
+
+export interface Refund {
+  id: string;
+  order_id: string;
+  state: RefundState;
+  /** void: nothing had been taken yet, so less will be. */
+  kind: "refund" | "void";
+  amount_minor: number;
+  currency: string;
+  lines: { order_line_id: string; qty: number; amount_minor: number }[];
+  tax: TaxLine[];
+  restocked: boolean;
+  reason: string;
+  created_at_ms: number;
+  settled_at_ms: number | null;
+  failure: string | null;
+}
+
+export interface RefundRequest {
+  /** Absent: all that is left. */
+  lines?: { order_line_id: string; qty: number }[];
+  restock: boolean;
+  reason: string;
+}
+
+export interface InvoiceLine {
+  order_line_id: string;
+  product_title: string;
+  variant: string | null;
+  qty: number;
+  unit_price_minor: number;
+  amount_minor: number;
+  tax_rate_bp: number;
+}
+
+export interface CreditNote {
+  number: string;
+  refund_id: string;
+  issued_at_ms: number;
+  lines: InvoiceLine[];
+  tax: TaxLine[];
+  total_minor: number;
+}
+
+/** One seller's part of an order. */
+export interface InvoiceDocument {
+  id: string;
+  number: string;
+  kind: "invoice" | "receipt";
+  issued_at_ms: number;
+  seller: { name: string; invoice_number: string | null };
+  lines: InvoiceLine[];
+  tax: TaxLine[];
+  total_minor: number;
+  credit_notes: CreditNote[];
+}
+
+export interface Invoice {
+  order_id: string;
+  order_number: string;
+  currency: string;
+  sandbox: boolean;
+  placed_at_ms: number;
+  buyer_name: string | null;
+  documents: InvoiceDocument[];
+}
+
+export type PaymentKind = "card" | "paypay" | "konbini";
+
+export interface PaymentWait {
+  position: number;
+  estimate_ms: number;
+}
+
+export interface TestMethod {
+  /** What is sent as `payment_method`. */
+  method: string;
+  /** The number that stands for it on the page, and is never sent; empty for what is no card. */
+  number: string;
+  label_ja: string;
+  label_en: string;
+  /** Can be saved as a card. */
+  saves: boolean;
+}
+
+export interface PaymentOptions {
+  provider: "sandbox" | "stripe";
+  sandbox: boolean;
+  publishable_key: string | null;
+  methods: PaymentKind[];
+  test_methods: TestMethod[];
+}
+
+export interface SavedCard {
+  id: string;
+  brand: string;
+  last4: string;
+  exp_month: number;
+  exp_year: number;
+  created_at_ms: number;
+}
+
+/** What the buyer must do: go there and come back, or let Stripe's script do it. */
+export type Action =
+  | { kind: "redirect"; url: string }
+  | { kind: "stripe"; client_secret: string; publishable_key: string };
+
+export interface CardSetup {
+  id: string;
+  state: "requires_action" | "saved" | "failed";
+  action: Action | null;
+  card: SavedCard | null;
 }
 
 export interface Location {
@@ -380,4 +516,34 @@ export interface LiveMedia {
   codec: "h264" | "vp8" | null;
   publisher: PublisherMedia | null;
   viewers: ViewersMedia;
+}
+
+/** An account of the money ledger. */
+export interface Balance {
+  account: string;
+  minor: number;
+}
+
+export interface Reconciliation {
+  as_of_ms: number;
+  currency: string;
+  sandbox: boolean;
+  balances: Balance[];
+  /** Our books of the provider against the provider's own. */
+  clearing: { ledger_minor: number; provider_minor: number; difference_minor: number };
+  open_items: number;
+  last_run: { at_ms: number; entries: number; matched: number; opened: number } | null;
+}
+
+export interface Finding {
+  id: string;
+  kind: string;
+  state: "open" | "resolved";
+  amount_minor: number;
+  subject: string | null;
+  detail: string;
+  found_at_ms: number;
+  /** What can be done about it. */
+  resolutions: string[];
+  resolved: { at_ms: number; how: string; note: string } | null;
 }

@@ -9,7 +9,10 @@ const POLL_MS = 1_500;
 export function viewOf(purchase: Purchase): PurchaseView {
   return {
     id: purchase.id, state: purchase.state, reason: purchase.reason, orderId: purchase.order_id,
-    holdExpiresAtMs: purchase.hold_expires_at_ms, shortUnits: purchase.short_units, version: purchase.version,
+    holdExpiresAtMs: purchase.hold_expires_at_ms, shortUnits: purchase.short_units, refundedMinor: purchase.refunded_minor,
+    declineCode: purchase.decline_code, paymentKind: purchase.payment_kind, version: purchase.version,
+    paymentWait: purchase.payment_wait === null || purchase.payment_wait === undefined
+      ? null : { position: purchase.payment_wait.position, estimateMs: purchase.payment_wait.estimate_ms },
   };
 }
 
@@ -23,24 +26,29 @@ function viewOfStatus(status: PurchaseStatus): PurchaseView {
 export interface Followed {
   view: PurchaseView | null;
   order: Order | null;
+  /** Something else asked, and this is what it was told. */
+  learn: (purchase: Purchase) => void;
 }
 
 /** Follows a purchase to its end: by the hub as soon as it tells, and by asking, should the hub be away. */
 export function useFollow(placed: Purchase | null, told: PurchaseStatus | undefined): Followed {
   const [polled, setPolled] = useState<PurchaseView | null>(null);
   const [order, setOrder] = useState<Order | null>(null);
-  const view = placed === null ? null : later(later(viewOf(placed), polled), told === undefined ? null : viewOfStatus(told));
+  const view = placed === null ? null : fuller(later(latest(viewOf(placed), polled), told === undefined ? null : viewOfStatus(told)), polled);
   const moving = view !== null && outcome(view.state) === "moving";
   const id = view?.id ?? null;
   const orderId = view?.orderId ?? null;
+  // The latest word about this purchase; the place in a queue moves without a new version.
+  const learn = (purchase: Purchase): void => {
+    const next = viewOf(purchase);
+    setPolled((known) => (known === null || known.id !== next.id || known.version <= next.version ? next : known));
+  };
 
   useEffect(() => {
     if (id === null || !moving) return undefined;
     const timer = setInterval(() => {
-      api.get<Purchase>(`/v1/purchases/${seg(id)}`).then(
-        (purchase) => setPolled((known) => (known === null ? viewOf(purchase) : later(known, viewOf(purchase)))),
-        () => undefined, // Asked again at the next tick.
-      );
+      // Asked again at the next tick.
+      api.get<Purchase>(`/v1/purchases/${seg(id)}`).then(learn, () => undefined);
     }, POLL_MS);
     return () => clearInterval(timer);
   }, [id, moving]);
@@ -59,5 +67,20 @@ export function useFollow(placed: Purchase | null, told: PurchaseStatus | undefi
     return () => { wanted = false; };
   }, [orderId]);
 
-  return { view, order };
+  return { view, order, learn };
+}
+
+/** What was asked for is as good as what was known, and newer. */
+function latest(placed: PurchaseView, polled: PurchaseView | null): PurchaseView {
+  return polled !== null && polled.id === placed.id && polled.version >= placed.version ? polled : placed;
+}
+
+/** The hub says less of a payment than the interface: what it leaves out stays as it was last told. */
+function fuller(view: PurchaseView, polled: PurchaseView | null): PurchaseView {
+  if (polled === null || polled.id !== view.id || polled === view) return view;
+  return {
+    ...view,
+    refundedMinor: view.refundedMinor ?? polled.refundedMinor, declineCode: view.declineCode ?? polled.declineCode,
+    paymentKind: view.paymentKind ?? polled.paymentKind,
+  };
 }

@@ -1,0 +1,43 @@
+/** Pure: what a refund of chosen units comes to, before the server says it. */
+import type { Order, OrderLine, RefundRequest } from "../../api/types";
+
+/** Units of each line that are to be given back, by the line's id. */
+export type Chosen = Readonly<Record<string, number>>;
+
+export function leftOf(line: Pick<OrderLine, "qty" | "returned_qty">): number {
+  return Math.max(0, line.qty - line.returned_qty);
+}
+
+/**
+ * The yen of so many units. The last units take what is left of the line, so that nothing is lost or given twice to
+ * rounding; the server decides by the same rule.
+ */
+export function amountOf(line: Pick<OrderLine, "qty" | "returned_qty" | "amount_minor" | "refunded_minor">, units: number): number {
+  const left = leftOf(line);
+  if (units <= 0 || left === 0) return 0;
+  const rest = line.amount_minor - line.refunded_minor;
+  return units >= left ? rest : Math.floor((line.amount_minor * (line.returned_qty + units)) / line.qty) - line.refunded_minor;
+}
+
+export function totalOf(lines: readonly OrderLine[], chosen: Chosen): number {
+  return lines.reduce((sum, line) => sum + amountOf(line, chosen[line.id] ?? 0), 0);
+}
+
+export function everything(lines: readonly OrderLine[]): Chosen {
+  return Object.fromEntries(lines.map((line) => [line.id, leftOf(line)]));
+}
+
+export function refundRequest(lines: readonly OrderLine[], chosen: Chosen, restock: boolean, reason: string): RefundRequest {
+  const named = lines.filter((line) => (chosen[line.id] ?? 0) > 0).map((line) => ({ order_line_id: line.id, qty: chosen[line.id] ?? 0 }));
+  return { lines: named, restock, reason: reason.trim() };
+}
+
+/** What a member of the brand can do with an order. */
+export function canShip(order: Pick<Order, "state">): boolean {
+  return order.state === "authorized" || order.state === "captured";
+}
+
+export function canRefund(order: Pick<Order, "state" | "lines">): boolean {
+  const paid = order.state === "authorized" || order.state === "captured" || order.state === "fulfilled";
+  return paid && order.lines.some((line) => leftOf(line) > 0);
+}
