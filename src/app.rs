@@ -15,7 +15,7 @@ use crate::{
     bus::{Bus, Fact, Heard, Relay},
     cascade::Cascade,
     clock::Clock,
-    commerce::{self, Checkout, Imports, Payment, Sequencer, SequencerConfig},
+    commerce::{self, Checkout, CollectConfig, Imports, Payment, Refunds, Sequencer, SequencerConfig},
     config::{BusKind, Config, PaymentKind},
     http::{self, DemoView, rates::Rates},
     live::{self, Lives},
@@ -72,6 +72,8 @@ pub struct Rooms {
     pub sequencer: Sequencer,
     /// Buying.
     pub checkout: Checkout,
+    /// Giving back.
+    pub refunds: Refunds,
     /// Merchants' files.
     pub imports: Imports,
     /// What brands read.
@@ -115,18 +117,31 @@ impl App {
         };
         let relay = Relay::new(db.clone(), bus.clone(), clock.clone());
         let payments_per_s = std::num::NonZeroU32::new(config.commerce.payments_per_s);
+        let payment = match config.commerce.payment {
+            PaymentKind::Sandbox => Payment::sandbox(db.clone(), clock.clone(), &tasks),
+            PaymentKind::Stripe => Payment::stripe(config.commerce.stripe.clone(), clock.clone())
+                .context("cannot speak with the payment provider")?,
+        };
+        // What the operator says, else what the provider takes.
+        let payments_per_s = payments_per_s.or(payment.per_s());
         let pace = SequencerConfig {
             hold_ttl: config.commerce.hold_ttl(),
             payments_per_s: payments_per_s.map(std::num::NonZeroU32::get),
+            provider: payment.name(),
             ..SequencerConfig::default()
         };
         let sequencer = Sequencer::start(db.clone(), clock.clone(), relay.clone(), pace, &tasks);
-        let payment = match config.commerce.payment {
-            PaymentKind::Sandbox => Payment::sandbox(db.clone(), clock.clone(), &tasks),
-        };
         let days = config.commerce.delivery_days;
+        let collect = CollectConfig {
+            payments_per_s,
+            alone: config.bus == BusKind::Local,
+            action_ttl: config.commerce.action_ttl(),
+            public_url: config.public_url.trim_end_matches('/').to_owned(),
+        };
         let checkout =
-            Checkout::start(db.clone(), clock.clone(), sequencer.clone(), payment, days, payments_per_s, &tasks);
+            Checkout::start(db.clone(), clock.clone(), sequencer.clone(), payment.clone(), days, collect, &tasks);
+        let refunds = Refunds::start(db.clone(), clock.clone(), sequencer.clone(), payment, checkout.clone(), &tasks);
+        checkout.webhooks().tell_of_refunds(refunds.clone());
         let people = People::new(db.clone(), clock.clone());
         let passes = people.passes().await.context("cannot load the key that passes are signed with")?;
         let leaving = tokio_util::sync::CancellationToken::new();
@@ -182,6 +197,7 @@ impl App {
             tasks,
             sequencer,
             checkout,
+            refunds,
         }));
         app.follow_endings(&bus);
         relay.start(&app.tasks);

@@ -225,6 +225,14 @@ ids! {
     PostingId = "pst";
     /// Something that the provider's books and ours do not agree on.
     FindingId = "fnd";
+    /// One seller's document for one order.
+    InvoiceId = "inv";
+    /// What a refund takes back of an invoice.
+    CreditNoteId = "crn";
+    /// A line of the sandbox's books.
+    SandboxEntryId = "txn";
+    /// One comparison of the provider's books with ours.
+    RunId = "run";
     /// What was bought.
     OrderId = "ord";
     /// One SKU of an order.
@@ -241,8 +249,6 @@ ids! {
     TouchId = "tch";
     /// An attributed amount, a ledger row.
     CreditId = "crd";
-    /// A row of the money ledger.
-    MoneyEntryId = "mny";
     /// An event that must leave the database.
     OutboxId = "out";
     /// A WHIP or WHEP session.

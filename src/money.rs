@@ -94,9 +94,38 @@ pub fn share(amount_minor: i64, bp: i32) -> i64 {
     i64::try_from(part).expect("basis points are at most one whole")
 }
 
+/// Parts of `total` in proportion to `weights`, by largest remainder (among equals, the first): they sum to `total`, and
+/// none is more than one minor unit off its exact part. Where `total` is at most the sum of the weights, no part is more
+/// than its weight. Nothing is given when all weights are 0. Weights and total are not negative.
+#[must_use]
+pub fn apportion(total: i64, weights: &[i64]) -> Vec<i64> {
+    let sum: i128 = weights.iter().copied().map(i128::from).sum();
+    if sum <= 0 || total <= 0 {
+        return vec![0; weights.len()];
+    }
+    let exact = |weight: &i64| i128::from(total) * i128::from(*weight);
+    let mut parts: Vec<i64> =
+        weights.iter().map(|w| i64::try_from(exact(w) / sum).expect("at most the total")).collect();
+    let mut by_remainder: Vec<usize> = (0..weights.len()).collect();
+    by_remainder.sort_by_key(|n| std::cmp::Reverse(exact(&weights[*n]) % sum));
+    let left = total - parts.iter().sum::<i64>();
+    for n in by_remainder.into_iter().take(usize::try_from(left).unwrap_or(0)) {
+        parts[n] += 1;
+    }
+    parts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_go_to_the_largest_remainders() {
+        assert_eq!(apportion(100, &[1, 1, 1]), [34, 33, 33]);
+        assert_eq!(apportion(10, &[5, 3, 2]), [5, 3, 2]);
+        assert_eq!(apportion(7, &[0, 0]), [0, 0]);
+        assert_eq!(apportion(1, &[1, 3]), [0, 1]);
+    }
 
     #[test]
     fn tax_is_what_the_invoice_says() {
@@ -106,6 +135,22 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn parts_sum_to_the_whole_and_stay_near_their_weight(
+            total in 0i64..1_000_000_000_000,
+            weights in proptest::collection::vec(0i64..1_000_000_000_000, 1..40),
+        ) {
+            let parts = apportion(total, &weights);
+            let sum: i64 = weights.iter().sum();
+            proptest::prop_assert_eq!(parts.iter().sum::<i64>(), if sum == 0 { 0 } else { total });
+            for (part, weight) in parts.iter().zip(&weights) {
+                let exact = i128::from(total) * i128::from(*weight);
+                let off = i128::from(*part) * i128::from(sum) - exact;
+                proptest::prop_assert!(sum == 0 || off.abs() < i128::from(sum), "{part} for {weight}");
+                proptest::prop_assert!(total > sum || part <= weight);
+            }
+        }
+
         #[test]
         fn a_reversal_cancels_its_sale(amount in -1_000_000_000_000i64..1_000_000_000_000, bp in 0i32..=10_000) {
             proptest::prop_assert_eq!(share(amount, bp) + share(-amount, bp), 0);

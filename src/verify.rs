@@ -114,6 +114,11 @@ pub async fn run(db: &Db, now: Millis) -> Result<Report, StoreError> {
         stray_money(&mut tx, now, &mut notes).await?,
         payments(&mut tx).await?,
         credits(&mut tx).await?,
+        documents(&mut tx).await?,
+        postings(&mut tx).await?,
+        refunds(&mut tx).await?,
+        returned_credits(&mut tx).await?,
+        payable(&mut tx).await?,
         votes(&mut tx).await?,
     ];
     let clean = checks.iter().all(|check| check.faults == 0);
@@ -164,7 +169,7 @@ impl Open {
         let mut standing = 0;
         let mut wanted = 0;
         for line in purchase.lines.0.into_iter().filter(|line| line.left_out.is_none()) {
-            wanted += line.qty;
+            wanted += line.left();
             standing += line.allocation.units();
             if purchase.state.holds_units() {
                 let key = (purchase.live_id.clone(), line.product_id, purchase.customer_id.clone());
@@ -256,11 +261,15 @@ fn goods(open: &Open) -> Check {
 
 async fn limits(tx: &mut Tx, open: &Open) -> Result<Check, StoreError> {
     const BOUGHT: &str = "
-        SELECT o.customer_id, CAST(SUM(l.qty) AS BIGINT)
+        SELECT o.customer_id, CAST(SUM(l.qty - COALESCE(b.qty, 0)) AS BIGINT)
         FROM orders o
         JOIN order_lines l ON l.order_id = o.id
-        JOIN purchases p ON p.id = o.purchase_id
-        WHERE o.live_id = $1 AND l.product_id = $2 AND p.state IN ('authorized', 'captured', 'fulfilled')
+        LEFT JOIN (SELECT r.order_line_id, SUM(r.qty) AS qty
+                   FROM refund_lines r
+                   JOIN refunds f ON f.id = r.refund_id
+                   WHERE f.goods <> 'gone'
+                   GROUP BY r.order_line_id) b ON b.order_line_id = l.id
+        WHERE o.live_id = $1 AND l.product_id = $2
         GROUP BY o.customer_id";
     let mut unpaid: BTreeMap<(LiveId, ProductId), HashMap<CustomerId, i64>> = BTreeMap::new();
     for ((live, product, customer), held) in &open.unpaid_by_limit {
@@ -296,11 +305,14 @@ async fn quotas(tx: &mut Tx, open: &Open) -> Result<Check, StoreError> {
     const REST: &str = "
         SELECT f.id, CAST(f.taken - COALESCE(b.bought, 0) AS BIGINT), f.taken, COALESCE(f.quota, f.taken)
         FROM offers f
-        LEFT JOIN (SELECT o.live_id, l.sku_id, SUM(l.qty) AS bought
+        LEFT JOIN (SELECT o.live_id, l.sku_id, SUM(l.qty - COALESCE(g.qty, 0)) AS bought
                    FROM order_lines l
                    JOIN orders o ON o.id = l.order_id
-                   JOIN purchases p ON p.id = o.purchase_id
-                   WHERE p.state IN ('authorized', 'captured', 'fulfilled')
+                   LEFT JOIN (SELECT r.order_line_id, SUM(r.qty) AS qty
+                              FROM refund_lines r
+                              JOIN refunds f ON f.id = r.refund_id
+                              WHERE f.goods <> 'gone'
+                              GROUP BY r.order_line_id) g ON g.order_line_id = l.id
                    GROUP BY o.live_id, l.sku_id) b ON b.live_id = f.live_id AND b.sku_id = f.sku_id";
     let rows: Vec<(OfferId, i64, i64, i64)> = on!(tx, |conn| sqlx::query_as(REST).fetch_all(conn).await?);
     let mut finding = Finding::of("quotas count what is held and sold", i64::try_from(rows.len()).unwrap_or(i64::MAX));
@@ -324,7 +336,8 @@ async fn orders(tx: &mut Tx) -> Result<Check, StoreError> {
         SELECT o.id || ' is of a purchase that is not paid', CAST(0 AS BIGINT), CAST(1 AS BIGINT)
         FROM orders o
         JOIN purchases p ON p.id = o.purchase_id
-        WHERE p.state NOT IN ('authorized', 'captured', 'fulfilled', 'refunded')";
+        WHERE p.state NOT IN ('authorized', 'captured', 'fulfilled', 'refunded')
+          AND NOT (p.state = 'cancelled' AND o.voided_minor = o.total_minor)";
     by_query(tx, "each paid purchase has its one order", ALL, FAULTY).await
 }
 
@@ -349,10 +362,15 @@ async fn shipped(tx: &mut Tx) -> Result<Check, StoreError> {
     const FAULTY: &str = "
         SELECT k.id || ' left the shelf', CAST(COALESCE(b.units, 0) AS BIGINT), CAST(COALESCE(e.units, 0) AS BIGINT)
         FROM skus k
-        LEFT JOIN (SELECT l.sku_id, SUM(l.qty) AS units
+        LEFT JOIN (SELECT l.sku_id, SUM(l.qty - COALESCE(u.qty, 0)) AS units
                    FROM order_lines l
                    JOIN orders o ON o.id = l.order_id
                    JOIN purchases p ON p.id = o.purchase_id
+                   LEFT JOIN (SELECT r.order_line_id, SUM(r.qty) AS qty
+                              FROM refund_lines r
+                              JOIN refunds f ON f.id = r.refund_id
+                              WHERE f.goods = 'unsent'
+                              GROUP BY r.order_line_id) u ON u.order_line_id = l.id
                    WHERE p.left_at_ms IS NOT NULL
                    GROUP BY l.sku_id) b ON b.sku_id = k.id
         LEFT JOIN (SELECT sku_id, -SUM(on_hand_delta) AS units FROM stock_entries WHERE kind IN ('sell', 'ship')
@@ -366,11 +384,13 @@ async fn money(tx: &mut Tx) -> Result<Check, StoreError> {
     const FAULTY: &str = "
         SELECT o.id || ' has no money', o.total_minor, CAST(0 AS BIGINT)
         FROM orders o
-        WHERE NOT EXISTS (
+        WHERE o.voided_minor < o.total_minor AND NOT EXISTS (
             SELECT 1
             FROM payment_attempts a
-            JOIN sandbox_payments s ON s.key = 'pi:' || a.purchase_id || ':' || a.n
-            WHERE a.purchase_id = o.purchase_id AND s.state IN ('authorized', 'captured') AND s.amount_minor = o.total_minor)";
+            LEFT JOIN sandbox_payments s ON s.key = 'pi:' || a.purchase_id || ':' || a.n
+            WHERE a.purchase_id = o.purchase_id AND a.amount_minor = o.total_minor
+              AND a.state IN ('authorized', 'captured')
+              AND (a.provider <> 'sandbox' OR s.state IN ('authorized', 'captured') AND s.amount_minor = o.total_minor))";
     by_query(tx, "each order has its money", ALL, FAULTY).await
 }
 
@@ -381,7 +401,7 @@ async fn stray_money(tx: &mut Tx, now: Millis, notes: &mut Vec<String>) -> Resul
         JOIN payment_attempts a ON s.key = 'pi:' || a.purchase_id || ':' || a.n
         JOIN purchases p ON p.id = a.purchase_id
         WHERE s.state IN ('authorized', 'captured')
-          AND p.state NOT IN ('paying', 'requires_action', 'authorized', 'captured', 'fulfilled')";
+          AND p.state NOT IN ('paying', 'requires_action', 'authorized', 'captured', 'fulfilled', 'refunded')";
     let all = count(tx, "SELECT COUNT(*) FROM sandbox_payments WHERE state IN ('authorized', 'captured')").await?;
     let mut finding = Finding::of("no money is kept without an order", all);
     let rows: Vec<(String, Millis)> = on!(tx, |conn| sqlx::query_as(STRAY).fetch_all(conn).await?);
@@ -429,4 +449,177 @@ async fn credits(tx: &mut Tx) -> Result<Check, StoreError> {
         GROUP BY l.id, l.amount_minor
         HAVING l.amount_minor <> COALESCE(SUM(c.base_minor), 0)";
     by_query(tx, "each line sold is credited", ALL, FAULTY).await
+}
+
+/// What of a line is on the invoices: all that was not called off before the money was taken.
+macro_rules! invoiced {
+    () => {
+        "SELECT l.order_id, l.brand_id, l.tax_rate_bp, SUM(l.amount_minor - COALESCE(v.amount, 0)) AS total
+         FROM order_lines l
+         JOIN orders o ON o.id = l.order_id
+         JOIN purchases p ON p.id = o.purchase_id
+         LEFT JOIN (SELECT r.order_line_id, SUM(r.amount_minor) AS amount
+                    FROM refund_lines r
+                    JOIN refunds f ON f.id = r.refund_id
+                    WHERE f.kind = 'void'
+                    GROUP BY r.order_line_id) v ON v.order_line_id = l.id
+         WHERE p.state IN ('captured', 'fulfilled', 'refunded')
+         GROUP BY l.order_id, l.brand_id, l.tax_rate_bp"
+    };
+}
+
+async fn documents(tx: &mut Tx) -> Result<Check, StoreError> {
+    const ALL: &str = "SELECT COUNT(*) FROM invoices";
+    // Per seller and rate: what was taken; and the tax that one rounding makes of it.
+    const FAULTY: &str = concat!(
+        "SELECT w.order_id || ' of ' || w.brand_id || ' at ' || w.tax_rate_bp || ' is invoiced',
+                CAST(w.total AS BIGINT), CAST(COALESCE(i.total, 0) AS BIGINT)
+         FROM (",
+        invoiced!(),
+        ") w
+         LEFT JOIN (SELECT i.order_id, i.brand_id, r.tax_rate_bp, SUM(r.total_minor) AS total
+                    FROM invoices i
+                    JOIN invoice_rates r ON r.invoice_id = i.id
+                    GROUP BY i.order_id, i.brand_id, r.tax_rate_bp) i
+           ON i.order_id = w.order_id AND i.brand_id = w.brand_id AND i.tax_rate_bp = w.tax_rate_bp
+         WHERE w.total <> COALESCE(i.total, 0)
+         UNION ALL
+         SELECT i.number || ' rounds at ' || r.tax_rate_bp,
+                CAST(r.total_minor * r.tax_rate_bp / (10000 + r.tax_rate_bp) AS BIGINT), r.tax_minor
+         FROM invoices i
+         JOIN invoice_rates r ON r.invoice_id = i.id
+         WHERE r.tax_minor <> r.total_minor * r.tax_rate_bp / (10000 + r.tax_rate_bp)
+         UNION ALL
+         SELECT i.number || ' is left with tax at ' || r.tax_rate_bp,
+                CAST((r.total_minor - n.total) * r.tax_rate_bp / (10000 + r.tax_rate_bp) AS BIGINT),
+                CAST(r.tax_minor - n.tax AS BIGINT)
+         FROM invoices i
+         JOIN invoice_rates r ON r.invoice_id = i.id
+         JOIN (SELECT c.invoice_id, t.tax_rate_bp, SUM(t.total_minor) AS total, SUM(t.tax_minor) AS tax
+               FROM credit_notes c
+               JOIN credit_note_rates t ON t.credit_note_id = c.id
+               GROUP BY c.invoice_id, t.tax_rate_bp) n ON n.invoice_id = i.id AND n.tax_rate_bp = r.tax_rate_bp
+         WHERE r.tax_minor - n.tax <> (r.total_minor - n.total) * r.tax_rate_bp / (10000 + r.tax_rate_bp)"
+    );
+    by_query(tx, "invoices and credit notes say what was taken", ALL, FAULTY).await
+}
+
+async fn postings(tx: &mut Tx) -> Result<Check, StoreError> {
+    const ALL: &str = "SELECT COUNT(*) FROM postings";
+    const FAULTY: &str = "
+        SELECT o.id || ' is taken and posted', o.captured_minor, CAST(COALESCE(s.amount, 0) AS BIGINT)
+        FROM orders o
+        JOIN purchases p ON p.id = o.purchase_id
+        LEFT JOIN (SELECT order_id, SUM(amount_minor) AS amount FROM postings WHERE kind = 'sale' GROUP BY order_id) s
+          ON s.order_id = o.id
+        WHERE p.state IN ('captured', 'fulfilled', 'refunded') AND o.captured_minor <> COALESCE(s.amount, 0)
+        UNION ALL
+        SELECT o.id || ' is taken whole', o.total_minor - o.voided_minor, o.captured_minor
+        FROM orders o
+        JOIN purchases p ON p.id = o.purchase_id
+        WHERE p.state IN ('captured', 'fulfilled', 'refunded') AND o.captured_minor <> o.total_minor - o.voided_minor
+        UNION ALL
+        SELECT i.number || ' and its postings of tax', CAST(SUM(r.tax_minor) AS BIGINT), CAST(COALESCE(MAX(t.amount), 0) AS BIGINT)
+        FROM invoices i
+        JOIN invoice_rates r ON r.invoice_id = i.id
+        LEFT JOIN (SELECT order_id, brand_id, SUM(amount_minor) AS amount FROM postings
+                   WHERE kind = 'sale' AND credit = 'tax_payable' GROUP BY order_id, brand_id) t
+          ON t.order_id = i.order_id AND t.brand_id = i.brand_id
+        GROUP BY i.id, i.number
+        HAVING SUM(r.tax_minor) <> COALESCE(MAX(t.amount), 0)
+        UNION ALL
+        SELECT f.id || ' is posted', f.amount_minor, CAST(COALESCE(SUM(s.amount_minor), 0) AS BIGINT)
+        FROM refunds f
+        LEFT JOIN postings s ON s.kind = 'refund' AND s.ref = f.id
+        WHERE f.kind = 'refund'
+        GROUP BY f.id, f.amount_minor
+        HAVING f.amount_minor <> COALESCE(SUM(s.amount_minor), 0)";
+    by_query(tx, "money taken and given back is in the ledger", ALL, FAULTY).await
+}
+
+async fn refunds(tx: &mut Tx) -> Result<Check, StoreError> {
+    const ALL: &str = "SELECT COUNT(*) FROM refunds";
+    const FAULTY: &str = "
+        SELECT l.id || ' came back', CAST(COALESCE(SUM(r.qty), 0) AS BIGINT), CAST(l.returned_qty AS BIGINT)
+        FROM order_lines l
+        LEFT JOIN refund_lines r ON r.order_line_id = l.id
+        GROUP BY l.id, l.returned_qty
+        HAVING l.returned_qty <> COALESCE(SUM(r.qty), 0)
+        UNION ALL
+        SELECT l.id || ' is given back', CAST(COALESCE(SUM(r.amount_minor), 0) AS BIGINT), l.refunded_minor
+        FROM order_lines l
+        LEFT JOIN refund_lines r ON r.order_line_id = l.id
+        GROUP BY l.id, l.refunded_minor
+        HAVING l.refunded_minor <> COALESCE(SUM(r.amount_minor), 0)
+        UNION ALL
+        SELECT o.id || ' is given back', CAST(COALESCE(SUM(f.amount_minor), 0) AS BIGINT), o.refunded_minor + o.voided_minor
+        FROM orders o
+        LEFT JOIN refunds f ON f.order_id = o.id
+        GROUP BY o.id, o.refunded_minor, o.voided_minor
+        HAVING o.refunded_minor + o.voided_minor <> COALESCE(SUM(f.amount_minor), 0)
+        UNION ALL
+        SELECT id || ' is given back more than was taken', captured_minor, refunded_minor
+        FROM orders
+        WHERE refunded_minor > captured_minor
+        UNION ALL
+        SELECT l.order_id || ' has nothing left and is not over', CAST(0 AS BIGINT), CAST(1 AS BIGINT)
+        FROM order_lines l
+        JOIN orders o ON o.id = l.order_id
+        JOIN purchases p ON p.id = o.purchase_id
+        WHERE p.state IN ('authorized', 'captured', 'fulfilled')
+        GROUP BY l.order_id
+        HAVING SUM(l.qty - l.returned_qty) = 0
+        UNION ALL
+        SELECT l.order_id || ' is over and has units left', CAST(0 AS BIGINT), CAST(SUM(l.qty - l.returned_qty) AS BIGINT)
+        FROM order_lines l
+        JOIN orders o ON o.id = l.order_id
+        JOIN purchases p ON p.id = o.purchase_id
+        WHERE p.state IN ('refunded', 'cancelled')
+        GROUP BY l.order_id
+        HAVING SUM(l.qty - l.returned_qty) <> 0";
+    by_query(tx, "nothing is given back twice, or more than was taken", ALL, FAULTY).await
+}
+
+async fn returned_credits(tx: &mut Tx) -> Result<Check, StoreError> {
+    const ALL: &str = "SELECT COUNT(*) FROM credits WHERE kind = 'reversal'";
+    const FAULTY: &str = "
+        SELECT l.id || ' is credited after returns', l.amount_minor - l.refunded_minor,
+               CAST(COALESCE(SUM(c.base_minor), 0) AS BIGINT)
+        FROM order_lines l
+        LEFT JOIN credits c ON c.order_line_id = l.id AND c.pool = 'liver'
+        GROUP BY l.id, l.amount_minor, l.refunded_minor
+        HAVING l.amount_minor - l.refunded_minor <> COALESCE(SUM(c.base_minor), 0)
+        UNION ALL
+        SELECT c.order_line_id || ' earns ' || c.party_id, CAST(SUM(c.base_minor) * MAX(c.commission_bp) / 10000 AS BIGINT),
+               CAST(SUM(c.commission_minor) AS BIGINT)
+        FROM credits c
+        GROUP BY c.order_line_id, c.pool, c.party_id
+        HAVING SUM(c.commission_minor) <> CAST(SUM(c.base_minor) AS BIGINT) * MAX(c.commission_bp) / 10000";
+    by_query(tx, "what came back is credited to nobody", ALL, FAULTY).await
+}
+
+async fn payable(tx: &mut Tx) -> Result<Check, StoreError> {
+    const ALL: &str = "SELECT COUNT(*) FROM refunds WHERE kind = 'refund' AND state <> 'succeeded'";
+    const FAULTY: &str = "
+        SELECT 'refunds payable', w.amount, b.amount
+        FROM (SELECT CAST(COALESCE(SUM(amount_minor), 0) AS BIGINT) AS amount FROM refunds
+              WHERE kind = 'refund' AND state <> 'succeeded') w
+        CROSS JOIN (SELECT CAST(COALESCE(SUM(CASE WHEN credit = 'refunds_payable' THEN amount_minor
+                                                  WHEN debit = 'refunds_payable' THEN -amount_minor ELSE 0 END), 0) AS BIGINT)
+                           AS amount
+                    FROM postings) b
+        WHERE w.amount <> b.amount
+        UNION ALL
+        SELECT 'commission payable', w.amount, b.amount
+        FROM (SELECT CAST(COALESCE(SUM(c.commission_minor), 0) AS BIGINT) AS amount
+              FROM credits c
+              JOIN orders o ON o.id = c.order_id
+              JOIN purchases p ON p.id = o.purchase_id
+              WHERE p.state IN ('captured', 'fulfilled', 'refunded')) w
+        CROSS JOIN (SELECT CAST(COALESCE(SUM(CASE WHEN credit = 'commission_payable' THEN amount_minor
+                                                  WHEN debit = 'commission_payable' THEN -amount_minor ELSE 0 END), 0) AS BIGINT)
+                           AS amount
+                    FROM postings) b
+        WHERE w.amount <> b.amount";
+    by_query(tx, "what is owed to buyers and livers is on its accounts", ALL, FAULTY).await
 }

@@ -1,15 +1,20 @@
-//! Table: credits. Append-only; written in the transaction that settles the sale.
+//! Table: credits. Append-only; written in the transaction that settles the sale, or that gives it back.
+//!
+//! A reversal is a row of its own, with negative units and amounts and the refund as its cause, so every figure is a plain
+//! sum over rows.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
+    reversal::{Left, take_back},
     rule::{Credit, Line, RULE_VERSION, credits},
     touch::{self, NewTouch, TouchKind},
 };
 use crate::{
     clock::Millis,
-    ids::{BrandId, CreditId, CustomerId, LiveId, OrderId, OrderLineId, ProductId, PurchaseId},
+    ids::{BrandId, CreditId, CustomerId, LiveId, OrderId, OrderLineId, ProductId, PurchaseId, RefundId},
     money::Currency,
+    on,
     store::{Kind, Rows, StoreError, Tx},
 };
 
@@ -57,7 +62,7 @@ pub async fn credit_sales(tx: &mut Tx, lines: &[SoldLine], now: Millis) -> Resul
     let customers: BTreeSet<CustomerId> = lines.iter().map(|line| line.customer_id.clone()).collect();
     let touches = touch::of_customers(tx, &customers.into_iter().collect::<Vec<_>>(), now).await?;
     let rates = commission_rates(tx, lines).await?;
-    let mut rows: Vec<(&SoldLine, Credit)> = Vec::with_capacity(lines.len());
+    let mut rows: Vec<Row> = Vec::with_capacity(lines.len());
     for line in lines {
         let of_customer = touches.get(&line.customer_id).map_or(&[][..], Vec::as_slice);
         let asked = Line {
@@ -67,7 +72,7 @@ pub async fn credit_sales(tx: &mut Tx, lines: &[SoldLine], now: Millis) -> Resul
             commission_bp: rates.get(&line.brand_id).copied().unwrap_or(0),
             paid_at: now,
         };
-        rows.extend(credits(&asked, of_customer).into_iter().map(|credit| (line, credit)));
+        rows.extend(credits(&asked, of_customer).into_iter().map(|credit| sale(line, credit)));
     }
     insert(tx, &rows, now).await
 }
@@ -82,15 +87,60 @@ async fn commission_rates(tx: &mut Tx, lines: &[SoldLine]) -> Result<HashMap<Bra
     Ok(rows.fetch::<(BrandId, i32)>(tx, RATES).await?.into_iter().collect())
 }
 
-async fn insert(tx: &mut Tx, rows: &[(&SoldLine, Credit)], now: Millis) -> Result<(), StoreError> {
+/// A row of the ledger.
+struct Row {
+    kind: &'static str,
+    cause: String,
+    order: OrderId,
+    line: OrderLineId,
+    brand: BrandId,
+    live: LiveId,
+    pool: &'static str,
+    party: String,
+    qty: i64,
+    base_minor: i64,
+    share_bp: i32,
+    commission_bp: i32,
+    commission_minor: i64,
+    currency: Currency,
+    rule: String,
+    rule_version: i32,
+    evidence: String,
+}
+
+fn sale(line: &SoldLine, credit: Credit) -> Row {
+    Row {
+        kind: "sale",
+        cause: String::new(),
+        order: line.order_id.clone(),
+        line: line.line_id.clone(),
+        brand: line.brand_id.clone(),
+        live: credit.live,
+        pool: credit.pool.as_str(),
+        party: credit.party,
+        qty: line.qty.into(),
+        base_minor: credit.base_minor,
+        share_bp: credit.share_bp,
+        commission_bp: credit.commission_bp,
+        commission_minor: credit.commission_minor,
+        currency: line.currency,
+        rule: credit.rule.to_owned(),
+        rule_version: RULE_VERSION,
+        evidence: serde_json::json!({ "purchase": line.purchase_id, "touches": credit.evidence }).to_string(),
+    }
+}
+
+async fn insert(tx: &mut Tx, rows: &[Row], now: Millis) -> Result<(), StoreError> {
     const INSERT: &str = "
-        INSERT INTO credits (id, kind, order_id, order_line_id, brand_id, live_id, pool, party_id, qty, base_minor, share_bp,
-                             commission_bp, commission_minor, currency, rule, rule_version, evidence, at_ms)
-        SELECT id, 'sale', order_id, order_line_id, brand_id, live_id, pool, party_id, qty, base_minor, share_bp,
-               commission_bp, commission_minor, currency, rule, rule_version, evidence, at_ms
+        INSERT INTO credits (id, kind, cause_id, order_id, order_line_id, brand_id, live_id, pool, party_id, qty, base_minor,
+                             share_bp, commission_bp, commission_minor, currency, rule, rule_version, evidence, at_ms)
+        SELECT id, kind, cause_id, order_id, order_line_id, brand_id, live_id, pool, party_id, qty, base_minor,
+               share_bp, commission_bp, commission_minor, currency, rule, rule_version, evidence, at_ms
         FROM rows";
     let mut table = Rows::new(&[
         ("id", Kind::Text),
+        ("kind", Kind::Text),
+        ("cause_id", Kind::Text),
         ("order_id", Kind::Text),
         ("order_line_id", Kind::Text),
         ("brand_id", Kind::Text),
@@ -108,28 +158,145 @@ async fn insert(tx: &mut Tx, rows: &[(&SoldLine, Credit)], now: Millis) -> Resul
         ("evidence", Kind::Text),
         ("at_ms", Kind::Number),
     ]);
-    for (line, credit) in rows {
-        let evidence = serde_json::json!({ "purchase": line.purchase_id, "touches": credit.evidence });
+    for row in rows {
         table.push([
             String::from(CreditId::fresh()).into(),
-            (&line.order_id).into(),
-            (&line.line_id).into(),
-            (&line.brand_id).into(),
-            (&credit.live).into(),
-            credit.pool.as_str().into(),
-            credit.party.as_str().into(),
-            line.qty.into(),
-            credit.base_minor.into(),
-            credit.share_bp.into(),
-            credit.commission_bp.into(),
-            credit.commission_minor.into(),
-            line.currency.as_str().into(),
-            credit.rule.into(),
-            RULE_VERSION.into(),
-            evidence.to_string().into(),
+            row.kind.into(),
+            row.cause.as_str().into(),
+            (&row.order).into(),
+            (&row.line).into(),
+            (&row.brand).into(),
+            (&row.live).into(),
+            row.pool.into(),
+            row.party.as_str().into(),
+            row.qty.into(),
+            row.base_minor.into(),
+            row.share_bp.into(),
+            row.commission_bp.into(),
+            row.commission_minor.into(),
+            row.currency.as_str().into(),
+            row.rule.as_str().into(),
+            row.rule_version.into(),
+            row.evidence.as_str().into(),
             now.into(),
         ]);
     }
     table.execute(tx, INSERT).await?;
     Ok(())
+}
+
+/// A part of a line that comes back, or will not be had.
+#[derive(Debug, Clone)]
+pub struct ReturnedLine {
+    /// The line.
+    pub line_id: OrderLineId,
+    /// Units.
+    pub qty: i64,
+    /// What is given back for them.
+    pub amount_minor: i64,
+    /// What was left of the line before.
+    pub left_minor: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct Credited {
+    order_line_id: OrderLineId,
+    brand_id: BrandId,
+    live_id: LiveId,
+    pool: String,
+    party_id: String,
+    share_bp: i32,
+    commission_bp: i32,
+    currency: Currency,
+    rule: String,
+    rule_version: i32,
+    base_minor: i64,
+    commission_minor: i64,
+}
+
+/// Takes back the credits of what comes back of an order. Gives what livers and staff do not earn after all, by brand.
+///
+/// # Errors
+/// The database's.
+pub async fn reverse(
+    tx: &mut Tx,
+    order: &OrderId,
+    refund: &RefundId,
+    returned: &[ReturnedLine],
+    now: Millis,
+) -> Result<BTreeMap<BrandId, i64>, StoreError> {
+    // What each party still has: the sale, less what was taken back before.
+    const LEFT: &str = "
+        SELECT order_line_id, brand_id, live_id, pool, party_id, MAX(share_bp) AS share_bp,
+               MAX(commission_bp) AS commission_bp, MAX(currency) AS currency, MAX(rule) AS rule,
+               MAX(rule_version) AS rule_version, CAST(SUM(base_minor) AS BIGINT) AS base_minor,
+               CAST(SUM(commission_minor) AS BIGINT) AS commission_minor
+        FROM credits
+        WHERE order_id = $1
+        GROUP BY order_line_id, brand_id, live_id, pool, party_id
+        ORDER BY order_line_id, pool, party_id, live_id";
+    let credited = on!(tx, |conn| sqlx::query_as::<_, Credited>(LEFT).bind(order).fetch_all(conn).await?);
+    let (mut rows, mut by_brand) = (Vec::new(), BTreeMap::new());
+    for back in returned {
+        for pool in ["liver", "staff"] {
+            let parties: Vec<&Credited> =
+                credited.iter().filter(|c| c.order_line_id == back.line_id && c.pool == pool).collect();
+            let left = |party: &&Credited| Left {
+                base_minor: party.base_minor,
+                commission_minor: party.commission_minor,
+                commission_bp: party.commission_bp,
+            };
+            let left: Vec<Left> = parties.iter().map(left).collect();
+            for (party, (base, commission)) in
+                parties.into_iter().zip(take_back(&left, back.left_minor, back.amount_minor))
+            {
+                *by_brand.entry(party.brand_id.clone()).or_default() += commission;
+                rows.push(Row {
+                    kind: "reversal",
+                    cause: refund.to_string(),
+                    order: order.clone(),
+                    line: back.line_id.clone(),
+                    brand: party.brand_id.clone(),
+                    live: party.live_id.clone(),
+                    pool,
+                    party: party.party_id.clone(),
+                    qty: -back.qty,
+                    base_minor: -base,
+                    share_bp: party.share_bp,
+                    commission_bp: party.commission_bp,
+                    commission_minor: -commission,
+                    currency: party.currency,
+                    rule: party.rule.clone(),
+                    rule_version: party.rule_version,
+                    evidence: serde_json::json!({ "refund": refund }).to_string(),
+                });
+            }
+        }
+    }
+    insert(tx, &rows, now).await?;
+    Ok(by_brand)
+}
+
+/// What livers and staff earn of these orders as they stand, by brand.
+///
+/// # Errors
+/// The database's.
+pub async fn commissions(
+    tx: &mut Tx,
+    orders: &BTreeSet<&OrderId>,
+) -> Result<HashMap<OrderId, BTreeMap<BrandId, i64>>, StoreError> {
+    const SUMS: &str = "
+        SELECT c.order_id, c.brand_id, CAST(SUM(c.commission_minor) AS BIGINT)
+        FROM rows CROSS JOIN credits c
+        WHERE c.order_id = rows.id
+        GROUP BY c.order_id, c.brand_id";
+    let mut rows = Rows::new(&[("id", Kind::Text)]);
+    for order in orders {
+        rows.push([(*order).into()]);
+    }
+    let mut found: HashMap<OrderId, BTreeMap<BrandId, i64>> = HashMap::new();
+    for (order, brand, sum) in rows.fetch::<(OrderId, BrandId, i64)>(tx, SUMS).await? {
+        found.entry(order).or_default().insert(brand, sum);
+    }
+    Ok(found)
 }

@@ -4,10 +4,11 @@
 
 mod ledger;
 mod report;
+mod reversal;
 mod rule;
 mod touch;
 
-pub use ledger::{SoldLine, credit_sales};
+pub use ledger::{ReturnedLine, SoldLine, commissions, credit_sales, reverse};
 pub use report::{
     CreditLine, Definition, LineFilter, LinePage, Report, ReportRow, Reports, Totals, Window, definitions,
 };

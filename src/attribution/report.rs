@@ -54,7 +54,7 @@ pub struct Report {
 pub struct Totals {
     /// Orders that were paid.
     pub orders: i64,
-    /// Units in them.
+    /// Units sold, less those that came back.
     pub units: i64,
     /// Credited sales, tax included.
     pub gross_minor: i64,
@@ -81,7 +81,7 @@ pub struct ReportRow {
     pub liver_name: String,
     /// Orders that were paid.
     pub orders: i64,
-    /// Units in them.
+    /// Units sold, less those that came back.
     pub units: i64,
     /// Credited sales, tax included.
     pub gross_minor: i64,
@@ -113,7 +113,11 @@ pub fn definitions() -> &'static [Definition] {
             ja: "支払いが承認された注文の数（この配信に帰属したもの）",
             en: "Orders whose payment was authorised, credited to this live",
         },
-        Definition { name: "units", ja: "その注文に含まれる点数", en: "Units in those orders" },
+        Definition {
+            name: "units",
+            ja: "売れた点数（取消・返品を引いたもの）",
+            en: "Units sold, less those cancelled or returned",
+        },
         Definition {
             name: "gross_minor",
             ja: "帰属売上（税込・値引き後）。取消・返品を引く前の金額",
@@ -160,7 +164,7 @@ pub struct CreditLine {
     pub variant: String,
     /// What is counted.
     pub sku_id: SkuId,
-    /// Units.
+    /// Units; negative in a reversal, like its amounts.
     pub qty: i32,
     /// Credited amount, tax included.
     pub base_minor: i64,
@@ -211,7 +215,7 @@ impl Reports {
         const ROWS: &str = "
             SELECT c.live_id, l.title AS live_title, l.demo AS live_demo, v.id AS liver_id, v.display_name AS liver_name,
                    COUNT(DISTINCT CASE WHEN c.kind = 'sale' THEN c.order_id END) AS orders,
-                   CAST(COALESCE(SUM(CASE WHEN c.kind = 'sale' THEN c.qty ELSE -c.qty END), 0) AS BIGINT) AS units,
+                   CAST(COALESCE(SUM(c.qty), 0) AS BIGINT) AS units,
                    CAST(COALESCE(SUM(CASE WHEN c.kind = 'sale' THEN c.base_minor ELSE 0 END), 0) AS BIGINT) AS gross_minor,
                    CAST(COALESCE(SUM(CASE WHEN c.kind = 'sale' THEN 0 ELSE c.base_minor END), 0) AS BIGINT) AS cancelled_minor,
                    CAST(COALESCE(SUM(c.base_minor), 0) AS BIGINT) AS net_minor,

@@ -8,12 +8,12 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{
-    records::{TaxLine, tax_lines},
     stock::OfferTerms,
+    tax::{self, TaxLine},
 };
 use crate::{
     clock::Millis,
-    ids::{OfferId, SkuId},
+    ids::{BrandId, OfferId, SkuId},
     money::{AmountOutOfRange, Currency, Money},
 };
 
@@ -71,7 +71,7 @@ pub struct Sheet {
     pub lines: Vec<SheetLine>,
     /// Tax and shipping included.
     pub total_minor: i64,
-    /// One rounding per rate.
+    /// What the sellers' documents will say: one rounding per seller and rate.
     pub tax: Vec<TaxLine>,
     /// Of the amounts.
     pub currency: Currency,
@@ -101,13 +101,40 @@ pub struct PaymentText {
     /// Name of the default method.
     pub method: &'static str,
     /// 支払方法.
-    pub label_ja: &'static str,
+    pub label_ja: String,
     /// The way.
-    pub label_en: &'static str,
+    pub label_en: String,
     /// 支払時期.
     pub timing_ja: &'static str,
     /// The time.
     pub timing_en: &'static str,
+}
+
+/// What is said of payment: in the sandbox, or of the methods that are taken for these goods.
+pub(super) fn payment_text(methods: Option<&[String]>) -> PaymentText {
+    let Some(methods) = methods else {
+        return PaymentText {
+            method: "sandbox_card",
+            label_ja: "テスト決済（実際の請求はありません）".to_owned(),
+            label_en: "Sandbox payment (nothing is charged)".to_owned(),
+            timing_ja: "ご注文の確定時に承認します",
+            timing_en: "Authorised when you confirm the order",
+        };
+    };
+    let name = |method: &String| match method.as_str() {
+        "card" => ("クレジットカード", "credit card"),
+        "paypay" => ("PayPay", "PayPay"),
+        "konbini" => ("コンビニ払い", "convenience store"),
+        _ => ("その他", "other"),
+    };
+    let (ja, en): (Vec<&str>, Vec<&str>) = methods.iter().map(name).unzip();
+    PaymentText {
+        method: "card",
+        label_ja: ja.join("・"),
+        label_en: en.join(", "),
+        timing_ja: "カードはご注文の確定時に承認し、商品の発送時に請求します。その他の方法はお支払いの手続きの完了時にお支払いいただきます",
+        timing_en: "Cards are authorised when you confirm the order and charged when the goods are sent; other methods are paid when you complete them",
+    }
 }
 
 /// Who sells.
@@ -122,6 +149,7 @@ pub struct Seller {
 /// What the sheet needs besides the terms.
 #[derive(Debug, Clone)]
 pub(super) struct Goods {
+    pub(super) brand_id: BrandId,
     pub(super) product_title: String,
     pub(super) variant: String,
     pub(super) brand_name: String,
@@ -140,7 +168,11 @@ pub(super) struct Ask {
 ///
 /// # Errors
 /// When the total is out of range.
-pub(super) fn confirm(asked: Vec<Ask>, delivery_days: u32) -> Result<Confirmation, AmountOutOfRange> {
+pub(super) fn confirm(
+    asked: Vec<Ask>,
+    delivery_days: u32,
+    payment: PaymentText,
+) -> Result<Confirmation, AmountOutOfRange> {
     // The first end is the end of the whole basket.
     let (application_period_ja, application_period_en) =
         period(asked.iter().filter_map(|ask| ask.terms.ends_at_ms).min());
@@ -149,7 +181,7 @@ pub(super) fn confirm(asked: Vec<Ask>, delivery_days: u32) -> Result<Confirmatio
     let mut lines = Vec::with_capacity(asked.len());
     for ask in asked {
         let amount = Money::yen(ask.terms.price_minor)?.times(ask.qty)?;
-        rates.push((ask.terms.tax_rate_bp, amount.minor()));
+        rates.push((ask.goods.brand_id, ask.terms.tax_rate_bp, amount.minor()));
         lines.push(SheetLine {
             offer_id: ask.terms.id,
             sku_id: ask.terms.sku_id,
@@ -162,7 +194,7 @@ pub(super) fn confirm(asked: Vec<Ask>, delivery_days: u32) -> Result<Confirmatio
             seller: Seller { name: ask.goods.brand_name, invoice_number: ask.goods.invoice_number },
         });
     }
-    let total = Money::yen(rates.iter().map(|(_, amount)| amount).sum())?;
+    let total = Money::yen(rates.iter().map(|(_, _, amount)| amount).sum())?;
     let first = lines.first().cloned().ok_or(AmountOutOfRange)?;
     let sheet = Sheet {
         offer_id: first.offer_id,
@@ -174,16 +206,10 @@ pub(super) fn confirm(asked: Vec<Ask>, delivery_days: u32) -> Result<Confirmatio
         unit_price_minor: first.unit_price_minor,
         lines,
         total_minor: total.minor(),
-        tax: tax_lines(rates),
+        tax: tax::of_documents(rates),
         currency,
         shipping_minor: 0,
-        payment: PaymentText {
-            method: "sandbox_card",
-            label_ja: "テスト決済（実際の請求はありません）",
-            label_en: "Sandbox payment (nothing is charged)",
-            timing_ja: "ご注文の確定時に承認します",
-            timing_en: "Authorised when you confirm the order",
-        },
+        payment,
         delivery_ja: format!("ご注文の確定から{delivery_days}日以内に発送します（送料込み）"),
         delivery_en: format!("Shipped within {delivery_days} days of the order (shipping included)"),
         cancellation_ja: "お支払いの前は、ご注文の状況からキャンセルできます。お支払いの後のお客様のご都合による返品・キャンセルはお受けしていません。不良品は到着から8日以内にご連絡いただければ交換または返金します。".to_owned(),
@@ -241,14 +267,19 @@ mod tests {
 
     fn goods() -> Goods {
         Goods {
-            product_title: "羊羹".into(), variant: String::new(), brand_name: "花屋".into(), invoice_number: None
+            brand_id: BrandId::fresh(),
+            product_title: "羊羹".into(),
+            variant: String::new(),
+            brand_name: "花屋".into(),
+            invoice_number: None,
         }
     }
 
     #[test]
     fn a_changed_price_changes_the_hash_and_the_same_terms_do_not() {
         let sheet = |terms: &OfferTerms| {
-            confirm(vec![Ask { terms: terms.clone(), goods: goods(), qty: 2 }], 5).expect("in range")
+            confirm(vec![Ask { terms: terms.clone(), goods: goods(), qty: 2 }], 5, payment_text(None))
+                .expect("in range")
         };
         let terms = terms();
         let first = sheet(&terms);

@@ -4,22 +4,38 @@
 //! [`Sequencer`]'s batches; everything else here reads.
 
 mod allocation;
+mod attempt;
+mod attempts;
+mod booking;
 mod cards;
 mod catalog;
 mod checkout;
+mod collect;
 mod confirmation;
 mod facts;
 mod import;
+mod invoices;
 mod ledger;
 mod limits;
+mod money_ledger;
+mod orders;
 mod payment;
+mod provider_events;
 mod purchase;
 mod records;
+mod refund;
+mod refund_book;
+mod refunds;
+mod saved_cards;
 mod sequencer;
 mod settle;
 mod shortage;
 mod stock;
+mod tax;
+mod transfers;
 mod waitlist;
+mod wallet;
+mod webhooks;
 
 pub use allocation::{Delivery, Point};
 pub use catalog::{
@@ -27,21 +43,27 @@ pub use catalog::{
     list_products, offers_of_live, put_offers, stock_of,
 };
 pub use checkout::{Checkout, LineRequest, PlaceRequest};
+pub use collect::CollectConfig;
 pub use confirmation::Confirmation;
 pub use facts::{FactAnswer, FactClass, SafetyChange, ShelfAfter, StockFact};
 pub use import::{ImportError, ImportFile, ImportReport, Imports, MAX_IMPORT_BYTES, RowError};
+pub use invoices::{CreditNote, DocumentKind, DocumentLine, DocumentRate, Invoice, OrderInvoice};
 pub use ledger::ShelfView;
 pub use limits::{limit_keys, limits_used};
-pub use payment::{Method, Payment};
+pub use orders::{BrandOrder, LiveSales, Order, OrderLine, ProductSales, live_sales};
+pub use payment::{Action, Method, Payment, SandboxOutcome, SetupState, SignatureFault, Slow, TestMethod};
 pub use purchase::State as PurchaseState;
-pub use records::{
-    LeftOut, LineView, LiveSales, OpenPurchase, Order, OrderLine, ProductSales, Purchase, PurchaseView, Shortage,
-    TaxLine, live_sales, open_purchases,
-};
+pub use records::{LeftOut, LineView, OpenPurchase, Purchase, PurchaseView, Shortage, open_purchases};
+pub use refund::{RefundKind, RefundState};
+pub use refund_book::{Refund, RefundLine};
+pub use refunds::{Giver, Refunds, ReturnLine, ReturnRequest};
+pub use saved_cards::SavedCard;
 pub use sequencer::{PlaceOrder, Sequencer, SequencerConfig};
-pub use settle::status as purchase_status;
 pub use stock::{FactKind, Move, PlaceKind, Wish};
+pub use tax::TaxLine;
 pub use waitlist::{Wait, WaitState};
+pub use wallet::{SetupView, Wallet};
+pub use webhooks::{MAX_WEBHOOK_BYTES, WebhookFault, Webhooks};
 
 use crate::store::StoreError;
 
@@ -81,9 +103,24 @@ pub enum Refusal {
     /// Not in a state in which goods may leave.
     #[error("this order is not waiting to be sent")]
     NotShippable,
+    /// Not this way: the shop does not take it, or not for these goods, or the card is not there.
+    #[error("this cannot be paid in that way")]
+    MethodUnavailable,
+    /// The reserved money has run out.
+    #[error("the reserved money has run out; nothing can be taken for this order")]
+    PaymentLapsed,
     /// Too late to call it off.
     #[error("this purchase can no longer be cancelled here")]
     NotCancellable,
+    /// Not that much is left of the order.
+    #[error("that is more than is left of the order, or no line of it")]
+    NotReturnable,
+    /// The provider is taking the money at this moment.
+    #[error("the money of this order is being taken at this moment; try again")]
+    MoneyBeingTaken,
+    /// Only a refund that did not arrive is tried again.
+    #[error("this refund has not failed")]
+    NotFailed,
 }
 
 impl Refusal {
@@ -101,7 +138,13 @@ impl Refusal {
             Self::HoldExpired => "hold-expired",
             Self::PaymentDeclined => "payment-declined",
             Self::UnknownSku => "unknown-sku",
-            Self::NotShippable | Self::NotCancellable => "conflict",
+            Self::MethodUnavailable => "payment-method-unavailable",
+            Self::PaymentLapsed => "payment-lapsed",
+            Self::NotShippable
+            | Self::NotCancellable
+            | Self::NotReturnable
+            | Self::MoneyBeingTaken
+            | Self::NotFailed => "conflict",
         }
     }
 }
@@ -118,6 +161,9 @@ pub enum CommerceError {
     /// No such thing, or not yours.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// Not for this person to do.
+    #[error("{0} is not yours")]
+    NotYours(&'static str),
     /// Another request came under this key.
     #[error("the idempotency key was used for another request")]
     KeyReused,
@@ -136,6 +182,12 @@ pub enum CommerceError {
     /// The answer of the database was lost; a retry by key tells what happened.
     #[error("it is not known yet whether this happened")]
     Unknown,
+    /// Asked more often than anybody needs to.
+    #[error("that was asked too often")]
+    TooOften,
+    /// The payment provider does not answer, or not now.
+    #[error("the payment provider does not answer")]
+    ProviderAway,
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,23 +1,19 @@
-//! Table: purchases, payment_attempts, orders, order_lines, confirmations.
+//! Table: purchases, orders, order_lines, confirmations.
 //!
 //! Written inside the sequencer's transactions; read by whoever owns the purchase.
 
 use std::collections::{BTreeSet, HashSet};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{
-    payment::Method,
     purchase::State,
     stock::{Line, OfferTerms},
 };
 use crate::{
     clock::Millis,
-    ids::{
-        AttemptId, BatchId, BrandId, CustomerId, LiveId, LocationId, OfferId, OrderId, OrderLineId, ProductId,
-        PurchaseId, SkuId, WaitId,
-    },
-    money::{Currency, tax_inside},
+    ids::{BatchId, BrandId, CustomerId, LiveId, LocationId, OfferId, OrderId, ProductId, PurchaseId, SkuId, WaitId},
+    money::Currency,
     on,
     store::{Kind, Rows, StoreError, Tx},
 };
@@ -51,6 +47,8 @@ pub struct Purchase {
     pub state: State,
     /// A problem name when it was refused, expired or failed; `stock-short` when its goods were gone.
     pub reason: Option<String>,
+    /// Why the bank said no, as far as the buyer may know: the provider's code.
+    pub decline_code: Option<String>,
     /// Who buys.
     pub customer_id: CustomerId,
     /// Under which key.
@@ -115,6 +113,8 @@ pub struct PurchaseView {
     pub state: State,
     /// A problem name when it was refused, expired or failed; `stock-short` when its goods were gone.
     pub reason: Option<String>,
+    /// Why the bank said no, where that may be told: the provider's code, as `insufficient_funds`.
+    pub decline_code: Option<String>,
     /// In which live.
     pub live_id: LiveId,
     /// What is bought.
@@ -135,6 +135,8 @@ pub struct PurchaseView {
     pub tax_rate_bp: i32,
     /// Of all lines, tax included.
     pub total_minor: i64,
+    /// Of that, given back or called off.
+    pub refunded_minor: i64,
     /// Of the amounts.
     pub currency: Currency,
     /// What the buyer was shown.
@@ -155,6 +157,12 @@ pub struct PurchaseView {
     pub wait_id: Option<WaitId>,
     /// Grows with every change.
     pub version: i64,
+    /// Payments before it in the queue for the provider, while it waits there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payments_before: Option<u64>,
+    /// About how long until it is its turn there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payment_estimate_ms: Option<u64>,
     /// Made by `hanamichi demo`.
     pub demo: bool,
 }
@@ -203,6 +211,7 @@ pub struct LeftOut {
 
 impl From<Purchase> for PurchaseView {
     fn from(purchase: Purchase) -> Self {
+        let refunded_minor = purchase.lines.0.iter().map(|line| line.returned_minor).sum();
         let mut lines = Vec::with_capacity(purchase.lines.0.len());
         let mut left_out = Vec::new();
         for line in purchase.lines.0 {
@@ -216,6 +225,7 @@ impl From<Purchase> for PurchaseView {
             id: purchase.id,
             state: purchase.state,
             reason: purchase.reason,
+            decline_code: purchase.decline_code,
             live_id: purchase.live_id,
             lines,
             left_out,
@@ -226,6 +236,7 @@ impl From<Purchase> for PurchaseView {
             unit_price_minor: first.unit_price_minor,
             tax_rate_bp: first.tax_rate_bp,
             total_minor: purchase.total_minor,
+            refunded_minor,
             currency: purchase.currency,
             confirmation_hash: purchase.confirmation_hash,
             hold_expires_at_ms: purchase.hold_expires_at_ms,
@@ -236,6 +247,8 @@ impl From<Purchase> for PurchaseView {
             pickup_location_id: purchase.pickup_location_id,
             wait_id: purchase.wait_id,
             version: purchase.version,
+            payments_before: None,
+            payment_estimate_ms: None,
             demo: purchase.demo,
         }
     }
@@ -243,7 +256,7 @@ impl From<Purchase> for PurchaseView {
 
 macro_rules! purchase_columns {
     () => {
-        "p.id, p.state, p.reason, p.customer_id, p.idempotency_key, p.body_hash, p.live_id, p.lines, p.total_minor, \
+        "p.id, p.state, p.reason, p.decline_code, p.customer_id, p.idempotency_key, p.body_hash, p.live_id, p.lines, p.total_minor, \
          p.currency, p.confirmation_hash, p.hold_expires_at_ms, p.placed_at_ms, p.batch_id, p.last_batch_id, p.order_id, \
          p.left_at_ms, p.short_units, p.pickup_location_id, p.wait_id, p.version, p.demo"
     };
@@ -363,19 +376,6 @@ pub async fn open_purchases(tx: &mut Tx, after: Option<&PurchaseId>) -> Result<V
     Ok(on!(tx, |conn| sqlx::query_as::<_, OpenPurchase>(PAGE).bind(after).fetch_all(conn).await?))
 }
 
-/// Tries whose purchase is over without an order and of which nobody knows that their money was let go.
-pub(super) async fn to_let_go(tx: &mut Tx, before: Millis, limit: i64) -> Result<Vec<Attempt>, StoreError> {
-    const LIST: &str = "
-        SELECT a.purchase_id, a.n, a.method, a.amount_minor, a.currency
-        FROM payment_attempts a
-        JOIN purchases p ON p.id = a.purchase_id
-        WHERE a.state IN ('created', 'submitting', 'unknown') AND a.updated_at_ms <= $1
-          AND p.state IN ('refused', 'expired', 'failed', 'cancelled')
-        ORDER BY a.updated_at_ms
-        LIMIT $2";
-    Ok(on!(tx, |conn| sqlx::query_as::<_, Attempt>(LIST).bind(before).bind(limit).fetch_all(conn).await?))
-}
-
 /// Paid purchases that are short of one of these SKUs, oldest first.
 pub(super) async fn short(tx: &mut Tx, skus: &BTreeSet<SkuId>, limit: usize) -> Result<Vec<PurchaseId>, StoreError> {
     const LIST: &str = "
@@ -427,6 +427,7 @@ pub(super) async fn insert<'a>(tx: &mut Tx, purchases: impl Iterator<Item = &'a 
         ("id", Kind::Text),
         ("state", Kind::Text),
         ("reason", Kind::Text),
+        ("decline_code", Kind::Text),
         ("customer_id", Kind::Text),
         ("idempotency_key", Kind::Text),
         ("body_hash", Kind::Text),
@@ -452,6 +453,7 @@ pub(super) async fn insert<'a>(tx: &mut Tx, purchases: impl Iterator<Item = &'a 
             (&p.id).into(),
             p.state.as_str().into(),
             p.reason.as_deref().into(),
+            p.decline_code.as_deref().into(),
             (&p.customer_id).into(),
             p.idempotency_key.as_str().into(),
             p.body_hash.as_str().into(),
@@ -483,7 +485,7 @@ pub(super) async fn update(
     moved: &HashSet<PurchaseId>,
 ) -> Result<(), StoreError> {
     const UPDATE: &str = "
-        UPDATE purchases SET state = rows.state, reason = rows.reason, order_id = rows.order_id,
+        UPDATE purchases SET state = rows.state, reason = rows.reason, decline_code = rows.decline_code, order_id = rows.order_id,
             left_at_ms = rows.left_at_ms, version = rows.version, last_batch_id = rows.last_batch_id
         FROM rows
         WHERE purchases.id = rows.id";
@@ -493,6 +495,7 @@ pub(super) async fn update(
         ("id", Kind::Text),
         ("state", Kind::Text),
         ("reason", Kind::Text),
+        ("decline_code", Kind::Text),
         ("order_id", Kind::Text),
         ("left_at_ms", Kind::Number),
         ("version", Kind::Number),
@@ -504,6 +507,7 @@ pub(super) async fn update(
             (&p.id).into(),
             p.state.as_str().into(),
             p.reason.as_deref().into(),
+            p.decline_code.as_deref().into(),
             p.order_id.as_ref().into(),
             p.left_at_ms.into(),
             p.version.into(),
@@ -580,7 +584,7 @@ pub(super) async fn shortages(tx: &mut Tx, brands: Option<&BTreeSet<BrandId>>) -
         lines.retain(|line| line.left_out.is_none());
         if let Some(brands) = brands {
             let skus = lines.iter().map(|line| &line.sku_id).collect();
-            let owners = titles(tx, &skus).await?;
+            let owners = super::orders::titles(tx, &skus).await?;
             let mine: HashSet<SkuId> =
                 owners.into_iter().filter(|(_, brand, _, _)| brands.contains(brand)).map(|(sku, ..)| sku).collect();
             lines.retain(|line| mine.contains(&line.sku_id));
@@ -589,331 +593,6 @@ pub(super) async fn shortages(tx: &mut Tx, brands: Option<&BTreeSet<BrandId>>) -
         found.push(Shortage { purchase_id, order_id, order_number, short_units, placed_at_ms, lines });
     }
     Ok(found)
-}
-
-/// Whose the lines of an order are.
-pub(super) async fn brands_of(tx: &mut Tx, order: &OrderId) -> Result<BTreeSet<BrandId>, StoreError> {
-    let rows: Vec<(BrandId,)> =
-        on!(tx, |conn| sqlx::query_as("SELECT DISTINCT brand_id FROM order_lines WHERE order_id = $1")
-            .bind(order)
-            .fetch_all(conn)
-            .await?);
-    Ok(rows.into_iter().map(|(brand,)| brand).collect())
-}
-
-/// One try to collect money.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub(super) struct Attempt {
-    pub(super) purchase_id: PurchaseId,
-    pub(super) n: i32,
-    pub(super) method: String,
-    pub(super) amount_minor: i64,
-    pub(super) currency: Currency,
-}
-
-impl Attempt {
-    /// The first try to collect a purchase.
-    pub(super) fn first(purchase: &Purchase, method: &Method) -> Self {
-        Self {
-            purchase_id: purchase.id.clone(),
-            n: 1,
-            method: method.as_str().to_owned(),
-            amount_minor: purchase.total_minor,
-            currency: purchase.currency,
-        }
-    }
-
-    /// Under which the provider is asked: the same try has the same answer.
-    pub(super) fn key(&self) -> String {
-        format!("pi:{}:{}", self.purchase_id, self.n)
-    }
-}
-
-/// Writes the first try of purchases; a second call changes nothing.
-pub(super) async fn insert_attempts(
-    tx: &mut Tx,
-    attempts: &[(&Purchase, &Method)],
-    now: Millis,
-) -> Result<(), StoreError> {
-    const INSERT: &str = "
-        INSERT INTO payment_attempts (id, purchase_id, n, provider, method, amount_minor, currency, state, updated_at_ms)
-        SELECT id, purchase_id, 1, 'sandbox', method, amount_minor, currency, 'created', at_ms FROM rows WHERE true
-        ON CONFLICT (purchase_id, n) DO NOTHING";
-    let mut rows = Rows::new(&[
-        ("id", Kind::Text),
-        ("purchase_id", Kind::Text),
-        ("method", Kind::Text),
-        ("amount_minor", Kind::Number),
-        ("currency", Kind::Text),
-        ("at_ms", Kind::Number),
-    ]);
-    for (purchase, method) in attempts {
-        rows.push([
-            String::from(AttemptId::fresh()).into(),
-            (&purchase.id).into(),
-            method.as_str().into(),
-            purchase.total_minor.into(),
-            purchase.currency.as_str().into(),
-            now.into(),
-        ]);
-    }
-    rows.execute(tx, INSERT).await?;
-    Ok(())
-}
-
-/// The newest try of a purchase.
-pub(super) async fn find_attempt(tx: &mut Tx, purchase: &PurchaseId) -> Result<Option<Attempt>, StoreError> {
-    const FIND: &str = "
-        SELECT purchase_id, n, method, amount_minor, currency
-        FROM payment_attempts
-        WHERE purchase_id = $1
-        ORDER BY n DESC
-        LIMIT 1";
-    Ok(on!(tx, |conn| sqlx::query_as::<_, Attempt>(FIND).bind(purchase).fetch_optional(conn).await?))
-}
-
-/// Notes how the newest tries of purchases stand.
-pub(super) async fn mark_attempts(
-    tx: &mut Tx,
-    marks: &[(PurchaseId, &'static str)],
-    now: Millis,
-) -> Result<(), StoreError> {
-    const MARK: &str = "
-        UPDATE payment_attempts SET state = rows.state, updated_at_ms = rows.at_ms
-        FROM rows
-        WHERE payment_attempts.purchase_id = rows.purchase_id
-          AND payment_attempts.n = (SELECT MAX(a.n) FROM payment_attempts a WHERE a.purchase_id = rows.purchase_id)";
-    let mut rows = Rows::new(&[("purchase_id", Kind::Text), ("state", Kind::Text), ("at_ms", Kind::Number)]);
-    for (purchase, state) in marks {
-        rows.push([purchase.into(), (*state).into(), now.into()]);
-    }
-    rows.execute(tx, MARK).await?;
-    Ok(())
-}
-
-/// Purchases whose payment has no last word and was last asked about before `before`.
-pub(super) async fn unsettled(tx: &mut Tx, before: Millis, limit: i64) -> Result<Vec<PurchaseId>, StoreError> {
-    const LIST: &str = "
-        SELECT p.id
-        FROM purchases p
-        JOIN payment_attempts a ON a.purchase_id = p.id
-        WHERE p.state IN ('paying', 'requires_action') AND a.updated_at_ms <= $1
-        ORDER BY p.placed_at_ms
-        LIMIT $2";
-    let rows: Vec<(PurchaseId,)> =
-        on!(tx, |conn| sqlx::query_as(LIST).bind(before).bind(limit).fetch_all(conn).await?);
-    Ok(rows.into_iter().map(|(id,)| id).collect())
-}
-
-/// What was bought.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-pub struct Order {
-    /// Its id.
-    pub id: OrderId,
-    /// What people read out.
-    pub number: String,
-    /// The purchase behind it.
-    pub purchase_id: PurchaseId,
-    /// In which live.
-    pub live_id: LiveId,
-    /// The purchase's state.
-    pub state: State,
-    /// When it was paid.
-    pub placed_at_ms: Millis,
-    /// What was bought.
-    pub lines: Vec<OrderLine>,
-    /// Tax included.
-    pub total_minor: i64,
-    /// One rounding per rate (インボイス).
-    pub tax: Vec<TaxLine>,
-    /// Of the amounts.
-    pub currency: Currency,
-    #[serde(skip)]
-    pub(super) customer_id: CustomerId,
-}
-
-/// One SKU of an order.
-#[derive(Debug, Clone, Serialize, Deserialize, sqlx::FromRow, utoipa::ToSchema)]
-pub struct OrderLine {
-    /// Its id.
-    pub id: OrderLineId,
-    /// As it was called then.
-    pub product_title: String,
-    /// As it was called then.
-    pub variant: String,
-    /// What is counted.
-    pub sku_id: SkuId,
-    /// Units.
-    pub qty: i32,
-    /// Tax included.
-    pub unit_price_minor: i64,
-    /// Basis points.
-    pub tax_rate_bp: i32,
-    /// Tax included.
-    pub amount_minor: i64,
-}
-
-/// The tax of one rate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct TaxLine {
-    /// Basis points.
-    pub rate_bp: i32,
-    /// Tax included.
-    pub total_minor: i64,
-    /// Without tax.
-    pub base_minor: i64,
-    /// The tax.
-    pub tax_minor: i64,
-}
-
-/// Tax-included amounts summed per rate, then rounded once.
-#[must_use]
-pub(super) fn tax_lines(amounts: impl IntoIterator<Item = (i32, i64)>) -> Vec<TaxLine> {
-    let mut per_rate = std::collections::BTreeMap::<i32, i64>::new();
-    for (rate, amount) in amounts {
-        *per_rate.entry(rate).or_default() += amount;
-    }
-    per_rate
-        .into_iter()
-        .map(|(rate_bp, total_minor)| {
-            let tax_minor = tax_inside(total_minor, rate_bp);
-            TaxLine { rate_bp, total_minor, base_minor: total_minor - tax_minor, tax_minor }
-        })
-        .collect()
-}
-
-/// A new order.
-#[derive(Debug, Clone)]
-pub(super) struct NewOrder<'a> {
-    pub(super) id: OrderId,
-    pub(super) purchase: &'a Purchase,
-    pub(super) lines: Vec<NewLine<'a>>,
-}
-
-/// One line of a new order: what the purchase says, and what the catalogue called it then.
-#[derive(Debug, Clone)]
-pub(super) struct NewLine<'a> {
-    pub(super) id: OrderLineId,
-    pub(super) line: &'a Line,
-    pub(super) brand_id: BrandId,
-    pub(super) product_title: String,
-    pub(super) variant: String,
-}
-
-/// What the order line repeats of the catalogue, so that it stays as it was sold.
-pub(super) async fn titles(
-    tx: &mut Tx,
-    skus: &BTreeSet<&SkuId>,
-) -> Result<Vec<(SkuId, BrandId, String, String)>, StoreError> {
-    const TITLES: &str = "
-        SELECT k.id, k.brand_id, p.title, k.variant
-        FROM rows CROSS JOIN skus k JOIN products p ON p.id = k.product_id
-        WHERE k.id = rows.id";
-    let mut rows = Rows::new(&[("id", Kind::Text)]);
-    for sku in skus {
-        rows.push([(*sku).into()]);
-    }
-    rows.fetch(tx, TITLES).await
-}
-
-/// Writes orders and their lines.
-pub(super) async fn insert_orders(tx: &mut Tx, orders: &[NewOrder<'_>], now: Millis) -> Result<(), StoreError> {
-    let mut rows = Rows::new(&[
-        ("id", Kind::Text),
-        ("number", Kind::Text),
-        ("purchase_id", Kind::Text),
-        ("customer_id", Kind::Text),
-        ("live_id", Kind::Text),
-        ("total_minor", Kind::Number),
-        ("currency", Kind::Text),
-        ("placed_at_ms", Kind::Number),
-        ("demo", Kind::Flag),
-    ]);
-    let mut lines = Rows::new(&[
-        ("id", Kind::Text),
-        ("order_id", Kind::Text),
-        ("brand_id", Kind::Text),
-        ("product_id", Kind::Text),
-        ("sku_id", Kind::Text),
-        ("product_title", Kind::Text),
-        ("variant", Kind::Text),
-        ("qty", Kind::Number),
-        ("unit_price_minor", Kind::Number),
-        ("amount_minor", Kind::Number),
-        ("tax_rate_bp", Kind::Number),
-    ]);
-    for order in orders {
-        rows.push([
-            (&order.id).into(),
-            number(&order.id).into(),
-            (&order.purchase.id).into(),
-            (&order.purchase.customer_id).into(),
-            (&order.purchase.live_id).into(),
-            order.purchase.total_minor.into(),
-            order.purchase.currency.as_str().into(),
-            now.into(),
-            order.purchase.demo.into(),
-        ]);
-        for new in &order.lines {
-            lines.push([
-                (&new.id).into(),
-                (&order.id).into(),
-                (&new.brand_id).into(),
-                (&new.line.product_id).into(),
-                (&new.line.sku_id).into(),
-                new.product_title.as_str().into(),
-                new.variant.as_str().into(),
-                new.line.qty.into(),
-                new.line.unit_price_minor.into(),
-                (new.line.unit_price_minor * new.line.qty).into(),
-                new.line.tax_rate_bp.into(),
-            ]);
-        }
-    }
-    rows.append(tx, "orders").await?;
-    lines.append(tx, "order_lines").await
-}
-
-/// What people read out: the random tail of the id, in groups.
-fn number(id: &OrderId) -> String {
-    let body = id.as_str().to_uppercase();
-    let tail = &body[body.len() - 12..];
-    format!("H{}-{}-{}", &tail[..4], &tail[4..8], &tail[8..])
-}
-
-/// An order with its lines.
-pub(super) async fn find_order(tx: &mut Tx, id: &OrderId) -> Result<Option<Order>, StoreError> {
-    const ORDER: &str = "
-        SELECT o.number, o.purchase_id, o.customer_id, o.live_id, p.state, o.placed_at_ms, o.total_minor, o.currency
-        FROM orders o
-        JOIN purchases p ON p.id = o.purchase_id
-        WHERE o.id = $1";
-    const LINES: &str = "
-        SELECT id, product_title, variant, sku_id, qty, unit_price_minor, tax_rate_bp, amount_minor
-        FROM order_lines
-        WHERE order_id = $1
-        ORDER BY id";
-    type Row = (String, PurchaseId, CustomerId, LiveId, State, Millis, i64, Currency);
-    let row: Option<Row> = on!(tx, |conn| sqlx::query_as(ORDER).bind(id).fetch_optional(conn).await?);
-    let Some((number, purchase_id, customer_id, live_id, state, placed_at_ms, total_minor, currency)) = row else {
-        return Ok(None);
-    };
-    let lines = on!(tx, |conn| sqlx::query_as::<_, OrderLine>(LINES).bind(id).fetch_all(conn).await?);
-    let tax = tax_lines(lines.iter().map(|line| (line.tax_rate_bp, line.amount_minor)));
-    let id = id.clone();
-    Ok(Some(Order {
-        id,
-        number,
-        purchase_id,
-        live_id,
-        state,
-        placed_at_ms,
-        lines,
-        total_minor,
-        tax,
-        currency,
-        customer_id,
-    }))
 }
 
 /// A customer's purchases, newest first, older than a cursor.
@@ -935,51 +614,4 @@ pub(super) async fn list(
         .bind(limit)
         .fetch_all(conn)
         .await?))
-}
-
-/// What a live has sold.
-#[derive(Debug, Clone, Default, Serialize, utoipa::ToSchema)]
-pub struct LiveSales {
-    /// Orders that were paid.
-    pub orders: i64,
-    /// Units in them.
-    pub units: i64,
-    /// Their sum, tax included.
-    pub gross_minor: i64,
-    /// Per product, most sold first.
-    pub products: Vec<ProductSales>,
-}
-
-/// What a live has sold of one product.
-#[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
-pub struct ProductSales {
-    /// What is shown.
-    pub product_id: ProductId,
-    /// As it was called.
-    pub title: String,
-    /// Units.
-    pub units: i64,
-    /// Tax included.
-    pub gross_minor: i64,
-}
-
-/// What a live has sold so far, from the orders themselves.
-///
-/// # Errors
-/// The database's.
-pub async fn live_sales(tx: &mut Tx, live: &LiveId) -> Result<LiveSales, StoreError> {
-    const ORDERS: &str =
-        "SELECT COUNT(*), CAST(COALESCE(SUM(total_minor), 0) AS BIGINT) FROM orders WHERE live_id = $1";
-    const PRODUCTS: &str = "
-        SELECT l.product_id, MAX(l.product_title) AS title, CAST(SUM(l.qty) AS BIGINT) AS units,
-               CAST(SUM(l.amount_minor) AS BIGINT) AS gross_minor
-        FROM order_lines l
-        JOIN orders o ON o.id = l.order_id
-        WHERE o.live_id = $1
-        GROUP BY l.product_id
-        ORDER BY 4 DESC, 1";
-    let (orders, gross_minor): (i64, i64) = on!(tx, |conn| sqlx::query_as(ORDERS).bind(live).fetch_one(conn).await?);
-    let products = on!(tx, |conn| sqlx::query_as::<_, ProductSales>(PRODUCTS).bind(live).fetch_all(conn).await?);
-    let units = products.iter().map(|product| product.units).sum();
-    Ok(LiveSales { orders, units, gross_minor, products })
 }

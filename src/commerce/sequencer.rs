@@ -24,10 +24,13 @@ use tokio::{
 use super::{
     CommerceError,
     allocation::Delivery,
+    attempt::Learned,
     facts::{FactAnswer, SafetyChange, ShelfAfter, StockFact},
-    payment::Method,
+    payment::{Method, Slow},
     purchase::Input,
     records::Purchase,
+    refund::Asked,
+    refund_book::Refund,
     settle::{self, Due, Stop},
     stock::Wish,
     waitlist::{self, Join, Wait},
@@ -35,7 +38,7 @@ use super::{
 use crate::{
     bus::{Fact, Relay},
     clock::{Clock, Millis},
-    ids::{CustomerId, PurchaseId, SkuId, WaitId},
+    ids::{AccountId, CustomerId, LocationId, OrderId, PurchaseId, RefundId, SkuId, WaitId},
     store::{Db, StoreError},
     tasks::Tasks,
 };
@@ -86,19 +89,61 @@ pub struct PlaceOrder {
     pub sheet: String,
     /// Pays at once; without it the units are held for a while.
     pub method: Option<Method>,
+    /// Whether it may be paid by what takes days.
+    pub slow: Slow,
     /// Made by `hanamichi demo`.
     pub demo: bool,
+}
+
+/// A return, checked: who asks may give back these lines.
+#[derive(Debug, Clone)]
+pub(super) struct ReturnOrder {
+    /// Of the refund it may become.
+    pub(super) id: RefundId,
+    pub(super) order: OrderId,
+    pub(super) purchase: PurchaseId,
+    pub(super) by: AccountId,
+    /// The return's name: within its order it counts once.
+    pub(super) key: String,
+    /// Digest of what was asked: another return under the same name is refused.
+    pub(super) body_hash: String,
+    /// Units by line; everything that is left when absent.
+    pub(super) lines: Option<Asked>,
+    /// Whether goods that had left are to be sold again.
+    pub(super) restock: bool,
+    /// Where to; where they came from when absent.
+    pub(super) location: Option<LocationId>,
+    pub(super) reason: String,
 }
 
 /// What the sequencer does for somebody.
 #[derive(Debug)]
 pub(super) enum Command {
     Place(Box<PlaceOrder>),
-    Step { purchase: PurchaseId, input: Input, method: Option<Method> },
+    Step(Box<Step>),
     Record(Box<StockFact>),
     Safety(SafetyChange),
     Join(Box<Join>),
-    Leave { wait: WaitId, customer: CustomerId },
+    Leave {
+        wait: WaitId,
+        customer: CustomerId,
+    },
+    Return(Box<ReturnOrder>),
+    /// The provider is about to be asked for what is left of a reserved order.
+    BeginTaking(PurchaseId),
+    /// It will not take it.
+    EndTaking(PurchaseId),
+}
+
+/// Something that happened to a purchase.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) purchase: PurchaseId,
+    pub(super) input: Input,
+    /// With [`Input::StartPaying`]: how.
+    pub(super) method: Option<(Method, Slow)>,
+    /// What was learned of its payment, written with it.
+    pub(super) learned: Option<Learned>,
 }
 
 /// What came of it.
@@ -108,6 +153,8 @@ pub(super) enum Outcome {
     Recorded(Box<FactAnswer>),
     Shelf(Box<ShelfAfter>),
     Wait(Box<Wait>),
+    Refund(Box<Refund>),
+    Minor(i64),
 }
 
 pub(super) type Answer = Result<Outcome, CommerceError>;
@@ -135,11 +182,19 @@ pub struct SequencerConfig {
     pub queue: usize,
     /// Commands of one transaction.
     pub max_batch: usize,
+    /// Who collects the money, as stored with every try.
+    pub provider: &'static str,
 }
 
 impl Default for SequencerConfig {
     fn default() -> Self {
-        Self { hold_ttl: Duration::from_secs(180), payments_per_s: None, queue: QUEUE, max_batch: MAX_BATCH }
+        Self {
+            hold_ttl: Duration::from_secs(180),
+            payments_per_s: None,
+            queue: QUEUE,
+            max_batch: MAX_BATCH,
+            provider: "sandbox",
+        }
     }
 }
 
@@ -187,6 +242,11 @@ impl Sequencer {
         self.sold_out.lock().get(sku).is_some_and(|until| now < *until)
     }
 
+    /// How long an unpaid hold lives at least.
+    pub(super) fn hold_ttl_ms(&self) -> i64 {
+        i64::try_from(self.config.hold_ttl.as_millis()).unwrap_or(i64::MAX)
+    }
+
     /// How many payments wait for the provider or are with it: holds live longer by it.
     pub(super) fn paying(&self) -> &AtomicUsize {
         &self.paying
@@ -205,13 +265,30 @@ impl Sequencer {
         Ok(purchase)
     }
 
-    pub(super) async fn step(
+    pub(super) async fn step(&self, purchase: &PurchaseId, input: Input) -> Result<Purchase, CommerceError> {
+        let step = Step { purchase: purchase.clone(), input, method: None, learned: None };
+        self.purchase(Command::Step(Box::new(step))).await
+    }
+
+    /// Begins to pay held units.
+    pub(super) async fn start_paying(
+        &self,
+        purchase: &PurchaseId,
+        method: (Method, Slow),
+    ) -> Result<Purchase, CommerceError> {
+        let (purchase, input) = (purchase.clone(), Input::StartPaying);
+        self.purchase(Command::Step(Box::new(Step { purchase, input, method: Some(method), learned: None }))).await
+    }
+
+    /// The provider's word.
+    pub(super) async fn learn(
         &self,
         purchase: &PurchaseId,
         input: Input,
-        method: Option<Method>,
+        learned: Learned,
     ) -> Result<Purchase, CommerceError> {
-        self.purchase(Command::Step { purchase: purchase.clone(), input, method }).await
+        let (purchase, learned) = (purchase.clone(), Some(learned));
+        self.purchase(Command::Step(Box::new(Step { purchase, input, method: None, learned }))).await
     }
 
     /// Records a physical fact; the same one under the same key counts once and has one answer.
@@ -234,6 +311,27 @@ impl Sequencer {
             Outcome::Shelf(shelf) => Ok(*shelf),
             _ => Err(CommerceError::Unknown),
         }
+    }
+
+    /// Gives back a part of an order, or all that is left of it; the same return under its name counts once.
+    pub(super) async fn give_back(&self, wish: ReturnOrder) -> Result<Refund, CommerceError> {
+        match self.send(Command::Return(Box::new(wish))).await? {
+            Outcome::Refund(refund) => Ok(*refund),
+            _ => Err(CommerceError::Unknown),
+        }
+    }
+
+    /// How much the provider is to be asked for; from now on nothing of the order is called off.
+    pub(super) async fn begin_taking(&self, purchase: &PurchaseId) -> Result<i64, CommerceError> {
+        match self.send(Command::BeginTaking(purchase.clone())).await? {
+            Outcome::Minor(minor) => Ok(minor),
+            _ => Err(CommerceError::Unknown),
+        }
+    }
+
+    /// The provider will not take it.
+    pub(super) async fn end_taking(&self, purchase: &PurchaseId) -> Result<(), CommerceError> {
+        self.send(Command::EndTaking(purchase.clone())).await.map(drop)
     }
 
     /// Whether offers can be judged by this node's clock. What has happened already is written by any clock.
@@ -400,6 +498,7 @@ impl Engine {
                 hold_ttl: self.config.hold_ttl,
                 payments_per_s: self.config.payments_per_s,
                 payments_waiting: self.paying.load(Ordering::Relaxed),
+                provider: self.config.provider,
                 look_up,
                 due,
             };

@@ -256,11 +256,29 @@ pub struct Line {
     pub unit_price_minor: i64,
     /// Basis points.
     pub tax_rate_bp: i32,
-    /// Where the promised units stand.
+    /// Where the promised units stand; once they have left, where they came from. Without those that were given back.
     pub allocation: Allocation,
+    /// Units that came back, or will not be had.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub returned_qty: i64,
+    /// What was given back for them, tax included.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub returned_minor: i64,
     /// Why a partial purchase goes without this line: a refusal's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_out: Option<String>,
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
+impl Line {
+    /// Units that are still bought.
+    #[must_use]
+    pub fn left(&self) -> i64 {
+        self.qty - self.returned_qty
+    }
 }
 
 /// A granted wish.
@@ -410,10 +428,42 @@ impl World {
                 unit_price_minor: terms.price_minor,
                 tax_rate_bp: terms.tax_rate_bp,
                 allocation,
+                returned_qty: 0,
+                returned_minor: 0,
                 left_out,
             });
         }
         Ok(Granted { live, currency, lines })
+    }
+
+    /// Takes units again for lines that gave theirs back: their money came late. Whatever the offer says of its time: the
+    /// price was agreed when it could be bought. `false`: there are too few, or a limit or quota was used up meanwhile;
+    /// nothing changes then.
+    pub fn retake(&mut self, live: &LiveId, customer: &CustomerId, lines: &mut [Line], delivery: &Delivery) -> bool {
+        let mut wanted: HashMap<ProductId, i64> = HashMap::new();
+        for line in lines.iter().filter(|line| line.left_out.is_none()) {
+            let Some(terms) = self.offers.get(&line.offer_id) else { return false };
+            let of_product = wanted.entry(line.product_id.clone()).or_default();
+            *of_product += line.qty;
+            let limit = terms.limit_per_customer.map(i64::from);
+            if limit.is_some_and(|limit| self.used_by(terms, customer) + *of_product > limit)
+                || self.left(&line.offer_id).is_some_and(|left| left < line.qty)
+            {
+                return false;
+            }
+        }
+        let needs: Vec<_> =
+            lines.iter().filter(|line| line.left_out.is_none()).map(|line| (&line.sku_id, line.qty)).collect();
+        let Some(allocations) = allocate(&self.pools, &needs, delivery) else { return false };
+        for (line, allocation) in lines.iter_mut().filter(|line| line.left_out.is_none()).zip(allocations) {
+            for (location, units) in &allocation.0 {
+                self.move_shelf(&line.sku_id, location, Cause::Hold, Delta { on_hand: 0, held: *units });
+            }
+            self.count(live, &line.product_id, customer, line.qty);
+            self.take(&line.offer_id, line.qty);
+            line.allocation = allocation;
+        }
+        true
     }
 
     /// Gives promised units back to the pool, and quota and limit to whom they belong. What of the lines is short gives
@@ -455,6 +505,36 @@ impl World {
                 self.move_shelf(&line.sku_id, location, Cause::Ship, Delta { on_hand: -units, held: -units });
             }
         }
+    }
+
+    /// Units of a paid line that have not left go back to the pool (those of them that are short stand nowhere), and quota
+    /// and limit to whom they belong.
+    pub(super) fn unpromise(&mut self, live: &LiveId, customer: &CustomerId, line: &Line, qty: i64, at: &Allocation) {
+        for (location, units) in &at.0 {
+            self.move_shelf(&line.sku_id, location, Cause::Release, Delta { on_hand: 0, held: -units });
+        }
+        self.count(live, &line.product_id, customer, -qty);
+        self.take(&line.offer_id, -qty);
+    }
+
+    /// Units of a paid line that had left stand on shelves again, to be sold to anybody.
+    pub(super) fn restock(&mut self, live: &LiveId, customer: &CustomerId, line: &Line, qty: i64, at: &Allocation) {
+        for (location, units) in &at.0 {
+            let back = Delta { on_hand: *units, held: 0 };
+            self.move_shelf(&line.sku_id, location, Cause::Fact(FactKind::Return), back);
+        }
+        self.count(live, &line.product_id, customer, -qty);
+        self.take(&line.offer_id, -qty);
+    }
+
+    /// Whether there was no shelf of this SKU at this place; then there is one.
+    pub(super) fn make_shelf(&mut self, sku: &SkuId, empty: &Shelf) -> bool {
+        let pool = self.pools.get_mut(sku).expect("the caller found the pool");
+        let missing = pool.shelf(&empty.location).is_none();
+        if missing {
+            pool.shelves.push(empty.clone());
+        }
+        missing
     }
 
     /// A physical fact at one shelf. It is never refused: where it leaves fewer units than are promised, `missing` says

@@ -17,10 +17,12 @@ mod media_report;
 pub(crate) mod metrics;
 mod moderation;
 mod pages;
+mod payments;
 mod people;
 pub mod problem;
 mod questions;
 pub mod rates;
+mod refunds;
 mod reports;
 mod shop;
 mod upgrade;
@@ -82,6 +84,8 @@ fn rooms() -> OpenApiRouter<App> {
         .merge(goods::router())
         .merge(import::router())
         .merge(shop::router())
+        .merge(payments::router())
+        .merge(refunds::router())
         .merge(reports::router())
         .merge(live::router())
         .merge(questions::router())
