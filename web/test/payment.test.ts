@@ -57,20 +57,22 @@ describe("a saved card", () => {
 
 describe("the ways to pay", () => {
   it("begin with a saved card, the one used last before others, and never an expired one", () => {
-    const ways = waysOf(sandbox(), [card("card_a"), card("card_old", 2025), card("card_b")], NOW);
+    const ways = waysOf(sandbox(), [card("card_a"), card("card_old", 2025), card("card_b")], false, NOW);
     expect(ways.cards.map(({ id }) => id)).toEqual(["card_a", "card_b"]);
     expect(firstChoice(ways, null)).toEqual({ kind: "saved", id: "card_a" });
     expect(firstChoice(ways, "card_b")).toEqual({ kind: "saved", id: "card_b" });
     expect(firstChoice(ways, "card_old")).toEqual({ kind: "saved", id: "card_a" });
-    expect(firstChoice(waysOf(sandbox(), [], NOW), "card_b")).toEqual({ kind: "new" });
+    expect(firstChoice(waysOf(sandbox(), [], false, NOW), "card_b")).toEqual({ kind: "new" });
   });
 
   it("are those that the server allows", () => {
-    const names = (options: PaymentOptions): string[] => waysOf(options, [], NOW).others.map(({ method: name }) => name);
+    const names = (options: PaymentOptions, ends = false): string[] => waysOf(options, [], ends, NOW).others.map(({ method: name }) => name);
     expect(names(sandbox())).toEqual(["sandbox_paypay", "sandbox_konbini"]);
+    expect(names(sandbox(), true), "nobody waits days for what ends in a minute").toEqual(["sandbox_paypay"]);
+    expect(waysOf({ ...STRIPE, methods: ["card", "konbini"] }, [], true, NOW).kinds).toEqual(["card"]);
     expect(names(sandbox(["card"]))).toEqual([]);
     expect(names(STRIPE)).toEqual([]);
-    expect(waysOf(STRIPE, [], NOW).typed).toBe(true);
+    expect(waysOf(STRIPE, [], false, NOW).typed).toBe(true);
   });
 
   it("make trying it out two taps, in the sandbox alone", () => {
@@ -86,7 +88,8 @@ describe("a payment on its way", () => {
     expect(phaseOf(of("paying"), CHECKING_AFTER_MS)).toBe("checking");
     expect(phaseOf(of("paying", { paymentWait: { position: 3, estimateMs: 900 } }), 60_000)).toBe("queued");
     expect(phaseOf(of("requires_action"), 0)).toBe("action");
-    expect(phaseOf(of("requires_action", { paymentKind: "konbini" }), 0)).toBe("voucher");
+    expect(phaseOf(of("requires_action"), 0, true)).toBe("voucher");
+    expect(phaseOf(of("authorized"), 0, true)).toBe("paid");
     expect(["authorized", "captured", "fulfilled"].map((state) => phaseOf(of(state), 99_000))).toEqual(["paid", "paid", "paid"]);
     expect(["failed", "refunded", "expired"].map((state) => phaseOf(of(state), 0))).toEqual(["lost", "lost", "lost"]);
   });
@@ -183,12 +186,18 @@ describe("a refund", () => {
         const minor = amountOf(at, units);
         expect(minor).toBeGreaterThanOrEqual(0);
         at.returned_qty += units;
-        at.refunded_minor += minor;
         given += minor;
       }
       expect(given).toBe(amount);
       expect(amountOf(at, 1)).toBe(0);
     }));
+  });
+
+  it("has the larger shares first, as the server gives them", () => {
+    const at = line({ qty: 3, amount_minor: 1_001 });
+    expect([amountOf(at, 1), amountOf(at, 2), amountOf(at, 3)]).toEqual([334, 668, 1_001]);
+    expect(amountOf({ ...at, returned_qty: 2 }, 1)).toBe(333);
+    expect(amountOf({ ...at, returned_qty: 2 }, 5), "never more than is left").toBe(333);
   });
 
   it("names the units that are chosen", () => {

@@ -199,13 +199,12 @@ export interface Purchase {
   /** Units of a paid purchase that cannot be delivered at the moment. */
   short_units: number;
   /** Given back so far. */
-  refunded_minor?: number;
-  /** The provider's code behind a decline; null or absent when it gave none. */
+  refunded_minor: number;
+  /** The provider's code behind a decline, where it may be told. */
   decline_code?: string | null;
-  /** What it is paid with; null or absent while nobody knows. */
-  payment_kind?: PaymentKind | null;
-  /** The place in the queue to the payment provider, while there is one. */
-  payment_wait?: PaymentWait | null;
+  /** While it waits for its turn with the payment provider: how many are before it, and about how long. */
+  payments_before?: number;
+  payment_estimate_ms?: number;
   version: number;
 }
 
@@ -275,6 +274,9 @@ export interface Order {
   currency: string;
 }
 
+/** What a brand sees of an order: its own lines. */
+export type BrandOrder = Pick<Order, "id" | "number" | "live_id" | "state" | "placed_at_ms" | "lines" | "total_minor" | "refunded_minor" | "currency">;
+
 export type RefundState = "pending" | "succeeded" | "failed";
 
 export interface Refund {
@@ -301,34 +303,47 @@ export interface RefundRequest {
   reason: string;
 }
 
-export interface InvoiceLine {
-  order_line_id: string;
+export interface DocumentLine {
   product_title: string;
-  variant: string | null;
+  variant: string;
   qty: number;
   unit_price_minor: number;
   amount_minor: number;
   tax_rate_bp: number;
+  reduced: boolean;
 }
+
+export interface DocumentRate extends TaxLine {
+  reduced: boolean;
+}
+
+export type DocumentKind = "qualified_invoice" | "receipt" | "qualified_credit_note" | "credit_note";
 
 export interface CreditNote {
   number: string;
+  kind: DocumentKind;
+  title_ja: string;
+  title_en: string;
   refund_id: string;
   issued_at_ms: number;
-  lines: InvoiceLine[];
-  tax: TaxLine[];
+  lines: DocumentLine[];
+  rates: DocumentRate[];
   total_minor: number;
 }
 
 /** One seller's part of an order. */
 export interface InvoiceDocument {
-  id: string;
   number: string;
-  kind: "invoice" | "receipt";
+  kind: DocumentKind;
+  title_ja: string;
+  title_en: string;
+  brand_id: string;
+  seller_name: string;
+  /** T + 13 digits; null: the document is no qualified invoice. */
+  registration: string | null;
   issued_at_ms: number;
-  seller: { name: string; invoice_number: string | null };
-  lines: InvoiceLine[];
-  tax: TaxLine[];
+  lines: DocumentLine[];
+  rates: DocumentRate[];
   total_minor: number;
   credit_notes: CreditNote[];
 }
@@ -336,19 +351,14 @@ export interface InvoiceDocument {
 export interface Invoice {
   order_id: string;
   order_number: string;
-  currency: string;
-  sandbox: boolean;
+  buyer_name: string;
   placed_at_ms: number;
-  buyer_name: string | null;
+  currency: string;
+  /** None before the money was taken. */
   documents: InvoiceDocument[];
 }
 
 export type PaymentKind = "card" | "paypay" | "konbini";
-
-export interface PaymentWait {
-  position: number;
-  estimate_ms: number;
-}
 
 export interface TestMethod {
   /** What is sent as `payment_method`. */
@@ -521,29 +531,39 @@ export interface LiveMedia {
 /** An account of the money ledger. */
 export interface Balance {
   account: string;
-  minor: number;
+  debit_minor: number;
+  credit_minor: number;
+  /** Debits less credits. */
+  balance_minor: number;
 }
 
 export interface Reconciliation {
   as_of_ms: number;
-  currency: string;
-  sandbox: boolean;
-  balances: Balance[];
-  /** Our books of the provider against the provider's own. */
-  clearing: { ledger_minor: number; provider_minor: number; difference_minor: number };
-  open_items: number;
-  last_run: { at_ms: number; entries: number; matched: number; opened: number } | null;
+  last_run: { id: string; began_at_ms: number; ended_at_ms: number; from_ms: number; to_ms: number; entries: number; open: number } | null;
+  accounts: Balance[];
+  /** Our books of the provider, and the provider's own. */
+  clearing_minor: number;
+  provider_minor: number;
+  difference_minor: number;
+  open: number;
+  items: Finding[];
 }
 
+/** What the books do not agree on. */
 export interface Finding {
   id: string;
   kind: string;
-  state: "open" | "resolved";
-  amount_minor: number;
-  subject: string | null;
-  detail: string;
+  state: string;
+  subject: string;
+  ours_minor: number;
+  theirs_minor: number;
+  intent: string | null;
+  order_id: string | null;
+  refund_id: string | null;
   found_at_ms: number;
+  resolved_at_ms: number | null;
+  how: string | null;
+  note: string | null;
   /** What can be done about it. */
-  resolutions: string[];
-  resolved: { at_ms: number; how: string; note: string } | null;
+  ways: string[];
 }

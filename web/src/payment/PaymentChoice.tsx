@@ -56,7 +56,7 @@ export function PaymentChoice({ paying, amountMinor, currency, disabled }: Payme
       {choice.kind === "new" && stripe && options.publishable_key !== null && (
         <div class="form">
           <StripeForm publishableKey={options.publishable_key} handle={paying.stripe} onReady={paying.setStripeReady} onChange={paying.settled}
-            purpose={{ kind: "payment", amountMinor, currency, methods: options.methods }} />
+            purpose={{ kind: "payment", amountMinor, currency, methods: ways.kinds }} />
         </div>
       )}
       {ways.others.map((method) => way({ kind: "test", method: method.method }, <span>{ja ? method.label_ja : method.label_en}</span>))}

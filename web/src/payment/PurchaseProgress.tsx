@@ -10,6 +10,7 @@ import { viewOf, type Followed } from "../purchase/useFollow";
 import { Icon } from "../ui/icons";
 import { buy } from "../pages/watch/buy-texts";
 import { ActionPanel } from "./ActionPanel";
+import { isVoucher } from "./options";
 import { SandboxTag } from "./SandboxTag";
 import { pay } from "./texts";
 import "./payment.css";
@@ -29,7 +30,7 @@ interface PurchaseProgressProps {
 /** From the second tap to 支払い完了, by itself; or to what the buyer must do or know. */
 export function PurchaseProgress({ placed, followed, nowMs, fresh, children, onAgain }: PurchaseProgressProps): JSX.Element {
   const view = followed.view ?? viewOf(placed);
-  const phase = phaseOf(view, useSeenFor(view.state));
+  const phase = phaseOf(view, useSeenFor(view.state), isVoucher(placed.id));
   const reached = outcome(view.state);
   const total = <p class="num total">{money(placed.total_minor, placed.currency)}</p>;
   return (

@@ -13,6 +13,8 @@ export type Purpose =
 export interface StripeHandle {
   /** The form's words, checked and handed to Stripe: a token that stands for them. null: the form says what is missing. */
   token: () => Promise<string | null>;
+  /** `card`, `paypay`, `konbini`; empty while nothing is chosen. */
+  kind: () => string;
   /** Saves the card of a setup; false: the form says what is missing. */
   confirm: (returnUrl: string) => Promise<boolean>;
 }
@@ -30,6 +32,7 @@ interface StripeFormProps {
 export function StripeForm({ publishableKey, purpose, onChange, onReady, handle }: StripeFormProps): JSX.Element {
   const place = useRef<HTMLDivElement>(null);
   const used = useRef<{ stripe: Stripe; elements: StripeElements } | null>(null);
+  const kind = useRef("");
   const latest = useRef({ onChange, onReady });
   latest.current = { onChange, onReady };
   const [state, setState] = useState<"loading" | "ready" | "failed">("loading");
@@ -53,7 +56,8 @@ export function StripeForm({ publishableKey, purpose, onChange, onReady, handle 
       const element = elements.create("payment", { layout: "accordion" });
       element.on("ready", () => turn("ready"));
       element.on("loaderror", () => turn("failed"));
-      element.on("change", () => {
+      element.on("change", ({ value }) => {
+        kind.current = value?.type ?? "";
         setProblem(null);
         latest.current.onChange?.();
       });
@@ -66,7 +70,7 @@ export function StripeForm({ publishableKey, purpose, onChange, onReady, handle 
       used.current = null;
       destroy();
     };
-  }, [publishableKey, purpose.kind === "setup" ? purpose.clientSecret : "", tongue, round]);
+  }, [publishableKey, purpose.kind === "setup" ? purpose.clientSecret : "", tongue, round, purpose.kind === "payment" ? purpose.methods.join(" ") : ""]);
 
   const amount = purpose.kind === "payment" ? purpose.amountMinor : 0;
   useEffect(() => {
@@ -83,6 +87,7 @@ export function StripeForm({ publishableKey, purpose, onChange, onReady, handle 
       const answer = await made.createConfirmationToken({ elements, params: { return_url: `${location.origin}/orders` } });
       return answer.confirmationToken?.id ?? say(answer.error?.message);
     },
+    kind: () => kind.current,
     confirm: async (returnUrl) => {
       if (used.current === null) return false;
       const { stripe: made, elements } = used.current;

@@ -21,20 +21,25 @@ export interface Ways {
   cards: SavedCard[];
   /** A card that is typed, or whatever Stripe's form offers. */
   typed: boolean;
+  /** What Stripe's form may offer; the server asks for the same. */
+  kinds: PaymentKind[];
   /** Test methods that are no cards. */
   others: TestMethod[];
 }
 
-export function waysOf(options: PaymentOptions, cards: readonly SavedCard[], nowMs: number): Ways {
+/** `ends`: the offer does, and what takes days cannot be had for it. */
+export function waysOf(options: PaymentOptions, cards: readonly SavedCard[], ends: boolean, nowMs: number): Ways {
+  const kinds = options.methods.filter((kind) => !ends || kind !== "konbini");
   return {
+    kinds,
     cards: cards.filter((card) => !isExpired(card, nowMs)),
-    typed: options.provider === "stripe" || options.methods.includes("card"),
-    others: options.test_methods.filter((method) => method.number === "" && options.methods.includes(kindOf(method.method) ?? "card")),
+    typed: options.provider === "stripe" || kinds.includes("card"),
+    others: options.test_methods.filter((method) => method.number === "" && kinds.includes(kindOf(method.method) ?? "card")),
   };
 }
 
 /** What a test method stands for; null = a card's, or one of a later contract. */
-function kindOf(method: string): PaymentKind | null {
+export function kindOf(method: string): PaymentKind | null {
   if (method === "sandbox_paypay") return "paypay";
   return method === "sandbox_konbini" ? "konbini" : null;
 }

@@ -66,3 +66,28 @@ export function rememberCard(id: string): void {
     // Not remembered; the newest card is offered first.
   }
 }
+
+const VOUCHERS = "hanamichi.vouchers";
+const VOUCHERS_MAX = 10;
+
+function vouchers(): string[] {
+  try {
+    const kept: unknown = JSON.parse(localStorage.getItem(VOUCHERS) ?? "[]");
+    return Array.isArray(kept) ? kept.filter((id) => typeof id === "string") : [];
+  } catch {
+    return [];
+  }
+}
+
+/** This purchase is paid at a store, within days: the page says so in other words than for a bank that waits now. */
+export function rememberVoucher(purchaseId: string): void {
+  try {
+    localStorage.setItem(VOUCHERS, JSON.stringify([purchaseId, ...vouchers()].slice(0, VOUCHERS_MAX)));
+  } catch {
+    // Not remembered; the words are then those for any payment that waits for its buyer.
+  }
+}
+
+export function isVoucher(purchaseId: string): boolean {
+  return vouchers().includes(purchaseId);
+}

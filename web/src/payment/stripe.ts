@@ -22,7 +22,7 @@ export interface StripeElements {
 export interface StripeElement {
   mount: (place: HTMLElement) => void;
   destroy: () => void;
-  on: (event: "ready" | "change" | "loaderror", listener: () => void) => void;
+  on: (event: "ready" | "change" | "loaderror", listener: (event: { value?: { type?: string } }) => void) => void;
 }
 
 export interface Stripe {

@@ -79,6 +79,7 @@ export const pay = phrases({
   part_refunded: ["{amount} を返金しました。", "{amount} has been refunded."],
   to_order: ["注文の詳細を見る", "See the order"],
   to_live: ["配信に戻る", "Back to the live"],
+  to_live_again: ["配信に戻って、別のカードで試す", "Back to the live, with another card"],
   to_orders: ["注文履歴へ", "To my orders"],
   pending_banner: ["お支払いの手続きが残っています。", "A payment is waiting for you."],
   pending_open: ["手続きを続ける", "Continue"],

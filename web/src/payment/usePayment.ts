@@ -2,7 +2,7 @@ import { useRef, useState } from "preact/hooks";
 import { me } from "../api/session";
 import { useLoad, type Loaded } from "../ui/useLoad";
 import { testCard } from "./cards";
-import { firstChoice, firstNumber, methodOf, waysOf, type Choice, type Ways } from "./choice";
+import { firstChoice, firstNumber, kindOf, methodOf, waysOf, type Choice, type Ways } from "./choice";
 import { lastCard, wallet, type Wallet } from "./options";
 import type { StripeHandle } from "./StripeForm";
 
@@ -25,13 +25,16 @@ export interface Paying {
   ready: boolean;
   /** What to send as `payment_method`; null: the form says what is missing. */
   method: () => Promise<string | null>;
+  /** Whether it is paid at a store, within days. */
+  slow: () => boolean;
   /** The server has said what became of it: what was made of the form is used up. */
   settled: () => void;
   /** After a decline: what was paid with is not offered first again. */
   another: () => void;
 }
 
-export function usePayment(): Paying {
+/** `ends`: the offer does. What takes days cannot be had for it. */
+export function usePayment(ends: boolean): Paying {
   const loaded = useLoad(wallet, [me.value?.account_id]);
   const [chosen, setChosen] = useState<Choice | null>(null);
   const [written, setWritten] = useState<string | null>(null);
@@ -43,8 +46,9 @@ export function usePayment(): Paying {
   const token = useRef<string | null>(null);
 
   const options = loaded.value?.options ?? null;
-  const ways = loaded.value === null ? null : waysOf(loaded.value.options, loaded.value.cards, Date.now());
-  const stillThere = chosen !== null && (chosen.kind !== "saved" || ways?.cards.some(({ id }) => id === chosen.id) === true);
+  const ways = loaded.value === null ? null : waysOf(loaded.value.options, loaded.value.cards, ends, Date.now());
+  const stillThere = chosen !== null && (chosen.kind === "new" || (chosen.kind === "saved"
+    ? ways?.cards.some(({ id }) => id === chosen.id) : ways?.others.some(({ method }) => method === chosen.method)) === true);
   const choice = ways === null ? null : stillThere ? chosen : firstChoice(ways, lastCard());
   const typed = written ?? (options === null ? "" : firstNumber(options));
   const viaStripe = choice?.kind === "new" && options?.provider === "stripe";
@@ -71,6 +75,7 @@ export function usePayment(): Paying {
       }
       return (token.current ??= (await stripe.current?.token()) ?? null);
     },
+    slow: () => (viaStripe ? stripe.current?.kind() : choice?.kind === "test" ? kindOf(choice.method) : null) === "konbini",
     settled: () => { token.current = null; },
     another: () => {
       token.current = null;

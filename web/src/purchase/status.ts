@@ -12,7 +12,6 @@ export interface PurchaseView {
   /** Given back so far; undefined: who told did not say. */
   refundedMinor?: number | undefined;
   declineCode?: string | null | undefined;
-  paymentKind?: string | null | undefined;
   paymentWait?: { position: number; estimateMs: number } | null | undefined;
   version: number;
 }
@@ -31,18 +30,18 @@ export function outcome(state: string): Outcome {
 
 /**
  * What a sheet shows of a purchase. queued: many pay at this moment, and this one has a place. checking: the provider
- * has not answered for so long that the buyer must be told. action: the buyer must do something. voucher: pay at a store.
+ * has not answered for so long that the buyer must be told. action: the buyer must do something. voucher: pay at a store, as who has just chosen it knows.
  */
 export type Phase = "held" | "queued" | "paying" | "checking" | "action" | "voucher" | "paid" | "lost";
 
 /** Longer than a slow bank takes. */
 export const CHECKING_AFTER_MS = 6_000;
 
-export function phaseOf(view: Pick<PurchaseView, "state" | "paymentKind" | "paymentWait">, seenForMs: number): Phase {
+export function phaseOf(view: Pick<PurchaseView, "state" | "paymentWait">, seenForMs: number, voucher = false): Phase {
   const reached = outcome(view.state);
   if (reached !== "moving") return reached;
   if (view.state === "held") return "held";
-  if (view.state === "requires_action") return view.paymentKind === "konbini" ? "voucher" : "action";
+  if (view.state === "requires_action") return voucher ? "voucher" : "action";
   if ((view.paymentWait ?? null) !== null) return "queued";
   return seenForMs >= CHECKING_AFTER_MS ? "checking" : "paying";
 }

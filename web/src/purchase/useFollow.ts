@@ -5,22 +5,28 @@ import type { PurchaseStatus } from "../hub/model";
 import { later, outcome, type PurchaseView } from "./status";
 
 const POLL_MS = 1_500;
+const WORTH_SAYING_MS = 1_000;
 
 export function viewOf(purchase: Purchase): PurchaseView {
   return {
     id: purchase.id, state: purchase.state, reason: purchase.reason, orderId: purchase.order_id,
     holdExpiresAtMs: purchase.hold_expires_at_ms, shortUnits: purchase.short_units, refundedMinor: purchase.refunded_minor,
-    declineCode: purchase.decline_code, paymentKind: purchase.payment_kind, version: purchase.version,
-    paymentWait: purchase.payment_wait === null || purchase.payment_wait === undefined
-      ? null : { position: purchase.payment_wait.position, estimateMs: purchase.payment_wait.estimate_ms },
+    declineCode: purchase.decline_code, version: purchase.version,
+    paymentWait: waitOf(purchase.payments_before ?? 0, purchase.payment_estimate_ms ?? 0),
   };
 }
 
 function viewOfStatus(status: PurchaseStatus): PurchaseView {
   return {
     id: status.id, state: status.state, holdExpiresAtMs: status.holdExpiresAtMs, shortUnits: status.shortUnits, version: status.version,
+    declineCode: status.declineCode === "" ? null : status.declineCode, paymentWait: waitOf(status.paymentsBefore, status.paymentEstimateMs),
     reason: status.reason === "" ? null : status.reason, orderId: status.orderId === "" ? null : status.orderId,
   };
+}
+
+/** Worth a word only where somebody notices it. */
+function waitOf(position: number, estimateMs: number): PurchaseView["paymentWait"] {
+  return position > 0 && estimateMs >= WORTH_SAYING_MS ? { position, estimateMs } : null;
 }
 
 export interface Followed {
@@ -81,6 +87,5 @@ function fuller(view: PurchaseView, polled: PurchaseView | null): PurchaseView {
   return {
     ...view,
     refundedMinor: view.refundedMinor ?? polled.refundedMinor, declineCode: view.declineCode ?? polled.declineCode,
-    paymentKind: view.paymentKind ?? polled.paymentKind,
   };
 }

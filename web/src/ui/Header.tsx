@@ -33,8 +33,8 @@ export function Header(): JSX.Element {
             <a class="icon-btn" href="/orders" aria-label={words.my_orders} title={words.my_orders} data-testid="orders-link"
               aria-current={here.startsWith("/orders") || here.startsWith("/cards") ? "page" : undefined}><Icon name="bag" /></a>
             <span class="small muted clip who" data-testid="who">{person.display_name}</span>
-            <button type="button" class="btn small" data-testid="sign-out"
-              onClick={() => signOut().catch((thrown: unknown) => toast(explain(thrown), true))}>{words.sign_out}</button>
+            <button type="button" class="btn small out" aria-label={words.sign_out} title={words.sign_out} data-testid="sign-out"
+              onClick={() => signOut().catch((thrown: unknown) => toast(explain(thrown), true))}><span>{words.sign_out}</span><Icon name="out" /></button>
           </>
         )}
       </div>

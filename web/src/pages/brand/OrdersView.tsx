@@ -2,11 +2,12 @@ import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { api, seg, withQuery } from "../../api/client";
 import { explain } from "../../api/problem-texts";
-import type { Order, Page, Purchase } from "../../api/types";
+import type { BrandOrder, Page, Purchase, Refund } from "../../api/types";
 import { dateTime, money } from "../../i18n/format";
 import { SandboxTag } from "../../payment/SandboxTag";
 import { Sheet } from "../../ui/Sheet";
 import { Empty, Failed, Loading } from "../../ui/states";
+import { useLoad } from "../../ui/useLoad";
 import { toast } from "../../ui/toast";
 import { words } from "../../ui/words";
 import { tagOf, TAG_LOOK } from "../orders/order-state";
@@ -22,11 +23,11 @@ const REFRESH_MS = 5_000;
 
 /** A brand's orders, with what can be done about them. */
 export function OrdersView({ brandId }: { brandId: string }): JSX.Element {
-  const [items, setItems] = useState<readonly Order[] | null>(null);
+  const [items, setItems] = useState<readonly BrandOrder[] | null>(null);
   const [cursor, setCursor] = useState<string | null>(null);
   const [problem, setProblem] = useState<unknown>(null);
-  const [open, setOpen] = useState<{ what: "ship" | "refund"; order: Order } | null>(null);
-  const page = (from: string | null): Promise<Page<Order>> => api.get<Page<Order>>(withQuery(`/v1/brands/${seg(brandId)}/orders`, { cursor: from, limit: PAGE }));
+  const [open, setOpen] = useState<{ what: "ship" | "refund"; order: BrandOrder } | null>(null);
+  const page = (from: string | null): Promise<Page<BrandOrder>> => api.get<Page<BrandOrder>>(withQuery(`/v1/brands/${seg(brandId)}/orders`, { cursor: from, limit: PAGE }));
   const load = (from: string | null): void => {
     setProblem(null);
     page(from).then((next) => {
@@ -48,7 +49,7 @@ export function OrdersView({ brandId }: { brandId: string }): JSX.Element {
 
   return (
     <section class="stack brand-orders" aria-labelledby="orders-title" data-testid="brand-orders">
-      <h2 id="orders-title" class="row">{orders.title} <SandboxTag /></h2>
+      <div class="row"><h1 id="orders-title">{orders.title}</h1><SandboxTag /></div>
       {problem !== null && <Failed problem={problem} onRetry={() => load(cursor)} />}
       {items === null && problem === null && <Loading />}
       {items !== null && items.length === 0 && <div class="card"><Empty icon="bag">{orders.none}</Empty></div>}
@@ -64,13 +65,12 @@ export function OrdersView({ brandId }: { brandId: string }): JSX.Element {
   );
 }
 
-function Row({ order: of, onShip, onRefund }: { order: Order; onShip: () => void; onRefund: () => void }): JSX.Element {
-  const back = of.refunded_minor + of.voided_minor;
-  const tag = tagOf(of.state, back);
+function Row({ order: of, onShip, onRefund }: { order: BrandOrder; onShip: () => void; onRefund: () => void }): JSX.Element {
+  const tag = tagOf(of.state, of.refunded_minor);
   return (
     <article class="card panel stack" data-testid="brand-order" data-order={of.id} data-state={of.state} data-tag={tag}>
       <div class="row wrap spread">
-        <h3 class="num">{of.number}</h3>
+        <h2 class="num">{of.number}</h2>
         <span class="row wrap"><span class={TAG_LOOK[tag]}>{order[`tag_${tag}`]}</span><span class="small muted num">{dateTime(of.placed_at_ms)}</span></span>
       </div>
       <table class="num goods">
@@ -83,7 +83,7 @@ function Row({ order: of, onShip, onRefund }: { order: Order; onShip: () => void
           </tr>
         ))}</tbody>
       </table>
-      {of.refunds.map((refund) => <RefundLine key={refund.id} refund={refund} />)}
+      {of.refunded_minor > 0 && <Refunds orderId={of.id} refundedMinor={of.refunded_minor} />}
       {(canShip(of) || canRefund(of)) && (
         <div class="row wrap">
           {canShip(of) && <button type="button" class="btn small ink" data-testid="ship" onClick={onShip}>{orders.ship}</button>}
@@ -94,7 +94,19 @@ function Row({ order: of, onShip, onRefund }: { order: Order; onShip: () => void
   );
 }
 
-function ShipSheet({ order: of, onClose, onDone }: { order: Order; onClose: () => void; onDone: () => void }): JSX.Element {
+/** How each refund of an order stands; asked again when there is one more, and while one is on its way. */
+function Refunds({ orderId, refundedMinor }: { orderId: string; refundedMinor: number }): JSX.Element {
+  const { value, reload } = useLoad(() => api.get<Pick<Page<Refund>, "items">>(`/v1/orders/${seg(orderId)}/refunds`), [orderId, refundedMinor]);
+  const pending = value?.items.some(({ state }) => state === "pending") === true;
+  useEffect(() => {
+    if (!pending) return undefined;
+    const timer = setInterval(reload, REFRESH_MS);
+    return () => clearInterval(timer);
+  }, [pending]);
+  return <>{value?.items.map((refund) => <RefundLine key={refund.id} refund={refund} />)}</>;
+}
+
+function ShipSheet({ order: of, onClose, onDone }: { order: BrandOrder; onClose: () => void; onDone: () => void }): JSX.Element {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<unknown>(null);
   const ship = (): void => {

@@ -3,7 +3,7 @@ import { useMemo, useState } from "preact/hooks";
 import { api, seg } from "../../api/client";
 import { asProblem } from "../../api/problem";
 import { explainFully } from "../../api/problem-texts";
-import type { Order, OrderLine, Refund } from "../../api/types";
+import type { BrandOrder, OrderLine, Refund } from "../../api/types";
 import { money } from "../../i18n/format";
 import { fill } from "../../i18n/phrases";
 import { SandboxTag } from "../../payment/SandboxTag";
@@ -17,7 +17,7 @@ import { orders } from "./orders-texts";
 import { everything, leftOf, refundRequest, totalOf, type Chosen } from "./refund";
 
 interface RefundSheetProps {
-  order: Order;
+  order: BrandOrder;
   onClose: () => void;
   onDone: () => void;
 }
@@ -25,7 +25,8 @@ interface RefundSheetProps {
 /** Which units are given back, whether they can be sold again, and why. One sheet is one return, however often it is sent. */
 export function RefundSheet({ order, onClose, onDone }: RefundSheetProps): JSX.Element {
   const [chosen, setChosen] = useState<Chosen>(() => everything(order.lines));
-  const [restock, setRestock] = useState(order.state !== "fulfilled");
+  const sent = order.state === "fulfilled";
+  const [restock, setRestock] = useState(!sent);
   const [reason, setReason] = useState("");
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
@@ -50,7 +51,7 @@ export function RefundSheet({ order, onClose, onDone }: RefundSheetProps): JSX.E
     <Sheet title={orders.refund_title} onClose={onClose} testId="refund-sheet">
       <form class="stack" onSubmit={(event) => { event.preventDefault(); send(); }}>
         <p class="row wrap spread"><span class="num">{order.number}</span><SandboxTag /></p>
-        {order.captured_minor === 0 && <p class="notice">{orders.refund_lead_void}</p>}
+        {order.state === "authorized" && <p class="notice">{orders.refund_lead_void}</p>}
         <ul class="refund-lines" aria-label={orders.units}>
           {order.lines.filter((line) => leftOf(line) > 0).map((line) => (
             <li key={line.id}><Units line={line} value={chosen[line.id] ?? 0} disabled={busy} onChange={(units) => setChosen({ ...chosen, [line.id]: units })} /></li>
@@ -59,10 +60,11 @@ export function RefundSheet({ order, onClose, onDone }: RefundSheetProps): JSX.E
         {order.lines.length > 1 && (
           <button type="button" class="btn small" disabled={busy} data-testid="refund-all" onClick={() => setChosen(everything(order.lines))}>{orders.all}</button>
         )}
-        <label class="check"><input type="checkbox" checked={restock} disabled={busy} data-testid="restock" onChange={(event) => setRestock(event.currentTarget.checked)} />
-          <span>{orders.restock}<br /><span class="small muted">{orders.restock_hint}</span></span></label>
+        {/* Goods that never left the shelf are back in any case. */}
+        {!sent ? <p class="small muted">{orders.unsent}</p> : <label class="check"><input type="checkbox" checked={restock} disabled={busy} data-testid="restock" onChange={(event) => setRestock(event.currentTarget.checked)} />
+          <span>{orders.restock}<br /><span class="small muted">{orders.restock_hint}</span></span></label>}
         <label class="field"><span>{orders.reason}</span>
-          <input class="input" value={reason} required maxLength={200} disabled={busy} data-testid="refund-reason" onInput={(event) => setReason(event.currentTarget.value)} />
+          <input class="input" value={reason} required maxLength={500} disabled={busy} data-testid="refund-reason" onInput={(event) => setReason(event.currentTarget.value)} />
           <span class="hint">{orders.reason_hint}</span>
         </label>
         <p class="row spread amount" role="status"><span>{orders.amount}</span><strong class="num" data-testid="refund-amount" data-minor={totalOf(order.lines, chosen)}>{amount}</strong></p>

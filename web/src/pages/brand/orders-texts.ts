@@ -29,6 +29,7 @@ export const orders = phrases({
   all: ["すべて選ぶ", "Choose everything"],
   restock: ["商品を在庫に戻す", "Put the goods back into stock"],
   restock_hint: ["手元に戻り、再び販売できる場合だけ選んでください。", "Only if they are back and can be sold again."],
+  unsent: ["発送前のため、商品は自動的に在庫へ戻ります。", "Not sent yet: the goods go back into stock by themselves."],
   reason: ["理由", "Reason"],
   reason_hint: ["お客様の注文詳細には表示されません。記録に残ります。", "Kept on record; not shown to the customer."],
   amount: ["返金額", "Amount"],

@@ -1,5 +1,5 @@
 /** Pure: what a refund of chosen units comes to, before the server says it. */
-import type { Order, OrderLine, RefundRequest } from "../../api/types";
+import type { BrandOrder, Order, OrderLine, RefundRequest } from "../../api/types";
 
 /** Units of each line that are to be given back, by the line's id. */
 export type Chosen = Readonly<Record<string, number>>;
@@ -9,14 +9,13 @@ export function leftOf(line: Pick<OrderLine, "qty" | "returned_qty">): number {
 }
 
 /**
- * The yen of so many units. The last units take what is left of the line, so that nothing is lost or given twice to
- * rounding; the server decides by the same rule.
+ * The yen of so many units, as the server counts: where a line's amount is no multiple of its units, the first ones that
+ * come back have the yen that are over, so all of them together are the line.
  */
-export function amountOf(line: Pick<OrderLine, "qty" | "returned_qty" | "amount_minor" | "refunded_minor">, units: number): number {
-  const left = leftOf(line);
-  if (units <= 0 || left === 0) return 0;
-  const rest = line.amount_minor - line.refunded_minor;
-  return units >= left ? rest : Math.floor((line.amount_minor * (line.returned_qty + units)) / line.qty) - line.refunded_minor;
+export function amountOf(line: Pick<OrderLine, "qty" | "returned_qty" | "amount_minor">, units: number): number {
+  const count = Math.max(0, Math.min(units, leftOf(line)));
+  const larger = Math.max(0, Math.min((line.amount_minor % line.qty) - line.returned_qty, count));
+  return Math.floor(line.amount_minor / line.qty) * count + larger;
 }
 
 export function totalOf(lines: readonly OrderLine[], chosen: Chosen): number {
@@ -37,7 +36,7 @@ export function canShip(order: Pick<Order, "state">): boolean {
   return order.state === "authorized" || order.state === "captured";
 }
 
-export function canRefund(order: Pick<Order, "state" | "lines">): boolean {
+export function canRefund(order: Pick<BrandOrder, "state" | "lines">): boolean {
   const paid = order.state === "authorized" || order.state === "captured" || order.state === "fulfilled";
   return paid && order.lines.some((line) => leftOf(line) > 0);
 }

@@ -4,7 +4,7 @@ import { api, seg } from "../../api/client";
 import type { Purchase } from "../../api/types";
 import { PurchaseProgress } from "../../payment/PurchaseProgress";
 import { pay } from "../../payment/texts";
-import { outcome } from "../../purchase/status";
+import { isAboutCard, lossOf, outcome } from "../../purchase/status";
 import { useFollow } from "../../purchase/useFollow";
 import { MemberGate } from "../../ui/MemberGate";
 import type { PageProps } from "../../ui/pages";
@@ -23,6 +23,7 @@ function Back({ id }: { id: string }): JSX.Element {
   const followed = useFollow(value, undefined);
   const view = followed.view;
   const [now, setNow] = useState(Date.now);
+  const lost = view !== null && outcome(view.state) === "lost" && isAboutCard(lossOf(view));
   const waits = view !== null && outcome(view.state) === "moving";
   useEffect(() => {
     if (!waits) return undefined;
@@ -38,7 +39,7 @@ function Back({ id }: { id: string }): JSX.Element {
         {value !== null && (
           <PurchaseProgress placed={value} followed={followed} nowMs={now} fresh={false}>
             {view?.orderId !== null && view?.orderId !== undefined && <a class="btn wide" href={`/orders/${view.orderId}`} data-testid="to-order">{pay.to_order}</a>}
-            <a class="btn ink wide" href={`/watch/${value.live_id}`} data-testid="to-live">{pay.to_live}</a>
+            <a class="btn ink wide" href={`/watch/${value.live_id}`} data-testid="to-live">{lost ? pay.to_live_again : pay.to_live}</a>
           </PurchaseProgress>
         )}
       </div>

@@ -4,7 +4,7 @@ import { api } from "../../api/client";
 import { asProblem, type Problem, type ProblemName } from "../../api/problem";
 import { explain, problemText } from "../../api/problem-texts";
 import type { Purchase } from "../../api/types";
-import { beginSetup, rememberCard } from "../../payment/options";
+import { beginSetup, rememberCard, rememberVoucher } from "../../payment/options";
 import { PaymentChoice } from "../../payment/PaymentChoice";
 import { PurchaseProgress } from "../../payment/PurchaseProgress";
 import { pay } from "../../payment/texts";
@@ -51,7 +51,7 @@ export function BuySheet({ here, pinId, offerId, onClose, onWait }: BuySheetProp
   const [placing, setPlacing] = useState(false);
   const [retrying, setRetrying] = useState<Problem | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
-  const paying = usePayment();
+  const paying = usePayment((offer?.endsAtMs ?? 0) > 0);
   const confirming = useConfirmation(placed === null ? chosenId : null, qty, offer?.version ?? 0);
   const followed = useFollow(placed, placed === null ? undefined : room.purchases.get(placed.id));
   const attempt = useMemo(() => new PurchaseAttempt({
@@ -72,6 +72,7 @@ export function BuySheet({ here, pinId, offerId, onClose, onWait }: BuySheetProp
     if (method === null) return;
     const save = canSave(paying) && paying.save;
     const purchase = await attempt.place({ offer_id: offer.id, qty: units, confirmation_hash: hash, payment_method: method });
+    if (paying.slow()) rememberVoucher(purchase.id);
     paying.settled();
     setPlaced(purchase);
     if (paying.choice?.kind === "saved") rememberCard(method);

@@ -6,6 +6,7 @@ import { explain } from "../../api/problem-texts";
 import type { PaymentRequest, Purchase } from "../../api/types";
 import { countdown } from "../../i18n/format";
 import { fill } from "../../i18n/phrases";
+import { rememberVoucher } from "../../payment/options";
 import { PaymentChoice } from "../../payment/PaymentChoice";
 import { PurchaseProgress } from "../../payment/PurchaseProgress";
 import { usePayment } from "../../payment/usePayment";
@@ -48,7 +49,7 @@ export function TurnSheet({ here, purchaseId, onClose, onWait }: TurnSheetProps)
   const missed = state === "expired" || (state === "held" && !open);
   const confirming = useConfirmation(open ? (held.value?.offer_id ?? null) : null, held.value?.qty ?? 1, 0);
   const { confirmation } = confirming;
-  const paying = usePayment();
+  const paying = usePayment(here.room.value.pins.some((pin) => pin.offers.some((offer) => offer.id === held.value?.offer_id && offer.endsAtMs > 0)));
 
   const run = (work: Promise<void>): void => {
     setBusy(true);
@@ -67,6 +68,7 @@ export function TurnSheet({ here, purchaseId, onClose, onWait }: TurnSheetProps)
     const idempotencyKey = uuid();
     const request: PaymentRequest = { payment_method: method, confirmation_hash: hash };
     const purchase = await persist(() => api.post<Purchase>(`/v1/purchases/${seg(purchaseId)}/pay`, request, { idempotencyKey }), {});
+    if (paying.slow()) rememberVoucher(purchaseId);
     paying.settled();
     setPaidHere(true);
     here.hub.learn({ kind: "purchase", purchase: statusOf(purchase) });
