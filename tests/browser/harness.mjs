@@ -2,12 +2,14 @@
  * Starts the server that HANAMICHI_BINARY names in demo mode, and a browser; gives each actor a page of its own.
  * Everything a story needs to know about start-up is in this file.
  */
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -204,6 +206,34 @@ export async function obstacles(page, scheme) {
     .flatMap((violation) => violation.nodes.map((node) => `${violation.id}: ${node.html.slice(0, 160)}`)));
   await session.detach();
   return found;
+}
+
+/** One server and one browser for all the stories of a file. */
+export function openHouse() {
+  const house = { server: null, browser: null };
+  before(async () => {
+    house.server = await startServer();
+    house.browser = await openBrowser();
+  }, { timeout: 90_000 });
+  after(async () => {
+    await house.browser?.close();
+    await house.server?.stop();
+  });
+  /** Each story on its own stage; a failure leaves everybody's last picture and the server's last words. */
+  house.story = (name, slug, act) => test(name, { timeout: 180_000 }, async () => {
+    const stage = new Stage(house.browser, house.server.base);
+    try {
+      await act(stage);
+      assert.deepEqual(stage.faults, [], "no page threw, and none asked another host");
+    } catch (error) {
+      await stage.pictures(`failed-${slug}`);
+      console.error(house.server.log());
+      throw error;
+    } finally {
+      await stage.close();
+    }
+  });
+  return house;
 }
 
 /** A product of the story's own, so that nobody else moves its stock. */

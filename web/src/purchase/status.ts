@@ -35,7 +35,7 @@ export function outcome(state: string): Outcome {
 export type Phase = "held" | "queued" | "paying" | "checking" | "action" | "voucher" | "paid" | "lost";
 
 /** Longer than a slow bank takes. */
-export const CHECKING_AFTER_MS = 6_000;
+export const CHECKING_AFTER_MS = 4_000;
 
 export function phaseOf(view: Pick<PurchaseView, "state" | "paymentWait">, seenForMs: number, voucher = false): Phase {
   const reached = outcome(view.state);
