@@ -12,6 +12,8 @@ ALTER TABLE orders ADD COLUMN refunded_minor BIGINT NOT NULL DEFAULT 0
 ALTER TABLE order_lines ADD COLUMN returned_qty INTEGER NOT NULL DEFAULT 0 CHECK (returned_qty BETWEEN 0 AND qty);
 ALTER TABLE order_lines ADD COLUMN refunded_minor BIGINT NOT NULL DEFAULT 0
     CHECK (refunded_minor BETWEEN 0 AND amount_minor);
+-- Whose money is being taken: the provider was asked, or is about to be.
+CREATE INDEX orders_being_taken ON orders (id) WHERE taking_minor IS NOT NULL;
 -- A brand's orders, newest first.
 CREATE INDEX order_lines_by_brand ON order_lines (brand_id, order_id);
 
@@ -234,3 +236,8 @@ CREATE TABLE sandbox_entries (
     UNIQUE (kind, source)
 );
 CREATE INDEX sandbox_entries_by_time ON sandbox_entries (at_ms, id);
+-- What it took before this version.
+INSERT INTO sandbox_entries (id, kind, amount_minor, fee_minor, source, intent, at_ms)
+SELECT 'txn_' || substr(key, 8, 26), 'charge', amount_minor, amount_minor * 360 / 10000, key, key, created_at_ms
+FROM sandbox_payments
+WHERE state = 'captured' AND amount_minor > 0;

@@ -15,7 +15,7 @@ use crate::{
     bus::{Bus, Fact, Heard, Relay},
     cascade::Cascade,
     clock::Clock,
-    commerce::{self, Checkout, CollectConfig, Imports, Payment, Refunds, Sequencer, SequencerConfig},
+    commerce::{self, Checkout, CollectConfig, Imports, Payment, Reconciler, Refunds, Sequencer, SequencerConfig},
     config::{BusKind, Config, PaymentKind},
     http::{self, DemoView, rates::Rates},
     live::{self, Lives},
@@ -74,6 +74,8 @@ pub struct Rooms {
     pub checkout: Checkout,
     /// Giving back.
     pub refunds: Refunds,
+    /// The provider's books beside ours.
+    pub reconciler: Reconciler,
     /// Merchants' files.
     pub imports: Imports,
     /// What brands read.
@@ -117,11 +119,7 @@ impl App {
         };
         let relay = Relay::new(db.clone(), bus.clone(), clock.clone());
         let payments_per_s = std::num::NonZeroU32::new(config.commerce.payments_per_s);
-        let payment = match config.commerce.payment {
-            PaymentKind::Sandbox => Payment::sandbox(db.clone(), clock.clone(), &tasks),
-            PaymentKind::Stripe => Payment::stripe(config.commerce.stripe.clone(), clock.clone())
-                .context("cannot speak with the payment provider")?,
-        };
+        let payment = payment(&config, &db, &clock, &tasks)?;
         // What the operator says, else what the provider takes.
         let payments_per_s = payments_per_s.or(payment.per_s());
         let pace = SequencerConfig {
@@ -140,6 +138,8 @@ impl App {
         };
         let checkout =
             Checkout::start(db.clone(), clock.clone(), sequencer.clone(), payment.clone(), days, collect, &tasks);
+        let reconciler = Reconciler::new(db.clone(), clock.clone(), payment.clone());
+        reconciler.start(&tasks);
         let refunds = Refunds::start(db.clone(), clock.clone(), sequencer.clone(), payment, checkout.clone(), &tasks);
         checkout.webhooks().tell_of_refunds(refunds.clone());
         let people = People::new(db.clone(), clock.clone());
@@ -198,6 +198,7 @@ impl App {
             sequencer,
             checkout,
             refunds,
+            reconciler,
         }));
         app.follow_endings(&bus);
         relay.start(&app.tasks);
@@ -348,6 +349,19 @@ fn hub_limits(config: &Config) -> live::HubLimits {
 }
 
 /// What the live room shows its liver, from the orders themselves.
+/// The provider that the configuration names.
+#[must_use]
+///
+/// # Errors
+/// Keys that cannot be sent.
+pub fn payment(config: &Config, db: &Db, clock: &Clock, tasks: &Tasks) -> anyhow::Result<Payment> {
+    Ok(match config.commerce.payment {
+        PaymentKind::Sandbox => Payment::sandbox(db.clone(), clock.clone(), tasks),
+        PaymentKind::Stripe => Payment::stripe(config.commerce.stripe.clone(), clock.clone())
+            .context("cannot speak with the payment provider")?,
+    })
+}
+
 fn sales_loader(db: Db) -> live::SalesLoader {
     Arc::new(move |id| {
         let db = db.clone();

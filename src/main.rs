@@ -9,8 +9,10 @@ use clap::{Parser, Subcommand};
 use hanamichi::{
     app::Server,
     clock::Clock,
+    commerce::Reconciler,
     config::{Config, LogFormat},
     store::Db,
+    tasks::Tasks,
 };
 
 #[global_allocator]
@@ -45,6 +47,12 @@ enum Command {
     /// Check the books, online: every unit explained, every promise backed, every order with stock, money and credit.
     /// Exits with 1 when something is wrong.
     Verify {
+        /// One JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read the provider's books, compare them with ours and tell what is open. Exits with 1 when something is.
+    Reconcile {
         /// One JSON object instead of text.
         #[arg(long)]
         json: bool,
@@ -102,6 +110,21 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 print!("{}", report.to_text());
             }
             anyhow::ensure!(report.is_clean(), "the books are faulty");
+        }
+        Command::Reconcile { json } => {
+            let config = Config::load(cli.config.as_deref())?;
+            let db = Db::connect(&config.database).await.context("cannot open the database")?;
+            let (tasks, clock) = (Tasks::new(), Clock::system());
+            let payment = hanamichi::app::payment(&config, &db, &clock, &tasks)?;
+            let report = Reconciler::new(db.clone(), clock, payment).run().await.context("cannot compare the books")?;
+            tasks.stop().await;
+            db.close().await;
+            if json {
+                println!("{}", serde_json::to_string(&report)?);
+            } else {
+                print!("{}", report.to_text());
+            }
+            anyhow::ensure!(report.open == 0, "the provider's books and ours do not agree");
         }
         Command::Openapi => print!("{}", hanamichi::http::openapi()),
         Command::CheckConfig => {

@@ -48,6 +48,11 @@ use crate::{
 const MAX_QTY: u32 = 99;
 /// Characters of an idempotency key.
 const MAX_KEY_CHARS: usize = 255;
+/// Orders whose money is being taken are looked at this often, so many at a time …
+const LOOK_AT_TAKING: Duration = Duration::from_secs(2);
+const TAKING_PAGE: i64 = 256;
+/// … and finished by whoever sees them when nobody did so for so long.
+const TAKEN_WITHIN_MS: i64 = 10_000;
 /// Lines of one basket.
 const MAX_LINES: usize = 20;
 /// A sheet is answered from memory for so long. The sequencer judges the price itself, so an older sheet can only be
@@ -218,7 +223,47 @@ impl Checkout {
             tasks,
         );
         let webhooks = Webhooks::start(db.clone(), clock.clone(), payment, collector.clone(), wallet.clone(), tasks);
-        Self { db, clock, sequencer, collector, wallet, webhooks, sheets: Arc::default(), delivery_days }
+        let checkout =
+            Self { db, clock, sequencer, collector, wallet, webhooks, sheets: Arc::default(), delivery_days };
+        checkout.finish_what_was_begun(tasks);
+        checkout
+    }
+
+    /// Looks for orders whose money was asked for by somebody who is gone, and finishes that.
+    fn finish_what_was_begun(&self, tasks: &Tasks) {
+        let (checkout, stopping) = (self.clone(), tasks.stopping());
+        tasks.spawn("money being taken", async move {
+            // Since when each of them is known; nobody needs so long for one question.
+            let mut known: HashMap<PurchaseId, Millis> = HashMap::new();
+            while !stopping.is_cancelled() {
+                if let Err(error) = checkout.finish_taking_of(&mut known).await {
+                    tracing::warn!(error = %error, "money that is being taken cannot be looked at");
+                }
+                tokio::select! {
+                    () = checkout.clock.sleep(LOOK_AT_TAKING) => {}
+                    () = stopping.cancelled() => {}
+                }
+            }
+        });
+    }
+
+    async fn finish_taking_of(&self, known: &mut HashMap<PurchaseId, Millis>) -> Result<(), CommerceError> {
+        let mut tx = self.db.read("money that is being taken").await?;
+        let taking = orders::being_taken(&mut tx, TAKING_PAGE).await?;
+        drop(tx);
+        let now = self.clock.now();
+        known.retain(|purchase, _| taking.contains(purchase));
+        for purchase in taking {
+            let since = *known.entry(purchase.clone()).or_insert(now);
+            if now.since(since) < TAKEN_WITHIN_MS {
+                continue;
+            }
+            known.insert(purchase.clone(), now);
+            if let Err(error) = self.finish_taking(&purchase).await {
+                tracing::warn!(purchase.id = %purchase, error = %error, "money is still being taken");
+            }
+        }
+        Ok(())
     }
 
     /// Saved cards.
@@ -442,7 +487,7 @@ impl Checkout {
     /// What the bank of a purchase's buyer asks of them. `None`: nothing.
     ///
     /// # Errors
-    /// Not found, also when it is another's; [`CommerceError::ProviderAway`].
+    /// Not found, also when it is another's; [`CommerceError::Provider`].
     pub async fn action(&self, customer: &CustomerId, id: &PurchaseId) -> Result<Option<Action>, CommerceError> {
         self.load(customer, id).await?;
         self.collector.action(id).await
@@ -451,7 +496,7 @@ impl Checkout {
     /// The purchase, after the provider was asked how its payment stands.
     ///
     /// # Errors
-    /// Not found, also when it is another's; [`CommerceError::ProviderAway`].
+    /// Not found, also when it is another's; [`CommerceError::Provider`].
     pub async fn refresh(&self, customer: &CustomerId, id: &PurchaseId) -> Result<Purchase, CommerceError> {
         let purchase = self.load(customer, id).await?;
         if purchase.state.holds_units() && purchase.state != State::Held {

@@ -407,7 +407,7 @@ impl Collector {
     /// Takes the money of a paid purchase.
     ///
     /// # Errors
-    /// [`Refusal::PaymentLapsed`] when there is none any more; [`CommerceError::ProviderAway`].
+    /// [`Refusal::PaymentLapsed`] when there is none any more; [`CommerceError::Provider`].
     pub(super) async fn capture(&self, id: &PurchaseId, amount: Money) -> Result<(), CommerceError> {
         let (_, attempt) = self.load(id).await?;
         let name = self.intent_of(&attempt).ok_or(CommerceError::NotFound("payment"))?;

@@ -13,6 +13,7 @@ mod checkout;
 mod collect;
 mod confirmation;
 mod facts;
+mod findings;
 mod import;
 mod invoices;
 mod ledger;
@@ -20,8 +21,10 @@ mod limits;
 mod money_ledger;
 mod orders;
 mod payment;
+mod provider_books;
 mod provider_events;
 mod purchase;
+mod reconcile;
 mod records;
 mod refund;
 mod refund_book;
@@ -29,6 +32,7 @@ mod refunds;
 mod saved_cards;
 mod sequencer;
 mod settle;
+mod settling;
 mod shortage;
 mod stock;
 mod tax;
@@ -46,13 +50,16 @@ pub use checkout::{Checkout, LineRequest, PlaceRequest};
 pub use collect::CollectConfig;
 pub use confirmation::Confirmation;
 pub use facts::{FactAnswer, FactClass, SafetyChange, ShelfAfter, StockFact};
+pub use findings::{Finding, FindingKind, How, Run};
 pub use import::{ImportError, ImportFile, ImportReport, Imports, MAX_IMPORT_BYTES, RowError};
 pub use invoices::{CreditNote, DocumentKind, DocumentLine, DocumentRate, Invoice, OrderInvoice};
 pub use ledger::ShelfView;
 pub use limits::{limit_keys, limits_used};
+pub use money_ledger::Balance;
 pub use orders::{BrandOrder, LiveSales, Order, OrderLine, ProductSales, live_sales};
 pub use payment::{Action, Method, Payment, SandboxOutcome, SetupState, SignatureFault, Slow, TestMethod};
 pub use purchase::State as PurchaseState;
+pub use reconcile::{Reconciler, ReconciliationReport};
 pub use records::{LeftOut, LineView, OpenPurchase, Purchase, PurchaseView, Shortage, open_purchases};
 pub use refund::{RefundKind, RefundState};
 pub use refund_book::{Refund, RefundLine};
@@ -118,6 +125,9 @@ pub enum Refusal {
     /// The provider is taking the money at this moment.
     #[error("the money of this order is being taken at this moment; try again")]
     MoneyBeingTaken,
+    /// This cannot be resolved in this way, or is resolved.
+    #[error("this finding is resolved, or cannot be resolved in this way")]
+    NotResolvable,
     /// Only a refund that did not arrive is tried again.
     #[error("this refund has not failed")]
     NotFailed,
@@ -144,7 +154,8 @@ impl Refusal {
             | Self::NotCancellable
             | Self::NotReturnable
             | Self::MoneyBeingTaken
-            | Self::NotFailed => "conflict",
+            | Self::NotFailed
+            | Self::NotResolvable => "conflict",
         }
     }
 }
@@ -179,15 +190,15 @@ pub enum CommerceError {
         /// What is to be added to it.
         offset_ms: i64,
     },
+    /// The payment provider does not answer, or refuses.
+    #[error("the payment provider: {0}")]
+    Provider(String),
     /// The answer of the database was lost; a retry by key tells what happened.
     #[error("it is not known yet whether this happened")]
     Unknown,
     /// Asked more often than anybody needs to.
     #[error("that was asked too often")]
     TooOften,
-    /// The payment provider does not answer, or not now.
-    #[error("the payment provider does not answer")]
-    ProviderAway,
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -408,6 +408,26 @@ pub(super) async fn kept(tx: &mut Tx, orders: &BTreeSet<&OrderId>) -> Result<Vec
     Ok(heads.into_iter().map(kept).collect())
 }
 
+/// Orders whose money was taken and of which the books say nothing: those of the version before the books.
+pub(super) async fn unbooked(tx: &mut Tx, limit: i64) -> Result<Vec<(OrderId, PurchaseId)>, StoreError> {
+    const LIST: &str = "
+        SELECT o.id, o.purchase_id
+        FROM orders o
+        JOIN purchases p ON p.id = o.purchase_id
+        WHERE o.captured_minor = 0 AND o.total_minor > o.voided_minor AND p.state IN ('captured', 'fulfilled')
+          AND NOT EXISTS (SELECT 1 FROM invoices i WHERE i.order_id = o.id)
+        ORDER BY o.id
+        LIMIT $1";
+    Ok(on!(tx, |conn| sqlx::query_as(LIST).bind(limit).fetch_all(conn).await?))
+}
+
+/// Purchases whose money is being taken: the provider was asked, or is about to be.
+pub(super) async fn being_taken(tx: &mut Tx, limit: i64) -> Result<Vec<PurchaseId>, StoreError> {
+    const LIST: &str = "SELECT purchase_id FROM orders WHERE taking_minor IS NOT NULL ORDER BY id LIMIT $1";
+    let rows: Vec<(PurchaseId,)> = on!(tx, |conn| sqlx::query_as(LIST).bind(limit).fetch_all(conn).await?);
+    Ok(rows.into_iter().map(|(purchase,)| purchase).collect())
+}
+
 /// Notes that the provider is being asked for what is left of an order (or is not any more).
 pub(super) async fn note_taking(tx: &mut Tx, order: &OrderId, minor: Option<i64>) -> Result<(), StoreError> {
     on!(tx, |conn| sqlx::query("UPDATE orders SET taking_minor = $1 WHERE id = $2")

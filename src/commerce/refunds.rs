@@ -1,48 +1,36 @@
 //! Shell: from "this comes back" to the money being back.
 //!
-//! The sequencer writes the refund with everything that it takes back; after the commit the provider is asked, under the
-//! refund's own key, and its word settles the refund. A task asks again about every refund without a last word, also after
-//! a crash between the commit and the question.
-//! Invariant: one return, one refund; each try at the provider has a key of its own, and a key is never used again once the
-//! provider may have forgotten it: then the refund is looked for.
+//! The sequencer writes the refund with everything that it takes back; after the commit the provider is asked
+//! ([`super::settling`]), and its word settles the refund.
+//! Invariant: one return, one refund.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Checkout, CommerceError, Refusal, attempts,
+    Checkout, CommerceError, Refusal, booking,
     checkout::check_key,
     invoices::{self, OrderInvoice},
-    money_ledger,
     orders::{self, BrandOrder, Order},
-    payment::{Payment, RefundWord, Trouble},
-    refund::{self, Asked, RefundKind, RefundState},
+    payment::Payment,
+    records,
+    refund::{Asked, RefundState},
     refund_book::{self, Refund},
     sequencer::{ReturnOrder, Sequencer},
-    transfers::{self, About, Account, Cause},
+    settling::Settling,
 };
 use crate::{
     clock::Clock,
     ids::{AccountId, BrandId, LocationId, OrderId, OrderLineId, PurchaseId, RefundId},
-    money::Money,
     people::{AuditNote, insert_note},
     store::Db,
     tasks::Tasks,
 };
 
-/// The task looks this often for refunds that are to be asked about …
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// … and takes this many.
-const PAGE: i64 = 64;
-/// A refund without a last word is asked about again after this, doubled each time …
-const ASK_AGAIN: Duration = Duration::from_secs(5);
-/// … up to this.
-const ASK_AT_LAST: Duration = Duration::from_secs(3600);
-/// A try that is older is not asked for again under its key, which may have been forgotten, or have an error for its
-/// answer: it is looked for, and what is not listed so long after it was asked for was never made.
-const LISTED_AFTER_MS: i64 = 15 * 60 * 1000;
+/// Orders of before the books that are booked in one transaction.
+const OLD_PAGE: i64 = 200;
 /// Lines of one return.
 const MAX_LINES: usize = 20;
 /// Characters of a reason.
@@ -95,7 +83,7 @@ pub struct Refunds {
     db: Db,
     clock: Clock,
     sequencer: Sequencer,
-    payment: Payment,
+    settling: Settling,
     checkout: Checkout,
     tasks: Tasks,
 }
@@ -111,20 +99,43 @@ impl Refunds {
         checkout: Checkout,
         tasks: &Tasks,
     ) -> Self {
-        let refunds = Self { db, clock, sequencer, payment, checkout, tasks: tasks.clone() };
-        let (asker, stopping) = (refunds.clone(), tasks.stopping());
+        let settling = Settling::new(db.clone(), clock.clone(), payment);
+        let refunds = Self { db, clock, sequencer, settling, checkout, tasks: tasks.clone() };
+        let (asker, stopping) = (refunds.settling.clone(), tasks.stopping());
+        let old = refunds.clone();
         tasks.spawn("refunds", async move {
+            if let Err(error) = old.book_old().await {
+                tracing::error!(error = %error, "orders of before the books are not booked");
+            }
             while !stopping.is_cancelled() {
                 if let Err(error) = asker.ask_about_due().await {
                     tracing::warn!(error = %error, "refunds cannot be looked at");
                 }
                 tokio::select! {
-                    () = asker.clock.sleep(LOOK_EVERY) => {}
+                    () = asker.pause() => {}
                     () = stopping.cancelled() => {}
                 }
             }
         });
         refunds
+    }
+
+    /// Books what was taken before there were books. Nothing is left to do after the first start of this version.
+    ///
+    /// # Errors
+    /// The database's.
+    async fn book_old(&self) -> Result<(), CommerceError> {
+        loop {
+            let mut tx = self.db.write("orders of before the books").await?;
+            let found = orders::unbooked(&mut tx, OLD_PAGE).await?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            records::lock(&mut tx, &found.iter().map(|(_, purchase)| purchase).collect()).await?;
+            booking::captured(&mut tx, &found.iter().map(|(order, _)| order).collect(), self.clock.now()).await?;
+            tx.commit().await?;
+            tracing::info!(orders = found.len(), "booked what was taken before there were books");
+        }
     }
 
     /// Gives back a part of an order, or everything that is left of it. The same return under its name counts once.
@@ -201,17 +212,15 @@ impl Refunds {
     /// # Errors
     /// [`Refusal::NotFailed`] in another state; not found.
     pub async fn retry(&self, by: &AccountId, id: &RefundId) -> Result<Refund, CommerceError> {
-        let mut tx = self.db.write("try a refund anew").await?;
-        let refund = refund_book::find(&mut tx, id).await?.ok_or(CommerceError::NotFound("refund"))?;
-        let failed = refund.state == RefundState::Failed;
-        if !failed || !refund_book::try_anew(&mut tx, &refund, self.clock.now()).await? {
-            return Err(Refusal::NotFailed.into());
-        }
-        let anew = refund_book::find(&mut tx, id).await?.ok_or(CommerceError::NotFound("refund"))?;
-        tx.commit().await?;
+        let anew = self.settling.try_anew(id).await?;
         self.note(by, "refund.retry", &anew).await?;
         self.ask_soon(&anew);
         Ok(anew)
+    }
+
+    /// The provider has news of a refund of ours, by its own name for it.
+    pub(super) async fn heard(&self, provider_ref: &str) -> Result<(), CommerceError> {
+        self.settling.heard(provider_ref).await
     }
 
     /// A refund, for whoever sells something of it or bought it.
@@ -264,159 +273,18 @@ impl Refunds {
         invoices::of_order(&mut tx, order).await?.ok_or(CommerceError::NotFound("order"))
     }
 
-    /// The provider has news of a refund of ours (by its own name for it): ask what is true now.
-    ///
-    /// # Errors
-    /// The database's.
-    pub(super) async fn heard(&self, provider_ref: &str) -> Result<(), CommerceError> {
-        let mut tx = self.db.read("refund by the provider's name").await?;
-        let found = refund_book::find_by_provider_ref(&mut tx, provider_ref).await?;
-        drop(tx);
-        let Some(refund) = found else { return Ok(()) };
-        match self.payment.read_refund(provider_ref).await {
-            Ok(word) => self.settle(&refund, &word).await,
-            // The event is handled again later.
-            Err(trouble) => Err(trouble.into()),
-        }
-    }
-
     fn ask_soon(&self, refund: &Refund) {
         if refund.state != RefundState::Pending {
             return;
         }
-        let (refunds, refund) = (self.clone(), refund.clone());
+        let (settling, refund) = (self.settling.clone(), refund.clone());
         self.tasks.spawn("refund", async move {
-            if let Err(error) = refunds.ask(&refund).await {
+            if let Err(error) = settling.ask(&refund).await {
                 // The task asks again.
                 tracing::warn!(refund.id = %refund.id, error = %error, "refund has no last word yet");
             }
         });
     }
-
-    async fn ask_about_due(&self) -> Result<(), CommerceError> {
-        let mut tx = self.db.read("refunds to ask about").await?;
-        let due = refund_book::due(&mut tx, self.clock.now(), PAGE).await?;
-        drop(tx);
-        for refund in due {
-            self.ask(&refund).await?;
-        }
-        Ok(())
-    }
-
-    /// Asks the provider about a refund, unless somebody else has just done so.
-    async fn ask(&self, refund: &Refund) -> Result<(), CommerceError> {
-        let doubled = ASK_AGAIN.saturating_mul(2_u32.saturating_pow(refund.asks.unsigned_abs()));
-        let next = self.clock.now().plus(doubled.min(ASK_AT_LAST));
-        let mut tx = self.db.write("ask about a refund").await?;
-        let mine = refund_book::claim(&mut tx, refund, next).await?;
-        let intent = intent_of(&mut tx, &refund.purchase_id).await?;
-        tx.commit().await?;
-        if !mine {
-            return Ok(());
-        }
-        let Some(intent) = intent else {
-            tracing::error!(refund.id = %refund.id, "a refund of a payment that is not known");
-            return Ok(());
-        };
-        let word = match self.word(refund, &intent).await {
-            Ok(Some(word)) => word,
-            Ok(None) => {
-                // Nothing came of the try: the next one has a key of its own.
-                let mut tx = self.db.write("try a refund anew").await?;
-                refund_book::try_anew(&mut tx, refund, self.clock.now()).await?;
-                return Ok(tx.commit().await?);
-            }
-            Err(Trouble::Refused { code }) => {
-                return self.advance(refund, RefundState::Failed, Some(&code)).await;
-            }
-            Err(trouble @ Trouble::Misconfigured) => {
-                tracing::error!(refund.id = %refund.id, error = %trouble, "a refund cannot be asked for");
-                return Ok(());
-            }
-            Err(trouble) => {
-                tracing::warn!(refund.id = %refund.id, error = %trouble, "refund has no last word yet");
-                return Ok(());
-            }
-        };
-        self.settle(refund, &word).await
-    }
-
-    /// The provider's word about the newest try; nothing when the try was never made and is too old to be made.
-    async fn word(&self, refund: &Refund, intent: &str) -> Result<Option<RefundWord>, Trouble> {
-        if let Some(name) = &refund.provider_ref {
-            return self.payment.read_refund(name).await.map(Some);
-        }
-        let key = refund.provider_key();
-        if self.clock.now().since(refund.tried_at_ms) > LISTED_AFTER_MS {
-            return self.payment.find_refund(intent, &key).await;
-        }
-        let amount = Money::yen(refund.amount_minor).map_err(|_| Trouble::Refused { code: "amount".to_owned() })?;
-        match self.payment.refund(intent, amount, &key).await {
-            Err(Trouble::KeyMet) => match self.payment.find_refund(intent, &key).await? {
-                Some(word) => Ok(Some(word)),
-                None => Err(Trouble::KeyMet),
-            },
-            answer => answer.map(Some),
-        }
-    }
-
-    /// Settles the provider's word. Words may come twice and late.
-    async fn settle(&self, refund: &Refund, word: &RefundWord) -> Result<(), CommerceError> {
-        if word.amount_minor != refund.amount_minor {
-            tracing::error!(refund.id = %refund.id, word.amount_minor, "the provider gives back another amount");
-        }
-        if refund.provider_ref.is_none() {
-            let mut tx = self.db.write("the provider's name of a refund").await?;
-            refund_book::note_provider_ref(&mut tx, refund, &word.id).await?;
-            tx.commit().await?;
-        }
-        match refund::settle(refund.state, word.status) {
-            Some(state) => {
-                let failure = (state == RefundState::Failed).then(|| word.failure.as_deref().unwrap_or("unknown"));
-                self.advance(refund, state, failure).await
-            }
-            None => Ok(()),
-        }
-    }
-
-    async fn advance(&self, refund: &Refund, to: RefundState, failure: Option<&str>) -> Result<(), CommerceError> {
-        let now = self.clock.now();
-        let mut tx = self.db.write("settle a refund").await?;
-        if !refund_book::advance(&mut tx, refund, to, failure, now).await? {
-            return Ok(());
-        }
-        let about = About {
-            order: Some(refund.order_id.clone()),
-            purchase: Some(refund.purchase_id.clone()),
-            refund: Some(refund.id.clone()),
-            ..About::default()
-        };
-        let paid = (Account::RefundsPayable, Account::ProviderClearing);
-        let pair =
-            |cause, pair| transfers::one((cause, refund.id.as_str(), refund.tries), pair, refund.amount_minor, &about);
-        let pairs = match (refund.state, to) {
-            (_, RefundState::Succeeded) => pair(Cause::RefundPaid, paid),
-            // It had arrived, and came back.
-            (RefundState::Succeeded, RefundState::Failed) => pair(Cause::RefundReturned, (paid.1, paid.0)),
-            _ => Vec::new(),
-        };
-        money_ledger::post(&mut tx, &pairs, now).await?;
-        tx.commit().await?;
-        if to == RefundState::Failed {
-            tracing::error!(refund.id = %refund.id, refund.failure = failure, "a refund did not arrive: try it again");
-        }
-        debug_assert_eq!(refund.kind, RefundKind::Refund);
-        Ok(())
-    }
-}
-
-/// What the provider calls the payment behind a purchase. The sandbox calls it by our key.
-pub(super) async fn intent_of(
-    tx: &mut crate::store::Tx,
-    purchase: &PurchaseId,
-) -> Result<Option<String>, crate::store::StoreError> {
-    let attempt = attempts::find(tx, purchase).await?;
-    Ok(attempt.map(|attempt| attempt.intent_id.clone().unwrap_or_else(|| attempt.key())))
 }
 
 fn asked(request: &ReturnRequest) -> Result<Option<Asked>, CommerceError> {

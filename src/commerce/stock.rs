@@ -269,6 +269,7 @@ pub struct Line {
     pub left_out: Option<String>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks it so")]
 fn is_zero(number: &i64) -> bool {
     *number == 0
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     CommerceError, Refusal,
-    payment::{Action, Method, Payment, Setup, SetupState, Source, Trouble},
+    payment::{Action, Method, Payment, Setup, SetupState, Source},
     saved_cards::{self, SavedCard},
 };
 use crate::{
@@ -79,7 +79,7 @@ impl Wallet {
     /// Begins to save a card. In the sandbox `test` says which.
     ///
     /// # Errors
-    /// [`CommerceError::ProviderAway`]; an invalid test method.
+    /// [`CommerceError::Provider`]; an invalid test method.
     pub async fn begin(&self, customer: &CustomerId, test: Option<&Method>) -> Result<SetupView, CommerceError> {
         let test = match test {
             None => None,
@@ -99,7 +99,7 @@ impl Wallet {
     /// How the saving of a card stands, asked of the provider.
     ///
     /// # Errors
-    /// Not found, also when it is another's; [`CommerceError::ProviderAway`].
+    /// Not found, also when it is another's; [`CommerceError::Provider`].
     pub async fn setup(&self, customer: &CustomerId, id: &str) -> Result<SetupView, CommerceError> {
         let mut tx = self.db.read("card setup").await?;
         let whose = saved_cards::whose_setup(&mut tx, self.payment.name(), id).await?;
@@ -200,14 +200,5 @@ impl Wallet {
             _ => None,
         };
         Ok(SetupView { id: setup.id, state: setup.state, action: setup.action, card })
-    }
-}
-
-impl From<Trouble> for CommerceError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Refused { .. } => Self::Refused(Refusal::MethodUnavailable),
-            Trouble::NoAnswer | Trouble::Busy { .. } | Trouble::Misconfigured | Trouble::KeyMet => Self::ProviderAway,
-        }
     }
 }

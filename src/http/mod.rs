@@ -22,6 +22,7 @@ mod people;
 pub mod problem;
 mod questions;
 pub mod rates;
+mod reconciliation;
 mod refunds;
 mod reports;
 mod shop;
@@ -86,6 +87,7 @@ fn rooms() -> OpenApiRouter<App> {
         .merge(shop::router())
         .merge(payments::router())
         .merge(refunds::router())
+        .merge(reconciliation::router())
         .merge(reports::router())
         .merge(live::router())
         .merge(questions::router())

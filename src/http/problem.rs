@@ -271,7 +271,7 @@ impl From<CommerceError> for Problem {
             CommerceError::TooOften => {
                 Self::new(Kind::RateLimited, "wait a moment and try again").retry_after_ms(TOO_OFTEN_RETRY_MS)
             }
-            CommerceError::ProviderAway => {
+            CommerceError::Provider(_) => {
                 Self::new(Kind::PaymentProviderAway, "nothing was done; try again in a moment")
                     .retry_after_ms(UNAVAILABLE_RETRY_MS)
             }
@@ -409,7 +409,8 @@ impl From<Refusal> for Problem {
             | Refusal::NotCancellable
             | Refusal::NotReturnable
             | Refusal::MoneyBeingTaken
-            | Refusal::NotFailed => Kind::Conflict,
+            | Refusal::NotFailed
+            | Refusal::NotResolvable => Kind::Conflict,
         };
         Self::new(kind, refusal.to_string())
     }

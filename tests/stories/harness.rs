@@ -242,6 +242,13 @@ impl Process {
         serde_json::from_slice(&said.stdout).expect("JSON")
     }
 
+    /// `hanamichi reconcile --json`: whether nothing is open, and what it says.
+    pub fn reconcile(database: &str) -> (bool, Value) {
+        let said = Self::command(database).args(["reconcile", "--json"]).output().expect("the binary runs");
+        let report = serde_json::from_slice(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
+        (said.status.success(), report)
+    }
+
     fn command(database: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hanamichi"));
         // Variables of the stories are no knobs of the server, which refuses what it does not know.
@@ -265,6 +272,29 @@ pub fn kills() -> usize {
 
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
+}
+
+/// Writes behind the API's back: what a provider's own books say, or what an earlier version or a crash left behind.
+pub async fn meddle(url: &str, statements: &[String]) {
+    let db = Db::connect(url).await.expect("the database opens");
+    let mut tx = db.write("meddling").await.expect("a transaction");
+    for statement in statements {
+        on!(&mut tx, |conn| sqlx::query(sqlx::AssertSqlSafe(statement.clone())).execute(conn).await.map(drop))
+            .expect("it is written");
+    }
+    tx.commit().await.expect("committed");
+    db.close().await;
+}
+
+/// A number, read behind the API's back.
+pub async fn count(url: &str, query: &str) -> i64 {
+    let db = Db::connect(url).await.expect("the database opens");
+    let mut tx = db.read("counting").await.expect("a transaction");
+    let query = sqlx::AssertSqlSafe(query.to_owned());
+    let (n,): (i64,) = on!(&mut tx, |conn| sqlx::query_as(query).fetch_one(conn).await.expect("a number"));
+    drop(tx);
+    db.close().await;
+    n
 }
 
 /// Checks the books, whether a server runs or not.

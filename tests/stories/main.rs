@@ -24,6 +24,7 @@ mod peer;
 mod python;
 mod race;
 mod raw;
+mod reconcile;
 mod redis;
 mod refunds;
 mod relay;

@@ -191,7 +191,8 @@ pub const OPEN: &str = "
     SELECT (SELECT COUNT(*) FROM purchases WHERE state IN ('held', 'paying', 'requires_action'))
          + (SELECT COUNT(*) FROM payments_to_end)
          + (SELECT COUNT(*) FROM provider_events WHERE handled_at_ms IS NULL)
-         + (SELECT COUNT(*) FROM refunds WHERE state = 'pending')";
+         + (SELECT COUNT(*) FROM refunds WHERE state = 'pending')
+         + (SELECT COUNT(*) FROM orders WHERE taking_minor IS NOT NULL)";
 
 /// What they are, for who wants to know why.
 async fn left_over(url: &str) -> String {
@@ -533,7 +534,8 @@ async fn begin(
         }
         Op::Cancel | Op::ReadIntent => {
             let asked = buyer.until(&tap(&buyer, &offer, &asks).await, "requires_action").await;
-            let path = format!("/v1/purchases/{}/{}", text(&asked, "id"), if op == Op::Cancel { "cancel" } else { "refresh" });
+            let path =
+                format!("/v1/purchases/{}/{}", text(&asked, "id"), if op == Op::Cancel { "cancel" } else { "refresh" });
             if op == Op::ReadIntent {
                 let intent = sim.books(|books| books.intents.keys().next_back().cloned()).expect("it was made");
                 sim.change(|books| books.approve(&intent));

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::{
     both_databases,
     harness::{
-        Actor, Database, Engine, House, PATIENCE, Plan, Process, Sale, add_brand, free_port, fresh_name, text, verify,
+        Actor, Database, Engine, House, PATIENCE, Plan, Process, Sale, add_brand, count, free_port, fresh_name, meddle,
+        text, verify,
     },
 };
 
@@ -134,6 +135,62 @@ both_databases!(what_is_called_off_before_the_money_is_taken_is_never_taken, asy
         sale.brand.post(&format!("/v1/orders/{}/fulfilment", text(&other, "id")), json!({})).await.refused(),
         "conflict"
     );
+    let key = format!("pi:{}:1", text(&other, "purchase_id"));
+    let gone = format!("SELECT COUNT(*) FROM sandbox_payments WHERE key = '{key}' AND state = 'cancelled'");
+    let let_go = async {
+        while count(&house.database.url, &gone).await == 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, let_go).await.expect("the reserved money is let go");
+    verify(&house.database.url).await;
+});
+
+// The server died after it had asked for the money, or before it heard the answer.
+both_databases!(money_that_is_being_taken_is_taken_first_and_then_given_back, async |engine: Engine| {
+    let house = House::open(engine).await;
+    let sale = Sale::open(&house, Plan::default()).await;
+    let buyer = Actor::sign_up(&house.base(), "あおい").await;
+    let order = order(&sale, &buyer, 2, "sandbox_card").await;
+    let taking = format!("UPDATE orders SET taking_minor = total_minor WHERE id = '{}'", text(&order, "id"));
+    meddle(&house.database.url, &[taking]).await;
+    let body = json!({ "lines": [line(&order, 0, 1)], "restock": true, "reason": "返品" });
+    let refund = give_back(&sale.brand, &order, "r", body).await.expect(201);
+    assert_eq!((&refund["kind"], &refund["amount_minor"]), (&json!("refund"), &json!(1_080)));
+    until(&buyer, &refund, "succeeded").await;
+    let now = buyer.get(&format!("/v1/orders/{}", text(&order, "id"))).await.expect(200);
+    assert_eq!((&now["captured_minor"], &now["voided_minor"]), (&json!(2_160), &json!(0)));
+    // The other unit still stands on its shelf, and is sent.
+    assert_eq!((sale.available().await, &now["state"]), (9, &json!("captured")));
+    send(&sale, &order).await;
+    assert_eq!(sale.available().await, 9);
+    verify(&house.database.url).await;
+});
+
+both_databases!(what_was_taken_before_there_were_books_is_booked_at_the_start, async |engine: Engine| {
+    let house = House::open(engine).await;
+    let sale = Sale::open(&house, Plan::default()).await;
+    let buyer = Actor::sign_up(&house.base(), "すず").await;
+    let order = order(&sale, &buyer, 2, "sandbox_card").await;
+    send(&sale, &order).await;
+    let unbooked = [
+        "DELETE FROM postings",
+        "DELETE FROM invoice_rates",
+        "DELETE FROM invoices",
+        "UPDATE orders SET captured_minor = 0",
+    ];
+    meddle(&house.database.url, &unbooked.map(str::to_owned)).await;
+    let house = house.reopen().await;
+    let (sale, buyer) = (Sale { brand: sale.brand.at(&house.base()), ..sale }, buyer.at(&house.base()));
+    let booked = async {
+        while count(&house.database.url, "SELECT COUNT(*) FROM invoices").await == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, booked).await.expect("it is booked");
+    verify(&house.database.url).await;
+    let refund = give_back(&sale.brand, &order, "r", json!({ "restock": true, "reason": "返品" })).await.expect(201);
+    until(&buyer, &refund, "succeeded").await;
     verify(&house.database.url).await;
 });
 

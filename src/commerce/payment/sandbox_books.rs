@@ -144,7 +144,7 @@ async fn give_back(tx: &mut Tx, intent: &str, amount: Money, key: &str, now: Mil
     Ok(find(tx, key).await?.map(|row| (row, true)).ok_or(Trouble::NoAnswer))
 }
 
-fn away(error: StoreError) -> Trouble {
+fn away(error: &StoreError) -> Trouble {
     tracing::warn!(error = %error, "sandbox books are away");
     Trouble::NoAnswer
 }
@@ -158,7 +158,7 @@ impl Sandbox {
             tx.commit().await?;
             Ok(said.and_then(|(row, first)| if lost && first { Err(Trouble::NoAnswer) } else { Ok(row.word()) }))
         };
-        done.await.map_err(away)?
+        done.await.map_err(|error: StoreError| away(&error))?
     }
 
     pub(super) async fn read_refund(&self, id: &str) -> Result<RefundWord, Trouble> {
@@ -177,7 +177,7 @@ impl Sandbox {
             tx.commit().await?;
             Ok(row.map(Row::word).ok_or_else(|| Trouble::Refused { code: "resource_missing".to_owned() }))
         };
-        read.await.map_err(away)?
+        read.await.map_err(|error: StoreError| away(&error))?
     }
 
     pub(super) async fn find_refund(&self, intent: &str, key: &str) -> Result<Option<RefundWord>, Trouble> {
@@ -185,7 +185,7 @@ impl Sandbox {
             let mut tx = self.db.read("sandbox refund").await?;
             find(&mut tx, key).await
         };
-        Ok(found.await.map_err(away)?.filter(|row| row.intent == intent).map(Row::word))
+        Ok(found.await.map_err(|error: StoreError| away(&error))?.filter(|row| row.intent == intent).map(Row::word))
     }
 
     pub(super) async fn entries(&self, from: Millis, to: Millis, after: Option<&str>) -> Result<EntryPage, Trouble> {
@@ -206,7 +206,7 @@ impl Sandbox {
                 .fetch_all(conn)
                 .await?))
         };
-        let mut rows: Vec<Row> = read.await.map_err(away)?;
+        let mut rows: Vec<Row> = read.await.map_err(|error: StoreError| away(&error))?;
         let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
         let more = rows.len() > page;
         rows.truncate(page);
