@@ -147,8 +147,6 @@ describe("money in the browser", { concurrency: 1 }, () => {
     await typeCard(page, CARD.asks);
     await order(page);
     await phase(page, "action");
-    await page.waitForSelector(at("action-left"));
-    assert.match(await page.locator(at("action-left")).innerText(), /\d:\d\d/);
     await stage.picture(buyer, "pay-action-phone-ja");
     assert.deepEqual(await obstacles(page, "light"), [], "what the bank asks");
 

@@ -4,9 +4,7 @@ import { api, seg } from "../api/client";
 import { asProblem } from "../api/problem";
 import { explain } from "../api/problem-texts";
 import type { Action, Purchase } from "../api/types";
-import { countdown } from "../i18n/format";
 import { language } from "../i18n/language";
-import { fill } from "../i18n/phrases";
 import { Icon } from "../ui/icons";
 import { withReturn } from "./leading";
 import { besideSheet, stripe } from "./stripe";
@@ -15,16 +13,13 @@ import { pay } from "./texts";
 interface ActionPanelProps {
   purchaseId: string;
   voucher: boolean;
-  /** By the server's clock; 0 = there is none. */
-  expiresAtMs: number;
-  nowMs: number;
   /** The buyer has just tapped: what can be done on this page begins by itself. */
   fresh: boolean;
   onKnown: (purchase: Purchase) => void;
 }
 
 /** What the bank or the provider asks of the buyer: the way there, and the way out. */
-export function ActionPanel({ purchaseId, voucher, expiresAtMs, nowMs, fresh, onKnown }: ActionPanelProps): JSX.Element {
+export function ActionPanel({ purchaseId, voucher, fresh, onKnown }: ActionPanelProps): JSX.Element {
   const [busy, setBusy] = useState<"opening" | "checking" | "cancelling" | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
   const box = useRef<HTMLDivElement>(null);
@@ -71,15 +66,12 @@ export function ActionPanel({ purchaseId, voucher, expiresAtMs, nowMs, fresh, on
     if (document.activeElement === null || document.activeElement === document.body) box.current?.querySelector<HTMLElement>("button.primary")?.focus();
   }, []);
 
-  const left = expiresAtMs - nowMs;
   return (
     <div ref={box} class="stack action" data-testid="action" data-kind={voucher ? "voucher" : "action"}>
       <span class="mark" aria-hidden="true"><Icon name={voucher ? "bag" : "shield"} /></span>
       <h3>{voucher ? pay.konbini_title : pay.action_title}</h3>
       <p>{voucher ? pay.konbini_lead : pay.action_lead}</p>
-      {expiresAtMs > 0 && left > 0 && left < 86_400_000 && (
-        <p class="small num" role="timer" aria-live="off" data-testid="action-left">{fill(pay.action_until, { left: countdown(left) })}</p>
-      )}
+      <p class="small muted">{voucher ? pay.konbini_note : pay.action_note}</p>
       {problem !== null && <p class="notice bad" role="alert" data-testid="action-problem">{problem}</p>}
       <button type="button" class="btn primary wide" disabled={busy !== null} data-testid="action-go" onClick={() => open()}>
         {busy === "opening" ? <><span class="spinner tiny" />{pay.action_opening}</> : voucher ? pay.konbini_go : pay.action_go}

@@ -18,7 +18,6 @@ import "./payment.css";
 interface PurchaseProgressProps {
   placed: Purchase;
   followed: Followed;
-  nowMs: number;
   /** Placed on this page a moment ago, not found again. */
   fresh: boolean;
   /** What follows at the end, whichever it was. */
@@ -28,7 +27,7 @@ interface PurchaseProgressProps {
 }
 
 /** From the second tap to 支払い完了, by itself; or to what the buyer must do or know. */
-export function PurchaseProgress({ placed, followed, nowMs, fresh, children, onAgain }: PurchaseProgressProps): JSX.Element {
+export function PurchaseProgress({ placed, followed, fresh, children, onAgain }: PurchaseProgressProps): JSX.Element {
   const view = followed.view ?? viewOf(placed);
   const phase = phaseOf(view, useSeenFor(view.state), isVoucher(placed.id));
   const reached = outcome(view.state);
@@ -60,7 +59,7 @@ export function PurchaseProgress({ placed, followed, nowMs, fresh, children, onA
       {(phase === "action" || phase === "voucher") && (
         <>
           {total}
-          <ActionPanel purchaseId={placed.id} voucher={phase === "voucher"} expiresAtMs={view.holdExpiresAtMs} nowMs={nowMs} fresh={fresh} onKnown={followed.learn} />
+          <ActionPanel purchaseId={placed.id} voucher={phase === "voucher"} fresh={fresh} onKnown={followed.learn} />
         </>
       )}
       {phase === "lost" && <Lost view={view} onAgain={onAgain} />}

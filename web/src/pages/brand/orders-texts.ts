@@ -23,7 +23,7 @@ export const orders = phrases({
   refund_title: ["返金", "Refund"],
   refund_lead_void: ["まだ請求前のため、返金ではなく、請求額から差し引かれます。", "Nothing was charged yet: the amount is taken off what will be."],
   units: ["返金する点数", "Units to refund"],
-  of: ["{n}点中", "of {n}"],
+  of: ["（{n}点まで）", "(up to {n})"],
   fewer: ["{product} を減らす", "One fewer of {product}"],
   more: ["{product} を増やす", "One more of {product}"],
   all: ["すべて選ぶ", "Choose everything"],

@@ -1,5 +1,4 @@
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
 import { api, seg } from "../../api/client";
 import type { Purchase } from "../../api/types";
 import { PurchaseProgress } from "../../payment/PurchaseProgress";
@@ -22,14 +21,7 @@ function Back({ id }: { id: string }): JSX.Element {
   const { value, problem, reload } = useLoad(() => found(id), [id]);
   const followed = useFollow(value, undefined);
   const view = followed.view;
-  const [now, setNow] = useState(Date.now);
   const lost = view !== null && outcome(view.state) === "lost" && isAboutCard(lossOf(view));
-  const waits = view !== null && outcome(view.state) === "moving";
-  useEffect(() => {
-    if (!waits) return undefined;
-    const timer = setInterval(() => setNow(Date.now()), 1_000);
-    return () => clearInterval(timer);
-  }, [waits]);
   return (
     <main id="main" class="page purchase-page" data-testid="purchase-page">
       <h1>{text.purchase}</h1>
@@ -37,7 +29,7 @@ function Back({ id }: { id: string }): JSX.Element {
       <div class="card panel">
         {value === null && problem === null && <div role="status"><p class="sr">{text.checking}</p><Loading lines={2} /></div>}
         {value !== null && (
-          <PurchaseProgress placed={value} followed={followed} nowMs={now} fresh={false}>
+          <PurchaseProgress placed={value} followed={followed} fresh={false}>
             {view?.orderId !== null && view?.orderId !== undefined && <a class="btn wide" href={`/orders/${view.orderId}`} data-testid="to-order">{pay.to_order}</a>}
             <a class="btn ink wide" href={`/watch/${value.live_id}`} data-testid="to-live">{lost ? pay.to_live_again : pay.to_live}</a>
           </PurchaseProgress>

@@ -105,7 +105,7 @@ export function BuySheet({ here, pinId, offerId, onClose, onWait }: BuySheetProp
     const title = reached === "paid" ? buy.thanks : reached === "lost" ? buy.failed : buy.progress;
     return (
       <Sheet title={title} onClose={onClose} testId="buy-sheet">
-        <PurchaseProgress placed={placed} followed={followed} nowMs={now} fresh onAgain={again}>
+        <PurchaseProgress placed={placed} followed={followed} fresh onAgain={again}>
           <button type="button" class="btn ink wide" data-testid="keep-watching" onClick={onClose}>{buy.keep_watching}</button>
         </PurchaseProgress>
       </Sheet>

@@ -105,7 +105,7 @@ export function TurnSheet({ here, purchaseId, onClose, onWait }: TurnSheetProps)
     const title = reached === "paid" ? buy.thanks : reached === "lost" ? buy.failed : buy.progress;
     return (
       <Sheet title={title} onClose={onClose} testId="turn-sheet">
-        <PurchaseProgress placed={held.value} followed={followed} nowMs={now} fresh={paidHere} onAgain={again}>
+        <PurchaseProgress placed={held.value} followed={followed} fresh={paidHere} onAgain={again}>
           <button type="button" class="btn ink wide" data-testid="keep-watching" onClick={onClose}>{buy.keep_watching}</button>
         </PurchaseProgress>
       </Sheet>
