@@ -107,6 +107,7 @@ function Balances({ report }: { report: Reconciliation }): JSX.Element {
   return (
     <section class="card panel" aria-labelledby="balances-title">
       <h2 id="balances-title">{text.balances}</h2>
+      <p class="small muted">{text.sign}</p>
       <table class="num books">
         <thead class="sr"><tr><th scope="col">{text.account}</th><th scope="col">{text.balance}</th></tr></thead>
         <tbody>{report.accounts.map(({ account, balance_minor: minor }) => (

@@ -20,6 +20,7 @@ export const text = phrases({
   balances: ["勘定残高", "Balances by account"],
   account: ["勘定", "Account"],
   balance: ["残高", "Balance"],
+  sign: ["借方から貸方を引いた額です。", "Debits less credits."],
   findings: ["未解決の項目", "Open items"],
   resolved_title: ["解決済み", "Resolved"],
   no_findings: ["未解決の項目はありません。", "Nothing is open."],

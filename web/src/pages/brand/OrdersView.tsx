@@ -103,7 +103,7 @@ function Refunds({ orderId, refundedMinor }: { orderId: string; refundedMinor: n
     const timer = setInterval(reload, REFRESH_MS);
     return () => clearInterval(timer);
   }, [pending]);
-  return <>{value?.items.map((refund) => <RefundLine key={refund.id} refund={refund} />)}</>;
+  return <>{value?.items.map((refund) => <RefundLine key={refund.id} refund={refund} seller />)}</>;
 }
 
 function ShipSheet({ order: of, onClose, onDone }: { order: BrandOrder; onClose: () => void; onDone: () => void }): JSX.Element {

@@ -23,6 +23,7 @@ export const text = phrases({
   refund_pending: ["手続き中", "On its way"],
   refund_succeeded: ["返金済み", "Refunded"],
   refund_failed: ["返金できませんでした。お店が確認しています。", "The refund did not arrive. The shop is looking into it."],
+  refund_failed_seller: ["失敗（運営者が確認します）", "Failed; the operator looks into it"],
   void_succeeded: ["請求前に取り消し済み", "Cancelled before you were charged"],
   refund_note: ["返金がカード会社の明細に表示されるまで、数日から数週間かかることがあります。", "It may take days or weeks until your card statement shows it."],
   invoice: ["請求書・領収書", "Invoice and receipt"],
