@@ -12,7 +12,7 @@ WEB := web/dist/.built
 LOCALSTRIPE := $(HOME)/.cache/hanamichi/localstripe-1.15.10
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help demo demo-reset test check rust-test faults fuzz browser-test web openapi loadtest setup-demo setup-test clean
+.PHONY: help demo demo-reset test check rust-test faults payment-faults fuzz browser-test web openapi loadtest setup-demo setup-test clean
 
 help:
 	@echo 'make demo         build and start the server with a Japanese demo   (HANAMICHI_PORT=8080)'
@@ -69,6 +69,13 @@ KILLS ?= 50
 faults: setup-test $(WEB)
 	HANAMICHI_KILLS=$(KILLS) pg_virtualenv -t -o max_connections=300 -o shared_buffers=256MB \
 		cargo test --locked --workspace --test stories -- --test-threads=1 --nocapture crash:: faults:: nodes::
+
+# Purchases with a simulated Stripe that does everything wrong, PURCHASES of them, on each database; prints what went wrong
+# and what became of it (HANAMICHI_FAULT_SEED=… has it again).
+PURCHASES ?= 100000
+payment-faults: setup-test $(WEB)
+	HANAMICHI_PURCHASES=$(PURCHASES) pg_virtualenv -t -o max_connections=300 -o shared_buffers=256MB \
+		cargo test --locked --workspace --test stories -- --test-threads=1 --nocapture payment_faults::
 
 # Damaged frames, messages, datagrams and offers of clients and peers, each kind for SECONDS, from a seed that it prints
 # (HANAMICHI_FUZZ_SEED=… has it again).

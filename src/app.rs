@@ -348,9 +348,7 @@ fn hub_limits(config: &Config) -> live::HubLimits {
     }
 }
 
-/// What the live room shows its liver, from the orders themselves.
 /// The provider that the configuration names.
-#[must_use]
 ///
 /// # Errors
 /// Keys that cannot be sent.
@@ -362,6 +360,7 @@ pub fn payment(config: &Config, db: &Db, clock: &Clock, tasks: &Tasks) -> anyhow
     })
 }
 
+/// What the live room shows its liver, from the orders themselves.
 fn sales_loader(db: Db) -> live::SalesLoader {
     Arc::new(move |id| {
         let db = db.clone();

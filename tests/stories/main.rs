@@ -6,6 +6,7 @@ mod buying;
 mod cluster;
 mod crash;
 mod crowd;
+mod drop;
 mod edge;
 mod faults;
 mod flow;

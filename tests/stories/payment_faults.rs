@@ -239,9 +239,8 @@ async fn settle(url: &str, clock: &Clock, sim: &Simulator) {
         if open == 0 {
             return;
         }
-        if Instant::now() > patience {
-            panic!("{open} payments, refunds or messages have no last word:\n{}", left_over(url).await);
-        }
+        let late = Instant::now() > patience;
+        assert!(!late, "{open} payments, refunds or messages have no last word:\n{}", left_over(url).await);
     }
 }
 
@@ -497,9 +496,8 @@ async fn killed_at_every_question(engine: Engine) {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        if tokio::time::timeout(PATIENCE * 3, quiet).await.is_err() {
-            panic!("killed at {op:?} ({}): {}", fault.name(), left_over(&database.url).await);
-        }
+        let late = tokio::time::timeout(PATIENCE * 3, quiet).await.is_err();
+        assert!(!late, "killed at {op:?} ({}): {}", fault.name(), left_over(&database.url).await);
         verify(&database.url).await;
         compare(&database.url, &sim).await;
     }
