@@ -387,3 +387,38 @@ macro_rules! stored_as_text {
         }
     };
 }
+
+/// A closed choice with the names under which it is stored and sent; see [`stored_as_text!`].
+#[macro_export]
+macro_rules! stored_choice {
+    ($(#[$doc:meta])* $name:ident { $($(#[$of_one:meta])* $one:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(
+            Debug,
+            Clone,
+            Copy,
+            PartialEq,
+            Eq,
+            PartialOrd,
+            Ord,
+            Hash,
+            serde::Serialize,
+            serde::Deserialize,
+            utoipa::ToSchema,
+        )]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($(#[$of_one])* $one,)* }
+
+        impl $name {
+            const ALL: &[Self] = &[$(Self::$one),*];
+
+            /// As stored and sent.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$one => $text,)* }
+            }
+        }
+
+        $crate::stored_as_text!($name);
+    };
+}

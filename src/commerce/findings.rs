@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{
     clock::Millis,
@@ -18,28 +18,7 @@ use crate::{
 /// Findings that one run looks at of each kind: more than anybody can look into.
 const MAX_FOUND: i64 = 1_000;
 
-macro_rules! stored_choice {
-    ($(#[$doc:meta])* $name:ident { $($(#[$of_one:meta])* $one:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-        #[serde(rename_all = "snake_case")]
-        pub enum $name { $($(#[$of_one])* $one,)* }
-
-        impl $name {
-            const ALL: &[Self] = &[$(Self::$one),*];
-
-            /// As stored and sent.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$one => $text,)* }
-            }
-        }
-
-        $crate::stored_as_text!($name);
-    };
-}
-
-stored_choice! {
+crate::stored_choice! {
     /// What does not agree.
     FindingKind {
         /// The provider took money for which there is no order.
@@ -61,7 +40,7 @@ stored_choice! {
     }
 }
 
-stored_choice! {
+crate::stored_choice! {
     /// How a finding is resolved.
     How {
         /// By itself: it is so no more.

@@ -8,8 +8,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::{
     Refusal,
     orders::{Kept, KeptLine},
@@ -18,28 +16,7 @@ use super::{
 };
 use crate::{ids::OrderLineId, money::apportion};
 
-macro_rules! stored_choice {
-    ($(#[$doc:meta])* $name:ident { $($(#[$of_one:meta])* $one:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-        #[serde(rename_all = "snake_case")]
-        pub enum $name { $($(#[$of_one])* $one,)* }
-
-        impl $name {
-            const ALL: &[Self] = &[$(Self::$one),*];
-
-            /// As stored and sent.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$one => $text,)* }
-            }
-        }
-
-        $crate::stored_as_text!($name);
-    };
-}
-
-stored_choice! {
+crate::stored_choice! {
     /// Whether money is paid back.
     RefundKind {
         /// It was taken, and goes back.
@@ -49,7 +26,7 @@ stored_choice! {
     }
 }
 
-stored_choice! {
+crate::stored_choice! {
     /// Where it stands.
     RefundState {
         /// The provider has not said its last word.
@@ -61,7 +38,7 @@ stored_choice! {
     }
 }
 
-stored_choice! {
+crate::stored_choice! {
     /// What became of the goods.
     Goods {
         /// They never left the shelf, and are back in the pool.

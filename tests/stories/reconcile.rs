@@ -65,7 +65,7 @@ both_databases!(the_books_agree_and_the_accounts_say_what_happened, async |engin
     assert_eq!(account(&report, "provider_clearing"), 3_240 - 1_080 - 116);
     assert_eq!(account(&report, "commission_payable"), -324, "15 % of 2,160");
     let sum: i64 =
-        report["accounts"].as_array().expect("a list").iter().map(|a| a["balance_minor"].as_i64().unwrap()).sum();
+        report["accounts"].as_array().expect("a list").iter().map(|a| a["balance_minor"].as_i64().expect("yen")).sum();
     assert_eq!(sum, 0, "debits are credits");
     let again = run(&sale).await;
     assert_eq!(again["accounts"], report["accounts"], "read twice, posted once");

@@ -43,10 +43,10 @@ async fn until(by: &Actor, refund: &Value, state: &str) -> Value {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    match tokio::time::timeout(PATIENCE, waiting).await {
-        Ok(refund) => refund,
-        Err(_) => panic!("not {state}: {}", by.get(&path).await.body),
+    if let Ok(refund) = tokio::time::timeout(PATIENCE, waiting).await {
+        return refund;
     }
+    panic!("not {state}: {}", by.get(&path).await.body);
 }
 
 both_databases!(one_unit_comes_back_and_then_the_rest, async |engine: Engine| {
@@ -135,6 +135,8 @@ both_databases!(what_is_called_off_before_the_money_is_taken_is_never_taken, asy
         sale.brand.post(&format!("/v1/orders/{}/fulfilment", text(&other, "id")), json!({})).await.refused(),
         "conflict"
     );
+    let purchase = buyer.get(&format!("/v1/purchases/{}", text(&other, "purchase_id"))).await.expect(200);
+    assert_eq!((&purchase["reason"], &purchase["refunded_minor"]), (&json!("order-cancelled"), &json!(2_160)));
     let key = format!("pi:{}:1", text(&other, "purchase_id"));
     let gone = format!("SELECT COUNT(*) FROM sandbox_payments WHERE key = '{key}' AND state = 'cancelled'");
     let let_go = async {
@@ -296,7 +298,11 @@ both_databases!(two_sellers_have_a_document_each_and_see_no_others, async |engin
         let rates = document["rates"].as_array().expect("a list").iter();
         rates
             .map(|r| {
-                (r["rate_bp"].as_i64().unwrap(), r["tax_minor"].as_i64().unwrap(), r["reduced"].as_bool().unwrap())
+                (
+                    r["rate_bp"].as_i64().expect("yen"),
+                    r["tax_minor"].as_i64().expect("yen"),
+                    r["reduced"].as_bool().expect("yes or no"),
+                )
             })
             .collect()
     };
@@ -323,10 +329,10 @@ both_databases!(two_sellers_have_a_document_each_and_see_no_others, async |engin
     // One of its own lines comes back.
     let own = order["lines"]
         .as_array()
-        .unwrap()
+        .expect("a list")
         .iter()
         .find(|l| l["brand_id"] == second && l["tax_rate_bp"] == 1_000)
-        .unwrap();
+        .expect("it is there");
     let body = json!({ "lines": [{ "order_line_id": own["id"], "qty": 1 }], "restock": true, "reason": "返品" });
     let refund = give_back(&rival, &order, "one", body).await.expect(201);
     assert_eq!(refund["tax"], json!([{ "rate_bp": 1_000, "total_minor": 105, "base_minor": 96, "tax_minor": 9 }]));

@@ -3,7 +3,8 @@
 
 #![allow(dead_code, unused_imports, reason = "each story uses what it needs")]
 #![allow(clippy::disallowed_methods, reason = "a simulator has tasks of its own")]
-#![allow(clippy::missing_panics_doc, reason = "of a test")]
+#![allow(clippy::result_large_err, reason = "speed is not what it is for")]
+#![allow(clippy::unused_self, reason = "every shape is shown by the books")]
 
 mod audit;
 mod books;
@@ -35,7 +36,7 @@ pub use books::Books;
 pub use cards::{Bank, Kind};
 pub use faults::{Fault, Op, Plan};
 pub use form::Params;
-pub use webhooks::{Target, signature};
+pub use webhooks::{Target, hear, signature};
 
 /// The key that it accepts unless told otherwise.
 pub const SECRET_KEY: &str = "sk_test_s1mulat0r";

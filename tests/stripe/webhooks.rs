@@ -47,7 +47,8 @@ pub fn signature(secrets: &[String], raw: &[u8], at_s: i64) -> String {
     let mut header = format!("t={at_s}");
     for secret in secrets {
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), &message);
-        header.push_str(&format!(",v1={}", HEXLOWER.encode(tag.as_ref())));
+        header.push_str(",v1=");
+        header.push_str(&HEXLOWER.encode(tag.as_ref()));
     }
     header + ",v0=6ffbb59b2300aae63f272406069a9788598b792a944a07aba816edb039989a39"
 }
@@ -136,4 +137,21 @@ async fn deliver(inner: &Inner, happening: &Happening) -> bool {
     let request = inner.http.post(target.url).header("content-type", "application/json; charset=utf-8");
     let sent = request.header("stripe-signature", header).timeout(PATIENCE).body(raw).send().await;
     sent.is_ok_and(|answer| answer.status().is_success())
+}
+
+/// Where messages can be heard: header and raw body of each.
+pub async fn hear(heard: tokio::sync::mpsc::UnboundedSender<(String, Vec<u8>)>) -> String {
+    let hear = move |headers: axum::http::HeaderMap, body: axum::body::Bytes| {
+        let heard = heard.clone();
+        async move {
+            let header = headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
+            // Who no longer listens has heard enough.
+            let _ = heard.send((header.to_owned(), body.to_vec()));
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/hook", listener.local_addr().expect("bound"));
+    let server = axum::Router::new().route("/hook", axum::routing::post(hear));
+    tokio::spawn(async move { axum::serve(listener, server).await });
+    url
 }

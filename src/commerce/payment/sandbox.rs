@@ -366,7 +366,7 @@ impl Sandbox {
             id: String,
             object: String,
         }
-        signature::verify(raw, header, &[self.secret.to_string()], now)?;
+        signature::verify(raw, header, &[&*self.secret], now)?;
         let body: Body = serde_json::from_slice(raw).map_err(|_| SignatureFault::NoEvent)?;
         let id = body.data.object.id;
         let object = match body.data.object.object.as_str() {

@@ -11,6 +11,8 @@ use crate::clock::Millis;
 
 /// A message that was signed longer ago, or further in the future, is not taken.
 const TOLERANCE_MS: i64 = 300_000;
+/// Bytes of a header; Stripe's have under 200.
+const MAX_HEADER: usize = 4_096;
 /// Signatures of one header that are looked at.
 const MAX_SIGNATURES: usize = 16;
 
@@ -18,7 +20,10 @@ const MAX_SIGNATURES: usize = 16;
 ///
 /// # Errors
 /// Says which part is wrong.
-pub(super) fn verify(raw: &[u8], header: &str, secrets: &[String], now: Millis) -> Result<(), SignatureFault> {
+pub(super) fn verify(raw: &[u8], header: &str, secrets: &[&str], now: Millis) -> Result<(), SignatureFault> {
+    if header.len() > MAX_HEADER {
+        return Err(SignatureFault::Unreadable);
+    }
     let mut at: Option<&str> = None;
     let mut signatures = Vec::new();
     for part in header.split(',') {
@@ -36,7 +41,7 @@ pub(super) fn verify(raw: &[u8], header: &str, secrets: &[String], now: Millis) 
         return Err(SignatureFault::Unreadable);
     }
     let signed = signed_bytes(at, raw);
-    let is_right = |secret: &String| {
+    let is_right = |secret: &&str| {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
         // Compared in constant time.
         signatures.iter().any(|signature| hmac::verify(&key, &signed, signature).is_ok())
@@ -73,35 +78,33 @@ mod tests {
 
     const NOW: Millis = Millis(1_800_000_000_000);
 
-    fn secrets() -> Vec<String> {
-        vec!["whsec_old".to_owned(), "whsec_new".to_owned()]
-    }
+    const SECRETS: &[&str] = &["whsec_old", "whsec_new"];
 
     #[test]
     fn any_right_signature_of_any_secret_is_enough() {
         let header = sign(b"{}", "whsec_new", NOW);
-        assert_eq!(verify(b"{}", &header, &secrets(), NOW), Ok(()));
+        assert_eq!(verify(b"{}", &header, SECRETS, NOW), Ok(()));
         let (t, right) = header.split_once(',').expect("two parts");
         let wrong = "v1=00ff,v0=12,v1=zz";
         for mixed in [format!("{t},{wrong},{right}"), format!("{t},{right},{wrong}"), format!("{right}, {t}")] {
-            assert_eq!(verify(b"{}", &mixed, &secrets(), NOW), Ok(()), "{mixed}");
+            assert_eq!(verify(b"{}", &mixed, SECRETS, NOW), Ok(()), "{mixed}");
         }
     }
 
     #[test]
     fn other_bytes_times_and_secrets_are_refused() {
         let header = sign(b"{}", "whsec_new", NOW);
-        assert_eq!(verify(b"{ }", &header, &secrets(), NOW), Err(SignatureFault::Wrong));
-        assert_eq!(verify(b"{}", &header, &["another".to_owned()], NOW), Err(SignatureFault::Wrong));
+        assert_eq!(verify(b"{ }", &header, SECRETS, NOW), Err(SignatureFault::Wrong));
+        assert_eq!(verify(b"{}", &header, &["another"], NOW), Err(SignatureFault::Wrong));
         let moved = header.replace("t=1800000000", "t=1800000001");
-        assert_eq!(verify(b"{}", &moved, &secrets(), NOW), Err(SignatureFault::Wrong));
+        assert_eq!(verify(b"{}", &moved, SECRETS, NOW), Err(SignatureFault::Wrong));
         for late in [Millis(NOW.0 + 301_000), Millis(NOW.0 - 301_000)] {
-            assert_eq!(verify(b"{}", &header, &secrets(), late), Err(SignatureFault::Stale));
+            assert_eq!(verify(b"{}", &header, SECRETS, late), Err(SignatureFault::Stale));
         }
         for unreadable in ["", "t=1", "v1=00", "t=x,v1=00", "t=99999999999999999999,v1=00"] {
-            assert_eq!(verify(b"{}", unreadable, &secrets(), NOW), Err(SignatureFault::Unreadable), "{unreadable}");
+            assert_eq!(verify(b"{}", unreadable, SECRETS, NOW), Err(SignatureFault::Unreadable), "{unreadable}");
         }
-        assert_eq!(verify(b"{}", "t=9223372036854775807,v1=00", &secrets(), NOW), Err(SignatureFault::Wrong));
+        assert_eq!(verify(b"{}", "t=9223372036854775807,v1=00", SECRETS, NOW), Err(SignatureFault::Wrong));
     }
 
     /// From RFC 4231, test case 2, through the scheme's own way of joining: the tag is over `t.body`.

@@ -4,7 +4,7 @@
 //! Goods that never left the shelf are back in the pool; goods that left come back to a shelf when whoever takes them back
 //! says so, and only then count no more for limits and quotas.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Batch, units};
 use crate::{
@@ -19,6 +19,9 @@ use crate::{
     ids::{LocationId, OrderId, PurchaseId},
     store::{StoreError, Tx},
 };
+
+/// Why a purchase is cancelled whose order was called off whole.
+const CALLED_OFF: &str = "order-cancelled";
 
 impl<'a> Batch<'a> {
     /// What is left of an order is being taken by the provider: from now on nothing of it is called off, so that it is
@@ -96,6 +99,11 @@ impl<'a> Batch<'a> {
         if decision.everything {
             // Never refused: the decision has looked at the state.
             let _ = self.step(&wish.purchase, Input::GivenBack, None);
+            if decision.kind == RefundKind::Void
+                && let Some(purchase) = self.purchases.get_mut(&wish.purchase).map(Arc::make_mut)
+            {
+                purchase.reason = Some(CALLED_OFF.to_owned());
+            }
         }
         let units: i64 = decision.lines.iter().map(|given| given.qty).sum();
         self.given_back.push((purchase.live_id.clone(), units, decision.amount_minor));
@@ -187,7 +195,7 @@ impl<'a> Batch<'a> {
             }
             self.risen.insert(line.sku_id);
         }
-        let purchase = self.purchases.get_mut(id).map(std::sync::Arc::make_mut).expect("found above");
+        let purchase = self.purchases.get_mut(id).map(Arc::make_mut).expect("found above");
         purchase.lines = after;
         purchase.short_units -= short_filled;
         purchase.version += 1;

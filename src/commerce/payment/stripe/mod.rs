@@ -1,13 +1,17 @@
 //! Edge: Stripe.
 //!
 //! `requests.rs` says what is asked, `wire.rs` carries it, `faults.rs` and `answers.rs` say what was answered,
-//! `signature.rs` reads Stripe's messages. Nothing here remembers anything: Stripe's own books are the truth.
+//! `events.rs` reads Stripe's messages. Nothing here remembers anything: Stripe's own books are the truth.
 
 mod answers;
+mod events;
 mod faults;
+#[cfg(test)]
+mod localstripe_tests;
 mod rates;
+#[cfg(test)]
+mod real_tests;
 mod requests;
-mod signature;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -256,6 +260,6 @@ impl Stripe {
     /// Reads a message of Stripe.
     pub(in crate::commerce) fn event(&self, raw: &[u8], signature: &str, now: Millis) -> Result<Event, SignatureFault> {
         let secrets: &[Secret] = &self.config.webhook_secrets;
-        signature::event(secrets, raw, signature, now)
+        events::event(secrets, raw, signature, now)
     }
 }

@@ -1,7 +1,7 @@
 //! Edge: not asking more often than Stripe allows.
 //!
-//! Calls of one kind pass one by one at an even pace, then those of all kinds: no second ever sees more than the limit,
-//! so Stripe's own 429 is for others that use the account.
+//! Calls of one kind pass one by one at an even pace, then those of all kinds: in no second do more leave than the limit,
+//! so Stripe's own 429 is for others that use the account, and for what a network bunches up.
 //! Invariant: who cannot pass within [`MAX_WAIT_S`] is told so at once and has asked nothing.
 
 use std::{num::NonZeroU32, time::Duration};

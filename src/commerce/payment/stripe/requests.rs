@@ -38,9 +38,10 @@ const MAX_NAME: usize = 255;
 /// A name that goes into a path.
 fn named(name: &str) -> Result<&str, Trouble> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    match (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(plain) {
-        true => Ok(name),
-        false => Err(Trouble::Refused { code: "invalid_name".to_owned() }),
+    if (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(plain) {
+        Ok(name)
+    } else {
+        Err(Trouble::Refused { code: "invalid_name".to_owned() })
     }
 }
 

@@ -1,21 +1,15 @@
-//! Pure: whether a message comes from Stripe, and what it says.
+//! Pure: what a message of Stripe says.
 //!
 //! The signature is of the raw bytes, so nothing is parsed before it is known to be right. Any `v1` signature by any of
 //! our secrets will do: while a secret is replaced, Stripe signs by both, and we may know the older or the newer one.
 
-use aws_lc_rs::hmac;
-use data_encoding::HEXLOWER;
 use serde::Deserialize;
 
-use super::super::words::{Event, EventObject, SignatureFault};
+use super::super::{
+    signature::verify,
+    words::{Event, EventObject, SignatureFault},
+};
 use crate::{clock::Millis, config::Secret};
-
-/// Seconds that a message may be old, or ahead of our clock.
-const TOLERANCE_S: i64 = 300;
-/// Bytes of a header; Stripe's have under 200.
-const MAX_HEADER: usize = 4_096;
-/// Signatures that are tried.
-const MAX_SIGNATURES: usize = 16;
 
 /// What is read of an event: names, for what is true now is asked.
 #[derive(Deserialize)]
@@ -39,47 +33,10 @@ struct Object {
     payment_intent: Option<serde_json::Value>,
 }
 
-/// The time and the signatures of a header.
-struct Signed<'a> {
-    at_s: &'a str,
-    signatures: Vec<Vec<u8>>,
-}
-
-fn read(header: &str) -> Option<Signed<'_>> {
-    if header.len() > MAX_HEADER {
-        return None;
-    }
-    let mut at_s = None;
-    let mut signatures = Vec::new();
-    for part in header.split(',') {
-        match part.trim().split_once('=') {
-            Some(("t", time)) => at_s = Some(time),
-            // One that cannot be read does no harm beside one that is right.
-            Some(("v1", hex)) if signatures.len() < MAX_SIGNATURES => {
-                signatures.extend(HEXLOWER.decode(hex.as_bytes()).ok());
-            }
-            _ => {}
-        }
-    }
-    at_s.filter(|_| !signatures.is_empty()).map(|at_s| Signed { at_s, signatures })
-}
-
 /// Reads a message that came with `header`.
 pub(super) fn event(secrets: &[Secret], raw: &[u8], header: &str, now: Millis) -> Result<Event, SignatureFault> {
-    let signed = read(header).ok_or(SignatureFault::Unreadable)?;
-    let at_s: i64 = signed.at_s.parse().map_err(|_| SignatureFault::Unreadable)?;
-    let message = [signed.at_s.as_bytes(), b".", raw].concat();
-    let right = secrets.iter().any(|secret| {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.reveal().as_bytes());
-        // Compares in constant time.
-        signed.signatures.iter().any(|signature| hmac::verify(&key, &message, signature).is_ok())
-    });
-    if !right {
-        return Err(SignatureFault::Wrong);
-    }
-    if at_s.abs_diff(now.0.div_euclid(1_000)) > TOLERANCE_S.unsigned_abs() {
-        return Err(SignatureFault::Stale);
-    }
+    let secrets: Vec<&str> = secrets.iter().map(Secret::reveal).collect();
+    verify(raw, header, &secrets, now)?;
     let told: Envelope = serde_json::from_slice(raw).map_err(|_| SignatureFault::NoEvent)?;
     let object = told.data.object;
     let id = object.id.unwrap_or_default();
@@ -99,7 +56,7 @@ pub(super) fn event(secrets: &[Secret], raw: &[u8], header: &str, now: Millis) -
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::super::signature::sign, *};
 
     // Signed by Python: hmac.new(b"whsec_test_secret", b"1700000000." + raw, "sha256").hexdigest()
     const RAW: &[u8] = b"{\"id\": \"evt_1\", \"object\": \"event\", \"type\": \"payment_intent.succeeded\", \"created\": 1699999990, \"data\": {\"object\": {\"id\": \"pi_1\", \"object\": \"payment_intent\"}}}\n";
@@ -167,10 +124,8 @@ mod tests {
 
     #[test]
     fn what_is_signed_is_not_always_an_event() {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, b"whsec_test_secret");
         let told = |raw: &str| {
-            let tag = hmac::sign(&key, format!("1700000000.{raw}").as_bytes());
-            let header = format!("t=1700000000,v1={}", HEXLOWER.encode(tag.as_ref()));
+            let header = sign(raw.as_bytes(), "whsec_test_secret", NOW);
             event(&[Secret::new("whsec_test_secret")], raw.as_bytes(), &header, NOW)
         };
         assert_eq!(told("{}").err(), Some(SignatureFault::NoEvent));
