@@ -303,6 +303,8 @@ describe("money in the browser", { concurrency: 1 }, () => {
     // The liver's figure falls, and says why.
     await liver.page.locator(at("sales-gross"), { hasText: "4,980" }).waitFor({ timeout: 15_000 });
     await liver.page.waitForSelector(`${at("sales-refunded")}[data-minor="${PRICE}"]`);
+    await liver.page.reload();
+    await liver.page.waitForSelector(`${at("sales-refunded")}[data-minor="${PRICE}"]`);
     await liver.page.locator(at("sales-refunded")).scrollIntoViewIfNeeded();
     await stage.picture(liver, "studio-refunded-desk-ja");
     assert.deepEqual(await obstacles(liver.page, "light"), [], "the studio");

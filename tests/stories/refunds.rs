@@ -72,6 +72,8 @@ both_databases!(one_unit_comes_back_and_then_the_rest, async |engine: Engine| {
     assert_eq!((&totals["units"], &totals["gross_minor"]), (&json!(2), &json!(2_997)));
     assert_eq!((&totals["cancelled_minor"], &totals["net_minor"]), (&json!(-999), &json!(1_998)));
     assert_eq!(totals["commission_minor"], 299, "15 % of what is left, fractions dropped");
+    let sales = sale.liver.get(&format!("/v1/lives/{}/sales", sale.live)).await.expect(200);
+    assert_eq!((&sales["gross_minor"], &sales["refunded_minor"]), (&json!(1_998), &json!(999)), "{sales}");
 
     // The rest, without going back to the shelf.
     let rest = json!({ "restock": false, "reason": "全部返品" });
