@@ -377,6 +377,7 @@ fn sales_loader(db: Db) -> live::SalesLoader {
                 orders: sales.orders,
                 units: sales.units,
                 gross_minor: sales.gross_minor,
+                refunded_minor: sales.refunded_minor,
                 products: sales.products.into_iter().map(product).collect(),
             })
         })

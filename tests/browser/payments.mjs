@@ -167,10 +167,14 @@ describe("money in the browser", { concurrency: 1 }, () => {
     await page.waitForURL(new RegExp(`/watch/${live.id}`));
 
     // Refused: nothing is charged, the unit is free again, and the way back leads to another card.
+    const clerk = await stage.person("clerk", DESK, "operator");
+    const available = async () => (await clerk.api("GET", `/v1/skus/${product.skus[0].id}/stock`)).available;
+    const before = await available();
     await openSheet(page, live);
     await typeCard(page, CARD.asks);
     await order(page);
     await phase(page, "action");
+    assert.equal(await available(), before - 1, "what the bank is asked about is held");
     await page.click(at("action-go"));
     await page.click(at("refuse"));
     await page.waitForURL(/\/purchases\//);
@@ -178,8 +182,7 @@ describe("money in the browser", { concurrency: 1 }, () => {
     assert.equal(await page.locator(at("lost")).getAttribute("data-loss"), "authentication");
     assert.equal((await newest(buyer)).state, "failed");
     await stage.picture(buyer, "pay-refused-phone-ja");
-    const stock = await stage.person("clerk", DESK, "operator");
-    await waitFor("the unit to be free again", async () => (await stock.api("GET", `/v1/skus/${product.skus[0].id}/stock`)).available === UNITS - 1);
+    await waitFor("the unit to be free again", async () => (await available()) === before);
 
     // Called off by the buyer: no page of a bank is needed for that.
     await openSheet(page, live);
@@ -299,6 +302,8 @@ describe("money in the browser", { concurrency: 1 }, () => {
 
     // The liver's figure falls, and says why.
     await liver.page.locator(at("sales-gross"), { hasText: "4,980" }).waitFor({ timeout: 15_000 });
+    await liver.page.waitForSelector(`${at("sales-refunded")}[data-minor="${PRICE}"]`);
+    await liver.page.reload();
     await liver.page.waitForSelector(`${at("sales-refunded")}[data-minor="${PRICE}"]`);
     await liver.page.locator(at("sales-refunded")).scrollIntoViewIfNeeded();
     await stage.picture(liver, "studio-refunded-desk-ja");

@@ -117,8 +117,8 @@ export interface LiveSales {
   units: number;
   /** Less what was given back. */
   gross_minor: number;
-  /** What was given back of it. */
-  refunded_minor?: number;
+  /** What was given back or called off. */
+  refunded_minor: number;
   currency: string;
   viewers: number;
   peak_viewers: number;

@@ -1,12 +1,10 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { api, seg } from "../../api/client";
 import type { LiveSales } from "../../api/types";
 import { useLoad } from "../../ui/useLoad";
 import type { Desk } from "./store";
 
 export interface SalesView extends LiveSales {
-  /** Given back, as the server says; or, while it does not, as much as the figure fell while this page watched. */
-  refunded_minor: number;
   /** null: all is well, or at least something is known. */
   problem: unknown;
   reload: () => void;
@@ -20,14 +18,11 @@ export function useSales(at: Desk): SalesView {
   const told = room.sales;
   const { value, problem, reload } = useLoad(() => api.get<LiveSales>(`/v1/lives/${seg(at.liveId)}/sales`), [at.liveId], REFRESH_MS);
   useEffect(reload, [told?.orders, told?.grossMinor]);
-  const gross = told?.grossMinor ?? value?.gross_minor ?? 0;
-  const highest = useRef(0);
-  highest.current = Math.max(highest.current, gross);
   return {
-    refunded_minor: value?.refunded_minor ?? highest.current - gross,
+    refunded_minor: value?.refunded_minor ?? 0,
     orders: told?.orders ?? value?.orders ?? 0,
     units: told?.units ?? value?.units ?? 0,
-    gross_minor: gross,
+    gross_minor: told?.grossMinor ?? value?.gross_minor ?? 0,
     currency: value?.currency ?? "JPY",
     viewers: room.position === null ? (value?.viewers ?? 0) : room.viewers,
     peak_viewers: Math.max(told?.peakViewers ?? 0, value?.peak_viewers ?? 0, room.viewers),
