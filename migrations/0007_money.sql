@@ -185,7 +185,7 @@ CREATE INDEX provider_entries_by_intent ON provider_entries (intent) WHERE inten
 CREATE TABLE findings (
     id TEXT PRIMARY KEY,
     kind TEXT NOT NULL CHECK (kind IN ('unknown_charge', 'unknown_refund', 'amount_differs', 'missing_charge',
-                                       'missing_refund', 'refund_failed', 'dispute', 'other_entry')),
+                                       'missing_refund', 'refund_failed', 'dispute', 'other_entry', 'capture_due')),
     -- What it is about: a line of the provider's books, a purchase or a refund.
     subject TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('open', 'resolved')),

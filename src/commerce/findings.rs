@@ -37,6 +37,8 @@ crate::stored_choice! {
         Dispute = "dispute",
         /// A line that is none of these.
         OtherEntry = "other_entry",
+        /// Money that is reserved for an order runs out within a day, and was not taken.
+        CaptureDue = "capture_due",
     }
 }
 
@@ -67,6 +69,7 @@ impl FindingKind {
             }
             Self::MissingCharge | Self::MissingRefund => &[How::AskAgain, How::BookToSuspense, How::Accept],
             Self::RefundFailed => &[How::AskAgain, How::Accept],
+            Self::CaptureDue => &[How::Accept],
         }
     }
 }
@@ -167,11 +170,12 @@ pub(super) struct Found {
 }
 
 /// Everything that does not agree at this moment. A line is judged when it is older than `judged`; what we have and the
-/// provider not, when it is older than `missed`.
+/// provider not, when it is older than `missed`; reserved money, when it runs out before `lapsing`.
 pub(super) async fn look(
     tx: &mut Tx,
     judged: Millis,
     missed: Millis,
+    lapsing: Millis,
 ) -> Result<BTreeMap<FindingKind, Vec<Found>>, StoreError> {
     // A stray charge that the provider has given back by itself (late money) is even: nothing is left to do.
     const UNKNOWN_CHARGE: &str = "
@@ -246,6 +250,15 @@ pub(super) async fn look(
         WHERE e.kind = 'other' AND e.amount_minor <> 0 AND e.at_ms <= $1
         ORDER BY e.id
         LIMIT $2";
+    const CAPTURE_DUE: &str = "
+        SELECT o.id AS subject, o.total_minor - o.voided_minor AS ours_minor, CAST(0 AS BIGINT) AS theirs_minor,
+               NULL AS entry_id, a.intent_id AS intent, o.id AS order_id, NULL AS refund_id
+        FROM payment_attempts a
+        JOIN purchases p ON p.id = a.purchase_id
+        JOIN orders o ON o.purchase_id = p.id
+        WHERE p.state = 'authorized' AND a.capture_before_ms <= $1
+        ORDER BY o.id
+        LIMIT $2";
     let mut found = BTreeMap::new();
     for (kind, sql, before) in [
         (FindingKind::UnknownCharge, UNKNOWN_CHARGE, judged),
@@ -256,6 +269,7 @@ pub(super) async fn look(
         (FindingKind::RefundFailed, REFUND_FAILED, Millis(i64::MAX)),
         (FindingKind::Dispute, DISPUTE, judged),
         (FindingKind::OtherEntry, OTHER, judged),
+        (FindingKind::CaptureDue, CAPTURE_DUE, lapsing),
     ] {
         let rows: Vec<Found> = on!(tx, |conn| sqlx::query_as(sql).bind(before).bind(MAX_FOUND).fetch_all(conn).await?);
         found.insert(kind, rows);

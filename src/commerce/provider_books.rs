@@ -2,7 +2,10 @@
 //!
 //! A line is claimed by the purchase or refund that it is about; what nobody claims is a finding.
 
-use super::payment::{Entry, EntryKind};
+use super::{
+    attempts,
+    payment::{Entry, EntryKind},
+};
 use crate::{
     clock::Millis,
     ids::{PurchaseId, RefundId},
@@ -69,14 +72,9 @@ pub(super) async fn claim(
     Ok(())
 }
 
-/// The purchase behind a payment of the provider, when it is one of ours. The sandbox calls payments by our own keys.
+/// The purchase behind a payment of the provider, when it is one of ours.
 pub(super) async fn purchase_of(tx: &mut Tx, intent: &str) -> Result<Option<PurchaseId>, StoreError> {
-    const FIND: &str = "SELECT purchase_id FROM payment_attempts WHERE purchase_id = $1 AND n = $2";
-    let Some((id, n)) = intent.strip_prefix("pi:").and_then(|rest| rest.split_once(':')) else { return Ok(None) };
-    let (Ok(id), Ok(n)) = (PurchaseId::parse(id), n.parse::<i32>()) else { return Ok(None) };
-    let found: Option<(PurchaseId,)> =
-        on!(tx, |conn| sqlx::query_as(FIND).bind(&id).bind(n).fetch_optional(conn).await?);
-    Ok(found.map(|(id,)| id))
+    Ok(attempts::find_by_intent(tx, intent).await?.map(|attempt| attempt.purchase_id))
 }
 
 /// What the provider owes us by its books: everything that it noted, less what it kept and paid out.

@@ -38,6 +38,8 @@ const OVERLAP_MS: i64 = 24 * 3600 * 1000;
 const JUDGED_AFTER_MS: i64 = 10 * 60 * 1000;
 /// What the provider's books do not know after this is missing.
 const MISSED_AFTER_MS: i64 = 24 * 3600 * 1000;
+/// Reserved money that was not taken is told of so long before it runs out.
+const LAPSES_WITHIN: Duration = Duration::from_secs(24 * 3600);
 /// Whoever asks again about something that is missing has the lines of this long before it was found read again.
 const ASKED_BACK_MS: i64 = 7 * 24 * 3600 * 1000;
 /// Pages of one run: half a million lines.
@@ -172,7 +174,7 @@ impl Reconciler {
         let now = self.clock.now();
         let mut tx = self.db.write("reconciliation").await?;
         let judged = Millis(now.0 - JUDGED_AFTER_MS);
-        let found = findings::look(&mut tx, judged, Millis(now.0 - MISSED_AFTER_MS)).await?;
+        let found = findings::look(&mut tx, judged, Millis(now.0 - MISSED_AFTER_MS), now.plus(LAPSES_WITHIN)).await?;
         findings::put(&mut tx, &found, now).await?;
         let open = findings::open(&mut tx).await?;
         let id = RunId::fresh();

@@ -388,6 +388,14 @@ async fn everything_goes_wrong(engine: Engine, purchases: usize) {
     let bought = compare(&house.database.url, &sim).await;
     let done = ship_and_give_back(&sale, &house).await;
     settle(&house.database.url, &clock, &sim).await;
+    // Two days later the provider's books have every line, and whatever is missing would be told.
+    clock.advance(Duration::from_secs(2 * 24 * 3_600));
+    sim.plan(Faults::default());
+    let run = sale.operator.request(reqwest::Method::POST, "/v1/reconciliation/runs");
+    let report = sale.operator.insist(run).await.0;
+    assert!((200..300).contains(&report.status), "{}", report.body);
+    let (open, difference) = (&report.body["open"], &report.body["difference_minor"]);
+    assert_eq!((open, difference), (&json!(0), &json!(0)), "the first of them: {}", report.body["items"][0]);
     over.store(true, Ordering::Relaxed);
     pump.await.expect("the clock ran");
     verify(&house.database.url).await;

@@ -57,7 +57,7 @@ async fn enter(
 
 /// By which card a payment was made.
 async fn method_of(tx: &mut Tx, intent: &str) -> Result<Option<TestMethod>, StoreError> {
-    const FIND: &str = "SELECT a.method FROM payment_attempts a WHERE 'pi:' || a.purchase_id || ':' || a.n = $1";
+    const FIND: &str = "SELECT method FROM sandbox_payments WHERE key = $1";
     let found: Option<(String,)> = on!(tx, |conn| sqlx::query_as(FIND).bind(intent).fetch_optional(conn).await?);
     Ok(found.and_then(|(method,)| match Method::parse(&method) {
         Ok(Method::Test(test)) => Some(test),

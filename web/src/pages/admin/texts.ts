@@ -37,6 +37,7 @@ export const text = phrases({
   kind_amount_differs: ["金額の不一致", "The amounts differ"],
   kind_missing_charge: ["決済会社にない入金", "A charge that the provider does not know"],
   kind_missing_refund: ["決済会社にない返金", "A refund that the provider does not know"],
+  kind_capture_due: ["まもなく期限が切れる承認", "Reserved money that soon runs out"],
   kind_refund_failed: ["失敗した返金", "A refund that failed"],
   kind_dispute: ["異議申し立て（チャージバック）", "A dispute"],
   kind_other_entry: ["その他の明細", "Another line of the provider's books"],
