@@ -348,6 +348,9 @@ describe("money in the browser", { concurrency: 1 }, () => {
     await page.emulateMedia({ media: "print" });
     assert.equal(await page.locator(".site").isVisible(), false);
     assert.equal(await page.locator(at("print")).isVisible(), false);
+    await page.setViewportSize({ width: 794, height: 1_123 });
+    await stage.picture(buyer, "invoice-printed-ja");
+    await page.setViewportSize(PHONE.viewport);
     const printed = await page.pdf({ preferCSSPageSize: true });
     await writeFile(join(OUTPUT, "invoice.pdf"), printed);
     assert.equal(printed.toString("latin1").match(/\/Type \/Page\b/g)?.length, 2, "an invoice and a credit note");
