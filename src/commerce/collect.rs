@@ -316,7 +316,7 @@ impl Collector {
     }
 
     fn return_url(&self, purchase: &PurchaseId) -> String {
-        format!("{}/orders?purchase={purchase}", self.config.public_url)
+        format!("{}/purchases/{purchase}", self.config.public_url)
     }
 
     /// The provider's word about a payment, whichever way it came.
