@@ -8,9 +8,11 @@ HANAMICHI_PORT ?= 8080
 DATA := demo-data
 BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/hanamichi
 WEB := web/dist/.built
+# Its own process, its own licence (GPL-3.0): no part of it is in this repository or in the product.
+LOCALSTRIPE := $(HOME)/.cache/hanamichi/localstripe-1.15.10
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help demo demo-reset test check rust-test faults fuzz browser-test web openapi loadtest setup-demo setup-test clean
+.PHONY: help demo demo-reset test check rust-test faults payment-faults fuzz browser-test web openapi loadtest setup-demo setup-test clean
 
 help:
 	@echo 'make demo         build and start the server with a Japanese demo   (HANAMICHI_PORT=8080)'
@@ -68,6 +70,13 @@ faults: setup-test $(WEB)
 	HANAMICHI_KILLS=$(KILLS) pg_virtualenv -t -o max_connections=300 -o shared_buffers=256MB \
 		cargo test --locked --workspace --test stories -- --test-threads=1 --nocapture crash:: faults:: nodes::
 
+# Purchases with a simulated Stripe that does everything wrong, PURCHASES of them, on each database; prints what went wrong
+# and what became of it (HANAMICHI_FAULT_SEED=… has it again).
+PURCHASES ?= 100000
+payment-faults: setup-test $(WEB)
+	HANAMICHI_PURCHASES=$(PURCHASES) pg_virtualenv -t -o max_connections=300 -o shared_buffers=256MB \
+		cargo test --locked --workspace --test stories -- --test-threads=1 --nocapture payment_faults::
+
 # Damaged frames, messages, datagrams and offers of clients and peers, each kind for SECONDS, from a seed that it prints
 # (HANAMICHI_FUZZ_SEED=… has it again).
 SECONDS ?= 60
@@ -96,6 +105,9 @@ setup-test: setup-demo
 	@command -v redis-server >/dev/null || { echo '→ installing Redis'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq redis-server; }
 	@/usr/bin/python3 -c 'import websockets' 2>/dev/null || { echo '→ installing a WebSocket client for Python'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq python3-websockets; }
 	@/usr/bin/python3 -c 'import aiortc' 2>/dev/null || { echo '→ installing a WebRTC stack for Python'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq python3-aiortc; }
+	@[ -x $(LOCALSTRIPE)/bin/localstripe ] || { echo '→ installing localstripe, a second opinion on Stripe'; \
+		/usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null || { $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq python3-venv; }; \
+		/usr/bin/python3 -m venv --clear $(LOCALSTRIPE) && $(LOCALSTRIPE)/bin/pip install --quiet --disable-pip-version-check localstripe==1.15.10; }
 	@command -v chromium >/dev/null || { echo '→ installing Chromium'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq chromium; }
 	@command -v firefox-esr >/dev/null || { echo '→ installing Firefox'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq firefox-esr; }
 	@command -v ip >/dev/null && command -v unshare >/dev/null && command -v nsenter >/dev/null || { echo '→ installing what lays a cable between two networks'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq iproute2 util-linux; }

@@ -12,6 +12,8 @@ ALTER TABLE orders ADD COLUMN refunded_minor BIGINT NOT NULL DEFAULT 0
 ALTER TABLE order_lines ADD COLUMN returned_qty INTEGER NOT NULL DEFAULT 0 CHECK (returned_qty BETWEEN 0 AND qty);
 ALTER TABLE order_lines ADD COLUMN refunded_minor BIGINT NOT NULL DEFAULT 0
     CHECK (refunded_minor BETWEEN 0 AND amount_minor);
+-- Whose money is being taken: the provider was asked, or is about to be.
+CREATE INDEX orders_being_taken ON orders (id) WHERE taking_minor IS NOT NULL;
 -- A brand's orders, newest first.
 CREATE INDEX order_lines_by_brand ON order_lines (brand_id, order_id);
 

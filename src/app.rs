@@ -15,7 +15,7 @@ use crate::{
     bus::{Bus, Fact, Heard, Relay},
     cascade::Cascade,
     clock::Clock,
-    commerce::{self, Checkout, Imports, Payment, Reconciler, Refunds, Sequencer, SequencerConfig},
+    commerce::{self, Checkout, CollectConfig, Imports, Payment, Reconciler, Refunds, Sequencer, SequencerConfig},
     config::{BusKind, Config, PaymentKind},
     http::{self, DemoView, rates::Rates},
     live::{self, Lives},
@@ -119,26 +119,29 @@ impl App {
         };
         let relay = Relay::new(db.clone(), bus.clone(), clock.clone());
         let payments_per_s = std::num::NonZeroU32::new(config.commerce.payments_per_s);
+        let payment = payment(&config, &db, &clock, &tasks)?;
+        // What the operator says, else what the provider takes.
+        let payments_per_s = payments_per_s.or(payment.per_s());
         let pace = SequencerConfig {
             hold_ttl: config.commerce.hold_ttl(),
             payments_per_s: payments_per_s.map(std::num::NonZeroU32::get),
+            provider: payment.name(),
             ..SequencerConfig::default()
         };
         let sequencer = Sequencer::start(db.clone(), clock.clone(), relay.clone(), pace, &tasks);
-        let payment = payment(&config, &db, &clock, &tasks);
         let days = config.commerce.delivery_days;
-        let checkout = Checkout::start(
-            db.clone(),
-            clock.clone(),
-            sequencer.clone(),
-            payment.clone(),
-            days,
+        let collect = CollectConfig {
             payments_per_s,
-            &tasks,
-        );
+            alone: config.bus == BusKind::Local,
+            action_ttl: config.commerce.action_ttl(),
+            public_url: config.public_url.trim_end_matches('/').to_owned(),
+        };
+        let checkout =
+            Checkout::start(db.clone(), clock.clone(), sequencer.clone(), payment.clone(), days, collect, &tasks);
         let reconciler = Reconciler::new(db.clone(), clock.clone(), payment.clone());
         reconciler.start(&tasks);
         let refunds = Refunds::start(db.clone(), clock.clone(), sequencer.clone(), payment, checkout.clone(), &tasks);
+        checkout.webhooks().tell_of_refunds(refunds.clone());
         let people = People::new(db.clone(), clock.clone());
         let passes = people.passes().await.context("cannot load the key that passes are signed with")?;
         let leaving = tokio_util::sync::CancellationToken::new();
@@ -345,15 +348,19 @@ fn hub_limits(config: &Config) -> live::HubLimits {
     }
 }
 
-/// What the live room shows its liver, from the orders themselves.
 /// The provider that the configuration names.
-#[must_use]
-pub fn payment(config: &Config, db: &Db, clock: &Clock, tasks: &Tasks) -> Payment {
-    match config.commerce.payment {
+///
+/// # Errors
+/// Keys that cannot be sent.
+pub fn payment(config: &Config, db: &Db, clock: &Clock, tasks: &Tasks) -> anyhow::Result<Payment> {
+    Ok(match config.commerce.payment {
         PaymentKind::Sandbox => Payment::sandbox(db.clone(), clock.clone(), tasks),
-    }
+        PaymentKind::Stripe => Payment::stripe(config.commerce.stripe.clone(), clock.clone())
+            .context("cannot speak with the payment provider")?,
+    })
 }
 
+/// What the live room shows its liver, from the orders themselves.
 fn sales_loader(db: Db) -> live::SalesLoader {
     Arc::new(move |id| {
         let db = db.clone();
@@ -370,6 +377,7 @@ fn sales_loader(db: Db) -> live::SalesLoader {
                 orders: sales.orders,
                 units: sales.units,
                 gross_minor: sales.gross_minor,
+                refunded_minor: sales.refunded_minor,
                 products: sales.products.into_iter().map(product).collect(),
             })
         })

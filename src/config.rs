@@ -18,10 +18,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::ice::{IceServer, MAX_SERVERS};
 
+mod stripe;
+
+pub use stripe::{PayMethod, Secret, StripeConfig};
+
 /// The whole configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// What this server is for: in `production` nothing may pretend. `HANAMICHI_ENVIRONMENT`.
+    pub environment: Environment,
     /// Address and port of HTTP: REST, pages, WebSocket, WHIP and WHEP. `HANAMICHI_LISTEN`.
     pub listen: SocketAddr,
     /// `sqlite:path/to/file.db` or `postgres://…`. `HANAMICHI_DATABASE`.
@@ -56,6 +62,16 @@ pub struct Config {
     pub log_filter: String,
     /// How long a stop may take before it turns hard, in seconds.
     pub stop_timeout_s: u64,
+}
+
+/// What a server is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    /// To try things.
+    Development,
+    /// Real people and real money.
+    Production,
 }
 
 /// How nodes hear of each other.
@@ -159,13 +175,17 @@ impl MetricsSection {
 pub struct Commerce {
     /// How long a hold without payment lives, in seconds.
     pub hold_ttl_s: u64,
-    /// Who collects the money. Only `sandbox` in this version: no money moves and every page says so.
+    /// Who collects the money: `sandbox` (no money moves and every page says so) or `stripe`.
     pub payment: PaymentKind,
     /// Said on the final confirmation: shipped within so many days of the order.
     pub delivery_days: u32,
+    /// How long a buyer may take to do what their bank asks (3-D Secure), in seconds; then the payment is called off.
+    pub action_ttl_s: u64,
     /// Payments that the provider takes a second: more wait their turn, and holds live longer by their place in that
     /// queue. 0: no limit.
     pub payments_per_s: u32,
+    /// With `payment = "stripe"`.
+    pub stripe: StripeConfig,
 }
 
 /// Who collects the money.
@@ -174,6 +194,8 @@ pub struct Commerce {
 pub enum PaymentKind {
     /// Pretends; labelled on every page.
     Sandbox,
+    /// Stripe.
+    Stripe,
 }
 
 /// The first operator.
@@ -195,6 +217,7 @@ impl std::fmt::Debug for Operator {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            environment: Environment::Development,
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             database: "sqlite:hanamichi.db".to_owned(),
             public_url: String::new(),
@@ -246,7 +269,14 @@ impl Default for HubSection {
 
 impl Default for Commerce {
     fn default() -> Self {
-        Self { hold_ttl_s: 180, payment: PaymentKind::Sandbox, delivery_days: 5, payments_per_s: 0 }
+        Self {
+            hold_ttl_s: 180,
+            payment: PaymentKind::Sandbox,
+            delivery_days: 5,
+            action_ttl_s: 600,
+            payments_per_s: 0,
+            stripe: StripeConfig::default(),
+        }
     }
 }
 
@@ -255,6 +285,12 @@ impl Commerce {
     #[must_use]
     pub fn hold_ttl(&self) -> Duration {
         Duration::from_secs(self.hold_ttl_s)
+    }
+
+    /// As a duration.
+    #[must_use]
+    pub fn action_ttl(&self) -> Duration {
+        Duration::from_secs(self.action_ttl_s)
     }
 }
 
@@ -286,7 +322,7 @@ impl Config {
         Ok(config)
     }
 
-    /// As it may be shown: the database's user and password are left out.
+    /// As it may be shown: the database's user and password are left out, and every [`Secret`] hides itself.
     #[must_use]
     pub fn without_secrets(&self) -> Self {
         let mut shown = self.clone();
@@ -309,6 +345,10 @@ impl Config {
         if !(10..=3600).contains(&self.commerce.hold_ttl_s) {
             return contradiction("commerce.hold_ttl_s must be between 10 and 3600");
         }
+        if !(60..=3600).contains(&self.commerce.action_ttl_s) {
+            return contradiction("commerce.action_ttl_s must be between 60 and 3600");
+        }
+        self.check_payment()?;
         if self.hub.ping_every_s == 0 || self.hub.silent_after_s <= self.hub.ping_every_s {
             return contradiction("hub.silent_after_s must be greater than hub.ping_every_s, which must not be 0");
         }
@@ -349,6 +389,28 @@ impl Config {
         }
         Ok(())
     }
+
+    fn check_payment(&self) -> Result<(), ConfigError> {
+        let contradiction = |text: String| Err(ConfigError::Contradiction(text));
+        if self.commerce.payment == PaymentKind::Sandbox {
+            if self.environment == Environment::Production {
+                return contradiction(
+                    "environment = \"production\" takes no commerce.payment = \"sandbox\": goods would be sent and \
+                     nobody would have paid"
+                        .to_owned(),
+                );
+            }
+            return Ok(());
+        }
+        if let Some(fault) = self.commerce.stripe.fault() {
+            return contradiction(format!("commerce.stripe: {fault}"));
+        }
+        // A bank leads the buyer back to it, so it must not come from whoever sent the request.
+        if self.public_url.is_empty() {
+            return contradiction("commerce.payment = \"stripe\" needs public_url".to_owned());
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -384,6 +446,23 @@ mod tests {
         assert!(!format!("{good:?} {:#?}", good.without_secrets()).contains("s3cret"));
         let refused = turn("username = 'hana'").check().expect_err("half of it");
         assert!(refused.to_string().contains("media.ice_servers"), "{refused}");
+    }
+
+    #[test]
+    fn production_pretends_nothing_and_stripe_is_given_its_keys() {
+        let check = |text: &str| from_toml(text).expect("it is read").check().map_err(|error| error.to_string());
+        let refused = check("environment = 'production'").expect_err("the sandbox");
+        assert!(refused.contains("nobody would have paid"), "{refused}");
+        let refused = check("[commerce]\npayment = 'stripe'").expect_err("no keys");
+        assert!(refused.contains("commerce.stripe: secret_key"), "{refused}");
+        let keys = "[commerce]\npayment = 'stripe'\n[commerce.stripe]\nsecret_key = 'sk_test_s3cret'\n\
+                    publishable_key = 'pk_test_1'\nwebhook_secrets = ['whsec_s3cret']\nmethods = ['card', 'konbini']";
+        let refused = check(keys).expect_err("no address to come back to");
+        assert!(refused.contains("public_url"), "{refused}");
+        let whole = format!("environment = 'production'\npublic_url = 'https://live.example.jp'\n{keys}");
+        assert_eq!(check(&whole), Ok(()));
+        let config = from_toml(&whole).expect("it is read");
+        assert!(!format!("{config:?} {:#?}", config.without_secrets()).contains("s3cret"));
     }
 
     #[test]

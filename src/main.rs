@@ -115,7 +115,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let config = Config::load(cli.config.as_deref())?;
             let db = Db::connect(&config.database).await.context("cannot open the database")?;
             let (tasks, clock) = (Tasks::new(), Clock::system());
-            let payment = hanamichi::app::payment(&config, &db, &clock, &tasks);
+            let payment = hanamichi::app::payment(&config, &db, &clock, &tasks)?;
             let report = Reconciler::new(db.clone(), clock, payment).run().await.context("cannot compare the books")?;
             tasks.stop().await;
             db.close().await;

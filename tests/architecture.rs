@@ -127,12 +127,13 @@ fn a_table_has_one_writing_file() {
 
 #[test]
 fn foreign_words_have_one_home() {
-    let homes: [(&str, &[&str]); 5] = [
+    let homes: [(&str, &[&str]); 6] = [
         ("axum", &["http", "app"]),
         ("str0m", &["media"]),
         ("webrtc", &["demo"]),
         ("PgPool", &["store"]),
         ("redis", &["bus"]),
+        ("stripe_core", &["commerce"]),
     ];
     for (path, text) in house() {
         for (word, rooms) in homes {

@@ -6,30 +6,33 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    num::NonZeroU32,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::Duration,
 };
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     CommerceError, Refusal,
     allocation::{Delivery, Point},
+    attempts::{self, Attempt},
     catalog,
-    confirmation::{self, Ask, Confirmation, Goods},
+    collect::{CollectConfig, Collector},
+    confirmation::{self, Ask, Confirmation, Goods, PaymentText},
     ledger::{self, ShelfView},
     orders::{self, Order},
-    payment::{Method, Payment, Word},
-    purchase::{Input, State},
-    records::{self, Attempt, Purchase, Shortage},
+    payment::{Action, Method, Payment, SandboxOutcome, Slow},
+    purchase::{By, Input, State},
+    records::{self, Purchase, PurchaseView, Shortage},
     sequencer::{PlaceOrder, Sequencer},
+    settle,
     stock::Wish,
     waitlist::{self, Join, Wait},
+    wallet::Wallet,
+    webhooks::Webhooks,
 };
 use crate::{
     clock::{Clock, Millis},
@@ -38,22 +41,18 @@ use crate::{
     people::find_brand,
     store::Db,
     tasks::Tasks,
+    wire,
 };
 
 /// Units of one tap.
 const MAX_QTY: u32 = 99;
 /// Characters of an idempotency key.
 const MAX_KEY_CHARS: usize = 255;
-/// Payments under way at the same time, from the question to the settled answer; more wait their turn. (How often the
-/// provider is asked is another matter: `payments_per_s`.)
-const MAX_PAYING: usize = 1_024;
-/// The reconciler looks this often …
-const RECONCILE_EVERY: Duration = Duration::from_secs(1);
-/// … for payments nobody has heard of for so long …
-const RECONCILE_AFTER_MS: i64 = 5_000;
-/// … and takes this many.
-const RECONCILE_PAGE: i64 = 256;
-
+/// Orders whose money is being taken are looked at this often, so many at a time …
+const LOOK_AT_TAKING: Duration = Duration::from_secs(2);
+const TAKING_PAGE: i64 = 256;
+/// … and finished by whoever sees them when nobody did so for so long.
+const TAKEN_WITHIN_MS: i64 = 10_000;
 /// Lines of one basket.
 const MAX_LINES: usize = 20;
 /// A sheet is answered from memory for so long. The sequencer judges the price itself, so an older sheet can only be
@@ -170,7 +169,20 @@ struct Shown {
     wishes: Vec<Wish>,
     confirmation: Confirmation,
     text: String,
+    slow: Slow,
     made_at: Instant,
+}
+
+impl Shown {
+    /// Whether it may be paid by what takes days: not while a clock runs.
+    fn slow(&self) -> Slow {
+        self.slow
+    }
+}
+
+fn slow(ends: impl Iterator<Item = Option<Millis>>) -> Slow {
+    let mut ends = ends;
+    if ends.any(|end| end.is_some()) { Slow::Refused } else { Slow::Allowed }
 }
 
 type Sheets = HashMap<Vec<LineRequest>, Arc<Shown>>;
@@ -181,18 +193,15 @@ pub struct Checkout {
     db: Db,
     clock: Clock,
     sequencer: Sequencer,
-    payment: Payment,
-    tasks: Tasks,
-    paying: Arc<Semaphore>,
-    collecting: Arc<Mutex<HashSet<PurchaseId>>>,
+    collector: Collector,
+    wallet: Wallet,
+    webhooks: Webhooks,
     sheets: Arc<Mutex<Sheets>>,
-    bucket: Option<Arc<DefaultDirectRateLimiter>>,
     delivery_days: u32,
 }
 
 impl Checkout {
-    /// Starts the reconciler, which also finishes what an earlier process left unpaid. `payments_per_s` bounds how often
-    /// the provider is asked.
+    /// Starts the reconciler, which also finishes what an earlier process left unpaid, and the handling of webhooks.
     #[must_use]
     pub fn start(
         db: Db,
@@ -200,37 +209,79 @@ impl Checkout {
         sequencer: Sequencer,
         payment: Payment,
         delivery_days: u32,
-        payments_per_s: Option<NonZeroU32>,
+        collect: CollectConfig,
         tasks: &Tasks,
     ) -> Self {
-        let bucket = payments_per_s.map(|per_s| Arc::new(RateLimiter::direct(Quota::per_second(per_s))));
-        let paying = Arc::new(Semaphore::new(MAX_PAYING));
-        let checkout = Self {
-            db,
-            clock,
-            sequencer,
-            payment,
-            tasks: tasks.clone(),
-            paying,
-            collecting: Arc::default(),
-            sheets: Arc::default(),
-            bucket,
-            delivery_days,
-        };
-        let (reconciler, stopping) = (checkout.clone(), tasks.stopping());
-        tasks.spawn("reconciler", async move {
-            // Whatever is unsettled at the start has no other task to care for it.
-            let mut wait_ms = 0;
+        let wallet = Wallet::new(db.clone(), clock.clone(), payment.clone());
+        let collector = Collector::start(
+            db.clone(),
+            clock.clone(),
+            sequencer.clone(),
+            payment.clone(),
+            wallet.clone(),
+            collect,
+            tasks,
+        );
+        let webhooks = Webhooks::start(db.clone(), clock.clone(), payment, collector.clone(), wallet.clone(), tasks);
+        let checkout =
+            Self { db, clock, sequencer, collector, wallet, webhooks, sheets: Arc::default(), delivery_days };
+        checkout.finish_what_was_begun(tasks);
+        checkout
+    }
+
+    /// Looks for orders whose money was asked for by somebody who is gone, and finishes that.
+    fn finish_what_was_begun(&self, tasks: &Tasks) {
+        let (checkout, stopping) = (self.clone(), tasks.stopping());
+        tasks.spawn("money being taken", async move {
+            // Since when each of them is known; nobody needs so long for one question.
+            let mut known: HashMap<PurchaseId, Millis> = HashMap::new();
             while !stopping.is_cancelled() {
-                reconciler.reconcile(wait_ms).await;
-                wait_ms = RECONCILE_AFTER_MS;
+                if let Err(error) = checkout.finish_taking_of(&mut known).await {
+                    tracing::warn!(error = %error, "money that is being taken cannot be looked at");
+                }
                 tokio::select! {
-                    () = reconciler.clock.sleep(RECONCILE_EVERY) => {}
+                    () = checkout.clock.sleep(LOOK_AT_TAKING) => {}
                     () = stopping.cancelled() => {}
                 }
             }
         });
-        checkout
+    }
+
+    async fn finish_taking_of(&self, known: &mut HashMap<PurchaseId, Millis>) -> Result<(), CommerceError> {
+        let mut tx = self.db.read("money that is being taken").await?;
+        let taking = orders::being_taken(&mut tx, TAKING_PAGE).await?;
+        drop(tx);
+        let now = self.clock.now();
+        known.retain(|purchase, _| taking.contains(purchase));
+        for purchase in taking {
+            let since = *known.entry(purchase.clone()).or_insert(now);
+            if now.since(since) < TAKEN_WITHIN_MS {
+                continue;
+            }
+            known.insert(purchase.clone(), now);
+            if let Err(error) = self.finish_taking(&purchase).await {
+                tracing::warn!(purchase.id = %purchase, error = %error, "money is still being taken");
+            }
+        }
+        Ok(())
+    }
+
+    /// Saved cards.
+    #[must_use]
+    pub fn wallet(&self) -> &Wallet {
+        &self.wallet
+    }
+
+    /// What the provider says of its own accord.
+    #[must_use]
+    pub fn webhooks(&self) -> &Webhooks {
+        &self.webhooks
+    }
+
+    /// Who collects the money.
+    #[must_use]
+    pub fn payment(&self) -> &Payment {
+        self.collector.payment()
     }
 
     /// Reserves the units and, when a method is given, begins to pay.
@@ -264,6 +315,11 @@ impl Checkout {
         if !request.partial && shown.wishes.iter().any(|wish| self.sequencer.is_hinted_sold_out(&wish.sku)) {
             return self.known_or(customer, key, &body_hash, Refusal::SoldOut.into()).await;
         }
+        if let Some(method) = &request.payment_method
+            && let Err(error) = self.check_method(customer, method, shown.slow()).await
+        {
+            return self.known_or(customer, key, &body_hash, error).await;
+        }
         let order = |shown: &Shown| PlaceOrder {
             id: PurchaseId::fresh(),
             customer: customer.clone(),
@@ -275,6 +331,7 @@ impl Checkout {
             sheet_hash: shown.confirmation.hash.clone(),
             sheet: shown.text.clone(),
             method: request.payment_method.clone(),
+            slow: shown.slow(),
             demo,
         };
         let mut placed = self.sequencer.place(order(&shown)).await;
@@ -287,8 +344,9 @@ impl Checkout {
         }
         let purchase = placed?;
         if purchase.state == State::Paying {
-            let attempt = request.payment_method.as_ref().map(|method| Attempt::first(&purchase, method));
-            self.collect_soon(&purchase.id, attempt);
+            let slow = shown.slow();
+            let known = request.payment_method.as_ref().map(|method| Attempt::first(&purchase, method, slow));
+            self.collector.soon(&purchase.id, known.map(|attempt| (attempt, customer.clone())));
         }
         Ok(purchase)
     }
@@ -388,18 +446,97 @@ impl Checkout {
                 return Err(Refusal::PriceChanged.into());
             }
         }
-        let purchase = self.sequencer.step(id, Input::StartPaying, Some(method)).await?;
-        self.collect_soon(id, None);
+        let slow = self.slow_for(&held).await?;
+        self.check_method(customer, &method, slow).await?;
+        let purchase = self.sequencer.start_paying(id, (method, slow)).await?;
+        self.collector.soon(id, None);
         Ok(purchase)
     }
 
-    /// Gives held units back.
+    /// Whether a customer may pay so, for goods that may or may not be paid by what takes days.
+    async fn check_method(&self, customer: &CustomerId, method: &Method, slow: Slow) -> Result<(), CommerceError> {
+        if matches!(method, Method::Test(test) if test.is_slow()) && slow == Slow::Refused {
+            return Err(Refusal::MethodUnavailable.into());
+        }
+        self.wallet.check(customer, method).await
+    }
+
+    async fn slow_for(&self, held: &Purchase) -> Result<Slow, CommerceError> {
+        let mut tx = self.db.read("offers of a hold").await?;
+        let terms = records::terms(&mut tx, &held.granted().map(|line| &line.offer_id).collect()).await?;
+        Ok(slow(terms.iter().map(|terms| terms.ends_at_ms)))
+    }
+
+    /// Gives held units back, also while the bank waits for the buyer: then the payment is called off first.
     ///
     /// # Errors
-    /// [`Refusal::NotCancellable`] once the payment has begun; not found when it is another's.
+    /// [`Refusal::NotCancellable`] while the provider is asked, and once it is paid; not found when it is another's.
     pub async fn cancel(&self, customer: &CustomerId, id: &PurchaseId) -> Result<Purchase, CommerceError> {
+        let purchase = self.load(customer, id).await?;
+        if purchase.state != State::RequiresAction {
+            return self.sequencer.step(id, Input::Cancel).await;
+        }
+        let mut tx = self.db.read("payment to call off").await?;
+        let attempt = attempts::find(&mut tx, id).await?.ok_or(CommerceError::NotFound("payment"))?;
+        drop(tx);
+        let after = self.collector.call_off(&attempt, By::Buyer).await?;
+        let after = after.filter(|after| after.state == State::Cancelled);
+        after.ok_or(CommerceError::Refused(Refusal::NotCancellable))
+    }
+
+    /// What the bank of a purchase's buyer asks of them. `None`: nothing.
+    ///
+    /// # Errors
+    /// Not found, also when it is another's; [`CommerceError::Provider`].
+    pub async fn action(&self, customer: &CustomerId, id: &PurchaseId) -> Result<Option<Action>, CommerceError> {
         self.load(customer, id).await?;
-        self.sequencer.step(id, Input::Cancel, None).await
+        self.collector.action(id).await
+    }
+
+    /// The purchase, after the provider was asked how its payment stands.
+    ///
+    /// # Errors
+    /// Not found, also when it is another's; [`CommerceError::Provider`].
+    pub async fn refresh(&self, customer: &CustomerId, id: &PurchaseId) -> Result<Purchase, CommerceError> {
+        let purchase = self.load(customer, id).await?;
+        if purchase.state.holds_units() && purchase.state != State::Held {
+            self.collector.refresh(id).await?;
+        }
+        self.load(customer, id).await
+    }
+
+    /// A purchase as its buyer sees it, with its place in this node's queue of payments while it waits there.
+    #[must_use]
+    pub fn view(&self, purchase: Purchase) -> PurchaseView {
+        let place = self.collector.place_of(&purchase);
+        PurchaseView {
+            payments_before: place.map(|place| place.before),
+            payment_estimate_ms: place.map(|place| place.estimate_ms),
+            ..purchase.into()
+        }
+    }
+
+    /// A purchase as its buyer hears of it over the hub, with its place in the queue of payments.
+    #[must_use]
+    pub fn status(&self, purchase: &Purchase) -> wire::PurchaseStatus {
+        let place = self.collector.place_of(purchase);
+        let small = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        wire::PurchaseStatus {
+            payments_before: place.map_or(0, |place| small(place.before)),
+            payment_estimate_ms: place.map_or(0, |place| small(place.estimate_ms)),
+            ..settle::status(purchase)
+        }
+    }
+
+    /// What a buyer did on the sandbox's own page. `false`: nothing is asked there.
+    ///
+    /// # Errors
+    /// [`CommerceError::NotFound`] when there is no sandbox.
+    pub async fn act_in_sandbox(&self, id: &str, outcome: SandboxOutcome) -> Result<bool, CommerceError> {
+        match self.payment() {
+            Payment::Sandbox(sandbox) => Ok(sandbox.act(id, outcome).await?),
+            Payment::Stripe(_) => Err(CommerceError::NotFound("sandbox")),
+        }
     }
 
     /// A customer's own purchase.
@@ -465,36 +602,30 @@ impl Checkout {
         let mut tx = self.db.read("order to fulfil").await?;
         let found = orders::find_order(&mut tx, order).await?.ok_or(CommerceError::NotFound("order"))?;
         let purchase = records::find(&mut tx, &found.purchase_id).await?.ok_or(CommerceError::NotFound("order"))?;
-        let attempt = records::find_attempt(&mut tx, &purchase.id).await?;
         drop(tx);
         if purchase.short_units > 0 || !purchase.state.is_paid() {
             return Err(Refusal::NotShippable.into());
         }
         if purchase.state == State::Authorized {
-            let attempt = attempt.ok_or(CommerceError::NotFound("payment attempt"))?;
-            self.take_money(&purchase.id, &attempt).await?;
+            self.take_money(&purchase.id).await?;
         }
-        self.sequencer.step(&purchase.id, Input::Shipped, None).await
+        self.sequencer.step(&purchase.id, Input::Shipped).await
     }
 
     /// Takes what is left of an order's reserved money. May be repeated, also after a crash in the middle.
-    async fn take_money(&self, purchase: &PurchaseId, attempt: &Attempt) -> Result<(), CommerceError> {
+    async fn take_money(&self, purchase: &PurchaseId) -> Result<(), CommerceError> {
         let left = self.sequencer.begin_taking(purchase).await?;
         let amount = Money::yen(left).map_err(|_| invalid("amount"))?;
-        let taken = self.payment.capture(&attempt.key(), amount).await.map_err(|_| CommerceError::Unknown)?;
-        if !taken {
+        let taken = self.collector.capture(purchase, amount).await;
+        if matches!(taken, Err(CommerceError::Refused(_))) {
             self.sequencer.end_taking(purchase).await?;
-            return Err(Refusal::NotShippable.into());
         }
-        self.sequencer.step(purchase, Input::Captured, None).await.map(drop)
+        taken
     }
 
     /// Finishes the taking of an order's money that was begun and never ended: then it can be given back.
     pub(super) async fn finish_taking(&self, purchase: &PurchaseId) -> Result<(), CommerceError> {
-        let mut tx = self.db.read("money that is being taken").await?;
-        let attempt = records::find_attempt(&mut tx, purchase).await?.ok_or(CommerceError::NotFound("order"))?;
-        drop(tx);
-        match self.take_money(purchase, &attempt).await {
+        match self.take_money(purchase).await {
             // Somebody else was faster.
             Err(CommerceError::Refused(_)) | Ok(()) => Ok(()),
             Err(error) => Err(error),
@@ -583,6 +714,16 @@ impl Checkout {
         }
     }
 
+    fn payment_text(&self, slow: Slow) -> PaymentText {
+        let payment = self.payment();
+        if payment.is_sandbox() {
+            return confirmation::payment_text(None);
+        }
+        let mut methods = payment.methods();
+        methods.retain(|method| slow == Slow::Allowed || method != "konbini");
+        confirmation::payment_text(Some(&methods))
+    }
+
     async fn make_sheet(&self, lines: &[LineRequest]) -> Result<Arc<Shown>, CommerceError> {
         let made_at = Instant::now();
         let mut tx = self.db.read("final confirmation").await?;
@@ -613,122 +754,17 @@ impl Checkout {
         if asked.iter().any(|ask| ask.terms.live_id != asked[0].terms.live_id) {
             return Err(invalid("lines must be offers of one live"));
         }
-        let confirmation =
-            confirmation::confirm(asked, self.delivery_days).map_err(|_| invalid("the total is too large"))?;
+        let slow = slow(asked.iter().map(|ask| ask.terms.ends_at_ms));
+        let confirmation = confirmation::confirm(asked, self.delivery_days, self.payment_text(slow))
+            .map_err(|_| invalid("the total is too large"))?;
         let text = confirmation::text(&confirmation.sheet);
-        let shown = Arc::new(Shown { wishes, confirmation, text, made_at });
+        let shown = Arc::new(Shown { wishes, confirmation, text, slow, made_at });
         let mut sheets = self.sheets.lock();
         if sheets.len() >= MAX_SHEETS {
             sheets.clear();
         }
         sheets.insert(lines.to_vec(), Arc::clone(&shown));
         Ok(shown)
-    }
-
-    /// Begins to collect, unless somebody in this process is at it already. At most [`MAX_PAYING`] ask at once; when the
-    /// server stops, who has not asked yet leaves it to the next start.
-    fn collect_soon(&self, id: &PurchaseId, attempt: Option<Attempt>) {
-        if !self.collecting.lock().insert(id.clone()) {
-            return;
-        }
-        self.sequencer.paying().fetch_add(1, Ordering::Relaxed);
-        let (checkout, id) = (self.clone(), id.clone());
-        self.tasks.spawn("collect", async move {
-            let stopping = checkout.tasks.stopping();
-            tokio::select! {
-                biased;
-                place = checkout.paying.acquire() => if place.is_ok() {
-                    if let Some(bucket) = &checkout.bucket {
-                        bucket.until_ready().await;
-                    }
-                    checkout.collect(&id, attempt).await;
-                },
-                () = stopping.cancelled() => {}
-            }
-            checkout.collecting.lock().remove(&id);
-            checkout.sequencer.paying().fetch_sub(1, Ordering::Relaxed);
-        });
-    }
-
-    /// Asks the provider and settles its word. May run twice for one purchase without harm.
-    async fn collect(&self, id: &PurchaseId, attempt: Option<Attempt>) {
-        if let Err(error) = self.try_collect(id, attempt).await {
-            // The reconciler asks again.
-            tracing::warn!(purchase.id = %id, error = %error, "payment has no last word yet");
-        }
-    }
-
-    async fn try_collect(&self, id: &PurchaseId, attempt: Option<Attempt>) -> Result<(), CommerceError> {
-        let attempt = match attempt {
-            Some(attempt) => attempt,
-            None => {
-                let mut tx = self.db.read("payment attempt").await?;
-                let found = records::find_attempt(&mut tx, id).await?;
-                found.ok_or(CommerceError::NotFound("payment attempt"))?
-            }
-        };
-        let method = Method::parse(&attempt.method).map_err(|_| CommerceError::NotFound("payment method"))?;
-        let amount = Money::yen(attempt.amount_minor).map_err(|_| CommerceError::Invalid("amount".to_owned()))?;
-        debug_assert_eq!(amount.currency(), attempt.currency);
-        let key = attempt.key();
-        tracing::debug!(purchase.id = %id, attempt.n, "asking the provider");
-        let word = match self.payment.authorize(&key, amount, &method).await {
-            Ok(word) => word,
-            Err(error) => {
-                self.mark(id, "unknown").await?;
-                tracing::warn!(purchase.id = %id, error = %error, "payment unknown");
-                return Ok(());
-            }
-        };
-        let input = match word {
-            Word::Authorized => Input::Authorized,
-            Word::Declined => Input::Declined,
-        };
-        let purchase = self.sequencer.step(id, input, None).await?;
-        if word == Word::Authorized && purchase.order_id.is_none() && self.payment.cancel(&key).await.is_ok() {
-            self.mark(id, "cancelled").await?;
-        }
-        Ok(())
-    }
-
-    async fn mark(&self, id: &PurchaseId, state: &'static str) -> Result<(), CommerceError> {
-        let mut tx = self.db.write("mark attempt").await?;
-        records::mark_attempts(&mut tx, &[(id.clone(), state)], self.clock.now()).await?;
-        Ok(tx.commit().await?)
-    }
-
-    async fn reconcile(&self, older_than_ms: i64) {
-        let before = Millis(self.clock.now().0 - older_than_ms);
-        let found = async {
-            let mut tx = self.db.read("unsettled payments").await?;
-            records::unsettled(&mut tx, before, RECONCILE_PAGE).await
-        };
-        match found.await {
-            Ok(ids) => {
-                for id in ids {
-                    tracing::info!(purchase.id = %id, "asking again about a payment");
-                    self.collect_soon(&id, None);
-                }
-            }
-            Err(error) => tracing::warn!(error = %error, "reconciler cannot look"),
-        }
-        if let Err(error) = self.let_money_go(before).await {
-            tracing::warn!(error = %error, "reconciler cannot let money go");
-        }
-    }
-
-    /// Money of purchases that are over goes back, also when the process that knew of it is gone.
-    async fn let_money_go(&self, before: Millis) -> Result<(), CommerceError> {
-        let mut tx = self.db.read("money to let go").await?;
-        let attempts = records::to_let_go(&mut tx, before, RECONCILE_PAGE).await?;
-        drop(tx);
-        for attempt in attempts {
-            let in_hand = self.collecting.lock().contains(&attempt.purchase_id);
-            if !in_hand && self.payment.cancel(&attempt.key()).await.is_ok() {
-                self.mark(&attempt.purchase_id, "cancelled").await?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -101,13 +101,40 @@ pub struct PaymentText {
     /// Name of the default method.
     pub method: &'static str,
     /// 支払方法.
-    pub label_ja: &'static str,
+    pub label_ja: String,
     /// The way.
-    pub label_en: &'static str,
+    pub label_en: String,
     /// 支払時期.
     pub timing_ja: &'static str,
     /// The time.
     pub timing_en: &'static str,
+}
+
+/// What is said of payment: in the sandbox, or of the methods that are taken for these goods.
+pub(super) fn payment_text(methods: Option<&[String]>) -> PaymentText {
+    let Some(methods) = methods else {
+        return PaymentText {
+            method: "sandbox_card",
+            label_ja: "テスト決済（実際の請求はありません）".to_owned(),
+            label_en: "Sandbox payment (nothing is charged)".to_owned(),
+            timing_ja: "ご注文の確定時に承認します",
+            timing_en: "Authorised when you confirm the order",
+        };
+    };
+    let name = |method: &String| match method.as_str() {
+        "card" => ("クレジットカード", "credit card"),
+        "paypay" => ("PayPay", "PayPay"),
+        "konbini" => ("コンビニ払い", "convenience store"),
+        _ => ("その他", "other"),
+    };
+    let (ja, en): (Vec<&str>, Vec<&str>) = methods.iter().map(name).unzip();
+    PaymentText {
+        method: "card",
+        label_ja: ja.join("・"),
+        label_en: en.join(", "),
+        timing_ja: "カードはご注文の確定時に承認し、商品の発送時に請求します。その他の方法はお支払いの手続きの完了時にお支払いいただきます",
+        timing_en: "Cards are authorised when you confirm the order and charged when the goods are sent; other methods are paid when you complete them",
+    }
 }
 
 /// Who sells.
@@ -141,7 +168,11 @@ pub(super) struct Ask {
 ///
 /// # Errors
 /// When the total is out of range.
-pub(super) fn confirm(asked: Vec<Ask>, delivery_days: u32) -> Result<Confirmation, AmountOutOfRange> {
+pub(super) fn confirm(
+    asked: Vec<Ask>,
+    delivery_days: u32,
+    payment: PaymentText,
+) -> Result<Confirmation, AmountOutOfRange> {
     // The first end is the end of the whole basket.
     let (application_period_ja, application_period_en) =
         period(asked.iter().filter_map(|ask| ask.terms.ends_at_ms).min());
@@ -178,13 +209,7 @@ pub(super) fn confirm(asked: Vec<Ask>, delivery_days: u32) -> Result<Confirmatio
         tax: tax::of_documents(rates),
         currency,
         shipping_minor: 0,
-        payment: PaymentText {
-            method: "sandbox_card",
-            label_ja: "テスト決済（実際の請求はありません）",
-            label_en: "Sandbox payment (nothing is charged)",
-            timing_ja: "ご注文の確定時に承認します",
-            timing_en: "Authorised when you confirm the order",
-        },
+        payment,
         delivery_ja: format!("ご注文の確定から{delivery_days}日以内に発送します（送料込み）"),
         delivery_en: format!("Shipped within {delivery_days} days of the order (shipping included)"),
         cancellation_ja: "お支払いの前は、ご注文の状況からキャンセルできます。お支払いの後のお客様のご都合による返品・キャンセルはお受けしていません。不良品は到着から8日以内にご連絡いただければ交換または返金します。".to_owned(),
@@ -253,7 +278,8 @@ mod tests {
     #[test]
     fn a_changed_price_changes_the_hash_and_the_same_terms_do_not() {
         let sheet = |terms: &OfferTerms| {
-            confirm(vec![Ask { terms: terms.clone(), goods: goods(), qty: 2 }], 5).expect("in range")
+            confirm(vec![Ask { terms: terms.clone(), goods: goods(), qty: 2 }], 5, payment_text(None))
+                .expect("in range")
         };
         let terms = terms();
         let first = sheet(&terms);

@@ -264,6 +264,8 @@ pub struct CreditNote {
     pub refund_id: RefundId,
     /// When it was written.
     pub issued_at_ms: Millis,
+    /// What came back.
+    pub lines: Vec<DocumentLine>,
     /// One rounding per rate, so that all credit notes of a full return take the whole tax back.
     pub rates: Vec<DocumentRate>,
     /// Tax included.
@@ -279,6 +281,8 @@ pub struct OrderInvoice {
     pub order_number: String,
     /// Who bought.
     pub buyer_name: String,
+    /// When it was bought.
+    pub placed_at_ms: Millis,
     /// Of the amounts.
     pub currency: Currency,
     /// None before the money was taken.
@@ -323,10 +327,17 @@ struct NoteRow {
     issued_at_ms: Millis,
 }
 
+#[derive(sqlx::FromRow)]
+struct NoteLine {
+    refund_id: RefundId,
+    #[sqlx(flatten)]
+    line: DocumentLine,
+}
+
 /// The documents of an order, or nothing when there is no such order.
 pub(super) async fn of_order(tx: &mut Tx, order: &OrderId) -> Result<Option<OrderInvoice>, StoreError> {
     const HEAD: &str = "
-        SELECT o.number, c.display_name, o.currency, o.customer_id
+        SELECT o.number, c.display_name, o.placed_at_ms, o.currency, o.customer_id
         FROM orders o
         JOIN customers c ON c.id = o.customer_id
         WHERE o.id = $1";
@@ -335,15 +346,16 @@ pub(super) async fn of_order(tx: &mut Tx, order: &OrderId) -> Result<Option<Orde
         FROM invoices
         WHERE order_id = $1
         ORDER BY brand_id";
-    let head: Option<(String, String, Currency, CustomerId)> =
+    let head: Option<(String, String, Millis, Currency, CustomerId)> =
         on!(tx, |conn| sqlx::query_as(HEAD).bind(order).fetch_optional(conn).await?);
-    let Some((order_number, buyer_name, currency, customer_id)) = head else { return Ok(None) };
+    let Some((order_number, buyer_name, placed_at_ms, currency, customer_id)) = head else { return Ok(None) };
     let rows = on!(tx, |conn| sqlx::query_as::<_, InvoiceRow>(INVOICES).bind(order).fetch_all(conn).await?);
     let mut documents = Vec::with_capacity(rows.len());
     for row in rows {
         documents.push(document(tx, order, row).await?);
     }
-    Ok(Some(OrderInvoice { order_id: order.clone(), order_number, buyer_name, currency, documents, customer_id }))
+    let order_id = order.clone();
+    Ok(Some(OrderInvoice { order_id, order_number, buyer_name, placed_at_ms, currency, documents, customer_id }))
 }
 
 async fn document(tx: &mut Tx, order: &OrderId, row: InvoiceRow) -> Result<Invoice, StoreError> {
@@ -369,6 +381,14 @@ async fn document(tx: &mut Tx, order: &OrderId, row: InvoiceRow) -> Result<Invoi
         JOIN credit_note_rates r ON r.credit_note_id = n.id
         WHERE n.invoice_id = $1
         ORDER BY n.id, r.tax_rate_bp";
+    const NOTE_LINES: &str = "
+        SELECT r.refund_id, l.product_title, l.variant, CAST(r.qty AS BIGINT) AS qty, l.unit_price_minor, r.amount_minor,
+               l.tax_rate_bp, (l.tax_rate_bp = 800) AS reduced
+        FROM credit_notes n
+        JOIN refund_lines r ON r.refund_id = n.refund_id
+        JOIN order_lines l ON l.id = r.order_line_id
+        WHERE n.invoice_id = $1 AND l.brand_id = $2
+        ORDER BY l.id";
     let lines = on!(tx, |conn| sqlx::query_as::<_, DocumentLine>(LINES)
         .bind(order)
         .bind(&row.brand_id)
@@ -382,10 +402,20 @@ async fn document(tx: &mut Tx, order: &OrderId, row: InvoiceRow) -> Result<Invoi
     for (note, rate, total, tax) in note_rates {
         by_note.entry(note).or_default().push(line((rate, total, tax)).into());
     }
+    let note_lines = on!(tx, |conn| sqlx::query_as::<_, NoteLine>(NOTE_LINES)
+        .bind(&row.id)
+        .bind(&row.brand_id)
+        .fetch_all(conn)
+        .await?);
+    let mut returned: BTreeMap<RefundId, Vec<DocumentLine>> = BTreeMap::new();
+    for NoteLine { refund_id, line } in note_lines {
+        returned.entry(refund_id).or_default().push(line);
+    }
     let registered = row.registration.is_some();
     let (kind, title_ja, title_en) = titles(registered, true);
     let credit_notes = notes.into_iter().map(|note| CreditNote {
         rates: by_note.remove(&note.id).unwrap_or_default(),
+        lines: returned.remove(&note.refund_id).unwrap_or_default(),
         number: note.number,
         kind,
         title_ja,

@@ -4,10 +4,13 @@
 //! [`Sequencer`]'s batches; everything else here reads.
 
 mod allocation;
+mod attempt;
+mod attempts;
 mod booking;
 mod cards;
 mod catalog;
 mod checkout;
+mod collect;
 mod confirmation;
 mod facts;
 mod findings;
@@ -19,12 +22,14 @@ mod money_ledger;
 mod orders;
 mod payment;
 mod provider_books;
+mod provider_events;
 mod purchase;
 mod reconcile;
 mod records;
 mod refund;
 mod refund_book;
 mod refunds;
+mod saved_cards;
 mod sequencer;
 mod settle;
 mod settling;
@@ -33,6 +38,8 @@ mod stock;
 mod tax;
 mod transfers;
 mod waitlist;
+mod wallet;
+mod webhooks;
 
 pub use allocation::{Delivery, Point};
 pub use catalog::{
@@ -40,6 +47,7 @@ pub use catalog::{
     list_products, offers_of_live, put_offers, stock_of,
 };
 pub use checkout::{Checkout, LineRequest, PlaceRequest};
+pub use collect::CollectConfig;
 pub use confirmation::Confirmation;
 pub use facts::{FactAnswer, FactClass, SafetyChange, ShelfAfter, StockFact};
 pub use findings::{Finding, FindingKind, How, Run};
@@ -49,18 +57,20 @@ pub use ledger::ShelfView;
 pub use limits::{limit_keys, limits_used};
 pub use money_ledger::Balance;
 pub use orders::{BrandOrder, LiveSales, Order, OrderLine, ProductSales, live_sales};
-pub use payment::{Method, Payment};
+pub use payment::{Action, Method, Payment, SandboxOutcome, SetupState, SignatureFault, Slow, TestMethod};
 pub use purchase::State as PurchaseState;
 pub use reconcile::{Reconciler, ReconciliationReport};
 pub use records::{LeftOut, LineView, OpenPurchase, Purchase, PurchaseView, Shortage, open_purchases};
 pub use refund::{RefundKind, RefundState};
 pub use refund_book::{Refund, RefundLine};
 pub use refunds::{Giver, Refunds, ReturnLine, ReturnRequest};
+pub use saved_cards::SavedCard;
 pub use sequencer::{PlaceOrder, Sequencer, SequencerConfig};
-pub use settle::status as purchase_status;
 pub use stock::{FactKind, Move, PlaceKind, Wish};
 pub use tax::TaxLine;
 pub use waitlist::{Wait, WaitState};
+pub use wallet::{SetupView, Wallet};
+pub use webhooks::{MAX_WEBHOOK_BYTES, WebhookFault, Webhooks};
 
 use crate::store::StoreError;
 
@@ -100,6 +110,12 @@ pub enum Refusal {
     /// Not in a state in which goods may leave.
     #[error("this order is not waiting to be sent")]
     NotShippable,
+    /// Not this way: the shop does not take it, or not for these goods, or the card is not there.
+    #[error("this cannot be paid in that way")]
+    MethodUnavailable,
+    /// The reserved money has run out.
+    #[error("the reserved money has run out; nothing can be taken for this order")]
+    PaymentLapsed,
     /// Too late to call it off.
     #[error("this purchase can no longer be cancelled here")]
     NotCancellable,
@@ -132,6 +148,8 @@ impl Refusal {
             Self::HoldExpired => "hold-expired",
             Self::PaymentDeclined => "payment-declined",
             Self::UnknownSku => "unknown-sku",
+            Self::MethodUnavailable => "payment-method-unavailable",
+            Self::PaymentLapsed => "payment-lapsed",
             Self::NotShippable
             | Self::NotCancellable
             | Self::NotReturnable
@@ -178,6 +196,9 @@ pub enum CommerceError {
     /// The answer of the database was lost; a retry by key tells what happened.
     #[error("it is not known yet whether this happened")]
     Unknown,
+    /// Asked more often than anybody needs to.
+    #[error("that was asked too often")]
+    TooOften,
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -421,6 +421,13 @@ pub(super) async fn unbooked(tx: &mut Tx, limit: i64) -> Result<Vec<(OrderId, Pu
     Ok(on!(tx, |conn| sqlx::query_as(LIST).bind(limit).fetch_all(conn).await?))
 }
 
+/// Purchases whose money is being taken: the provider was asked, or is about to be.
+pub(super) async fn being_taken(tx: &mut Tx, limit: i64) -> Result<Vec<PurchaseId>, StoreError> {
+    const LIST: &str = "SELECT purchase_id FROM orders WHERE taking_minor IS NOT NULL ORDER BY id LIMIT $1";
+    let rows: Vec<(PurchaseId,)> = on!(tx, |conn| sqlx::query_as(LIST).bind(limit).fetch_all(conn).await?);
+    Ok(rows.into_iter().map(|(purchase,)| purchase).collect())
+}
+
 /// Notes that the provider is being asked for what is left of an order (or is not any more).
 pub(super) async fn note_taking(tx: &mut Tx, order: &OrderId, minor: Option<i64>) -> Result<(), StoreError> {
     on!(tx, |conn| sqlx::query("UPDATE orders SET taking_minor = $1 WHERE id = $2")
@@ -486,6 +493,8 @@ pub struct LiveSales {
     pub units: i64,
     /// Their sum, tax included, less what was given back.
     pub gross_minor: i64,
+    /// What was given back or called off.
+    pub refunded_minor: i64,
     /// Per product, most sold first.
     pub products: Vec<ProductSales>,
 }
@@ -508,7 +517,11 @@ pub struct ProductSales {
 /// # Errors
 /// The database's.
 pub async fn live_sales(tx: &mut Tx, live: &LiveId) -> Result<LiveSales, StoreError> {
-    const ORDERS: &str = "SELECT COUNT(*), CAST(COALESCE(SUM(total_minor - voided_minor - refunded_minor), 0) AS BIGINT) FROM orders WHERE live_id = $1";
+    const ORDERS: &str = "
+        SELECT COUNT(*), CAST(COALESCE(SUM(total_minor), 0) AS BIGINT),
+               CAST(COALESCE(SUM(voided_minor + refunded_minor), 0) AS BIGINT)
+        FROM orders
+        WHERE live_id = $1";
     const PRODUCTS: &str = "
         SELECT l.product_id, MAX(l.product_title) AS title, CAST(SUM(l.qty - l.returned_qty) AS BIGINT) AS units,
                CAST(SUM(l.amount_minor - l.refunded_minor) AS BIGINT) AS gross_minor
@@ -517,8 +530,9 @@ pub async fn live_sales(tx: &mut Tx, live: &LiveId) -> Result<LiveSales, StoreEr
         WHERE o.live_id = $1
         GROUP BY l.product_id
         ORDER BY 4 DESC, 1";
-    let (orders, gross_minor): (i64, i64) = on!(tx, |conn| sqlx::query_as(ORDERS).bind(live).fetch_one(conn).await?);
+    let (orders, sold_minor, refunded_minor): (i64, i64, i64) =
+        on!(tx, |conn| sqlx::query_as(ORDERS).bind(live).fetch_one(conn).await?);
     let products = on!(tx, |conn| sqlx::query_as::<_, ProductSales>(PRODUCTS).bind(live).fetch_all(conn).await?);
     let units = products.iter().map(|product| product.units).sum();
-    Ok(LiveSales { orders, units, gross_minor, products })
+    Ok(LiveSales { orders, units, gross_minor: sold_minor - refunded_minor, refunded_minor, products })
 }

@@ -100,7 +100,11 @@ impl ReconciliationReport {
 
 impl From<Trouble> for CommerceError {
     fn from(trouble: Trouble) -> Self {
-        Self::Provider(trouble.to_string())
+        match trouble {
+            // What it refuses is a way to pay that it does not know, or not any more.
+            Trouble::Refused { .. } => Self::Refused(Refusal::MethodUnavailable),
+            trouble => Self::Provider(trouble.to_string()),
+        }
     }
 }
 
@@ -330,8 +334,10 @@ impl Reconciler {
     async fn refund_stray(&self, finding: &Finding) -> Result<(), CommerceError> {
         let intent = finding.intent.as_deref().ok_or(Refusal::NotResolvable)?;
         let amount = Money::yen(finding.theirs_minor).map_err(|_| Refusal::NotResolvable)?;
-        self.payment.refund(intent, amount, &format!("refund:stray:{}", finding.subject)).await?;
-        Ok(())
+        let key = format!("refund:stray:{}", finding.subject);
+        // Whatever it says instead is for the operator to read.
+        let refused = |trouble: Trouble| CommerceError::Provider(trouble.to_string());
+        self.payment.refund(intent, amount, &key).await.map(drop).map_err(refused)
     }
 
     async fn ask_again(&self, finding: &Finding) -> Result<(), CommerceError> {

@@ -1,4 +1,4 @@
-//! Table: purchases, payment_attempts, orders, order_lines, confirmations.
+//! Table: purchases, orders, order_lines, confirmations.
 //!
 //! Written inside the sequencer's transactions; read by whoever owns the purchase.
 
@@ -7,16 +7,12 @@ use std::collections::{BTreeSet, HashSet};
 use serde::Serialize;
 
 use super::{
-    payment::Method,
     purchase::State,
     stock::{Line, OfferTerms},
 };
 use crate::{
     clock::Millis,
-    ids::{
-        AttemptId, BatchId, BrandId, CustomerId, LiveId, LocationId, OfferId, OrderId, ProductId, PurchaseId, SkuId,
-        WaitId,
-    },
+    ids::{BatchId, BrandId, CustomerId, LiveId, LocationId, OfferId, OrderId, ProductId, PurchaseId, SkuId, WaitId},
     money::Currency,
     on,
     store::{Kind, Rows, StoreError, Tx},
@@ -51,6 +47,8 @@ pub struct Purchase {
     pub state: State,
     /// A problem name when it was refused, expired or failed; `stock-short` when its goods were gone.
     pub reason: Option<String>,
+    /// Why the bank said no, as far as the buyer may know: the provider's code.
+    pub decline_code: Option<String>,
     /// Who buys.
     pub customer_id: CustomerId,
     /// Under which key.
@@ -115,6 +113,8 @@ pub struct PurchaseView {
     pub state: State,
     /// A problem name when it was refused, expired or failed; `stock-short` when its goods were gone.
     pub reason: Option<String>,
+    /// Why the bank said no, where that may be told: the provider's code, as `insufficient_funds`.
+    pub decline_code: Option<String>,
     /// In which live.
     pub live_id: LiveId,
     /// What is bought.
@@ -157,6 +157,12 @@ pub struct PurchaseView {
     pub wait_id: Option<WaitId>,
     /// Grows with every change.
     pub version: i64,
+    /// Payments before it in the queue for the provider, while it waits there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payments_before: Option<u64>,
+    /// About how long until it is its turn there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payment_estimate_ms: Option<u64>,
     /// Made by `hanamichi demo`.
     pub demo: bool,
 }
@@ -219,6 +225,7 @@ impl From<Purchase> for PurchaseView {
             id: purchase.id,
             state: purchase.state,
             reason: purchase.reason,
+            decline_code: purchase.decline_code,
             live_id: purchase.live_id,
             lines,
             left_out,
@@ -240,6 +247,8 @@ impl From<Purchase> for PurchaseView {
             pickup_location_id: purchase.pickup_location_id,
             wait_id: purchase.wait_id,
             version: purchase.version,
+            payments_before: None,
+            payment_estimate_ms: None,
             demo: purchase.demo,
         }
     }
@@ -247,7 +256,7 @@ impl From<Purchase> for PurchaseView {
 
 macro_rules! purchase_columns {
     () => {
-        "p.id, p.state, p.reason, p.customer_id, p.idempotency_key, p.body_hash, p.live_id, p.lines, p.total_minor, \
+        "p.id, p.state, p.reason, p.decline_code, p.customer_id, p.idempotency_key, p.body_hash, p.live_id, p.lines, p.total_minor, \
          p.currency, p.confirmation_hash, p.hold_expires_at_ms, p.placed_at_ms, p.batch_id, p.last_batch_id, p.order_id, \
          p.left_at_ms, p.short_units, p.pickup_location_id, p.wait_id, p.version, p.demo"
     };
@@ -367,19 +376,6 @@ pub async fn open_purchases(tx: &mut Tx, after: Option<&PurchaseId>) -> Result<V
     Ok(on!(tx, |conn| sqlx::query_as::<_, OpenPurchase>(PAGE).bind(after).fetch_all(conn).await?))
 }
 
-/// Tries whose purchase is over without an order and of which nobody knows that their money was let go.
-pub(super) async fn to_let_go(tx: &mut Tx, before: Millis, limit: i64) -> Result<Vec<Attempt>, StoreError> {
-    const LIST: &str = "
-        SELECT a.purchase_id, a.n, a.method, a.amount_minor, a.currency
-        FROM payment_attempts a
-        JOIN purchases p ON p.id = a.purchase_id
-        WHERE a.state IN ('created', 'submitting', 'unknown') AND a.updated_at_ms <= $1
-          AND p.state IN ('refused', 'expired', 'failed', 'cancelled')
-        ORDER BY a.updated_at_ms
-        LIMIT $2";
-    Ok(on!(tx, |conn| sqlx::query_as::<_, Attempt>(LIST).bind(before).bind(limit).fetch_all(conn).await?))
-}
-
 /// Paid purchases that are short of one of these SKUs, oldest first.
 pub(super) async fn short(tx: &mut Tx, skus: &BTreeSet<SkuId>, limit: usize) -> Result<Vec<PurchaseId>, StoreError> {
     const LIST: &str = "
@@ -431,6 +427,7 @@ pub(super) async fn insert<'a>(tx: &mut Tx, purchases: impl Iterator<Item = &'a 
         ("id", Kind::Text),
         ("state", Kind::Text),
         ("reason", Kind::Text),
+        ("decline_code", Kind::Text),
         ("customer_id", Kind::Text),
         ("idempotency_key", Kind::Text),
         ("body_hash", Kind::Text),
@@ -456,6 +453,7 @@ pub(super) async fn insert<'a>(tx: &mut Tx, purchases: impl Iterator<Item = &'a 
             (&p.id).into(),
             p.state.as_str().into(),
             p.reason.as_deref().into(),
+            p.decline_code.as_deref().into(),
             (&p.customer_id).into(),
             p.idempotency_key.as_str().into(),
             p.body_hash.as_str().into(),
@@ -487,7 +485,7 @@ pub(super) async fn update(
     moved: &HashSet<PurchaseId>,
 ) -> Result<(), StoreError> {
     const UPDATE: &str = "
-        UPDATE purchases SET state = rows.state, reason = rows.reason, order_id = rows.order_id,
+        UPDATE purchases SET state = rows.state, reason = rows.reason, decline_code = rows.decline_code, order_id = rows.order_id,
             left_at_ms = rows.left_at_ms, version = rows.version, last_batch_id = rows.last_batch_id
         FROM rows
         WHERE purchases.id = rows.id";
@@ -497,6 +495,7 @@ pub(super) async fn update(
         ("id", Kind::Text),
         ("state", Kind::Text),
         ("reason", Kind::Text),
+        ("decline_code", Kind::Text),
         ("order_id", Kind::Text),
         ("left_at_ms", Kind::Number),
         ("version", Kind::Number),
@@ -508,6 +507,7 @@ pub(super) async fn update(
             (&p.id).into(),
             p.state.as_str().into(),
             p.reason.as_deref().into(),
+            p.decline_code.as_deref().into(),
             p.order_id.as_ref().into(),
             p.left_at_ms.into(),
             p.version.into(),
@@ -593,110 +593,6 @@ pub(super) async fn shortages(tx: &mut Tx, brands: Option<&BTreeSet<BrandId>>) -
         found.push(Shortage { purchase_id, order_id, order_number, short_units, placed_at_ms, lines });
     }
     Ok(found)
-}
-
-/// One try to collect money.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub(super) struct Attempt {
-    pub(super) purchase_id: PurchaseId,
-    pub(super) n: i32,
-    pub(super) method: String,
-    pub(super) amount_minor: i64,
-    pub(super) currency: Currency,
-}
-
-impl Attempt {
-    /// The first try to collect a purchase.
-    pub(super) fn first(purchase: &Purchase, method: &Method) -> Self {
-        Self {
-            purchase_id: purchase.id.clone(),
-            n: 1,
-            method: method.as_str().to_owned(),
-            amount_minor: purchase.total_minor,
-            currency: purchase.currency,
-        }
-    }
-
-    /// Under which the provider is asked: the same try has the same answer.
-    pub(super) fn key(&self) -> String {
-        format!("pi:{}:{}", self.purchase_id, self.n)
-    }
-}
-
-/// Writes the first try of purchases; a second call changes nothing.
-pub(super) async fn insert_attempts(
-    tx: &mut Tx,
-    attempts: &[(&Purchase, &Method)],
-    now: Millis,
-) -> Result<(), StoreError> {
-    const INSERT: &str = "
-        INSERT INTO payment_attempts (id, purchase_id, n, provider, method, amount_minor, currency, state, updated_at_ms)
-        SELECT id, purchase_id, 1, 'sandbox', method, amount_minor, currency, 'created', at_ms FROM rows WHERE true
-        ON CONFLICT (purchase_id, n) DO NOTHING";
-    let mut rows = Rows::new(&[
-        ("id", Kind::Text),
-        ("purchase_id", Kind::Text),
-        ("method", Kind::Text),
-        ("amount_minor", Kind::Number),
-        ("currency", Kind::Text),
-        ("at_ms", Kind::Number),
-    ]);
-    for (purchase, method) in attempts {
-        rows.push([
-            String::from(AttemptId::fresh()).into(),
-            (&purchase.id).into(),
-            method.as_str().into(),
-            purchase.total_minor.into(),
-            purchase.currency.as_str().into(),
-            now.into(),
-        ]);
-    }
-    rows.execute(tx, INSERT).await?;
-    Ok(())
-}
-
-/// The newest try of a purchase.
-pub(super) async fn find_attempt(tx: &mut Tx, purchase: &PurchaseId) -> Result<Option<Attempt>, StoreError> {
-    const FIND: &str = "
-        SELECT purchase_id, n, method, amount_minor, currency
-        FROM payment_attempts
-        WHERE purchase_id = $1
-        ORDER BY n DESC
-        LIMIT 1";
-    Ok(on!(tx, |conn| sqlx::query_as::<_, Attempt>(FIND).bind(purchase).fetch_optional(conn).await?))
-}
-
-/// Notes how the newest tries of purchases stand.
-pub(super) async fn mark_attempts(
-    tx: &mut Tx,
-    marks: &[(PurchaseId, &'static str)],
-    now: Millis,
-) -> Result<(), StoreError> {
-    const MARK: &str = "
-        UPDATE payment_attempts SET state = rows.state, updated_at_ms = rows.at_ms
-        FROM rows
-        WHERE payment_attempts.purchase_id = rows.purchase_id
-          AND payment_attempts.n = (SELECT MAX(a.n) FROM payment_attempts a WHERE a.purchase_id = rows.purchase_id)";
-    let mut rows = Rows::new(&[("purchase_id", Kind::Text), ("state", Kind::Text), ("at_ms", Kind::Number)]);
-    for (purchase, state) in marks {
-        rows.push([purchase.into(), (*state).into(), now.into()]);
-    }
-    rows.execute(tx, MARK).await?;
-    Ok(())
-}
-
-/// Purchases whose payment has no last word and was last asked about before `before`.
-pub(super) async fn unsettled(tx: &mut Tx, before: Millis, limit: i64) -> Result<Vec<PurchaseId>, StoreError> {
-    const LIST: &str = "
-        SELECT p.id
-        FROM purchases p
-        JOIN payment_attempts a ON a.purchase_id = p.id
-        WHERE p.state IN ('paying', 'requires_action') AND a.updated_at_ms <= $1
-        ORDER BY p.placed_at_ms
-        LIMIT $2";
-    let rows: Vec<(PurchaseId,)> =
-        on!(tx, |conn| sqlx::query_as(LIST).bind(before).bind(limit).fetch_all(conn).await?);
-    Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
 /// A customer's purchases, newest first, older than a cursor.

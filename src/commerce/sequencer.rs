@@ -24,8 +24,9 @@ use tokio::{
 use super::{
     CommerceError,
     allocation::Delivery,
+    attempt::Learned,
     facts::{FactAnswer, SafetyChange, ShelfAfter, StockFact},
-    payment::Method,
+    payment::{Method, Slow},
     purchase::Input,
     records::Purchase,
     refund::Asked,
@@ -88,6 +89,8 @@ pub struct PlaceOrder {
     pub sheet: String,
     /// Pays at once; without it the units are held for a while.
     pub method: Option<Method>,
+    /// Whether it may be paid by what takes days.
+    pub slow: Slow,
     /// Made by `hanamichi demo`.
     pub demo: bool,
 }
@@ -117,11 +120,7 @@ pub(super) struct ReturnOrder {
 #[derive(Debug)]
 pub(super) enum Command {
     Place(Box<PlaceOrder>),
-    Step {
-        purchase: PurchaseId,
-        input: Input,
-        method: Option<Method>,
-    },
+    Step(Box<Step>),
     Record(Box<StockFact>),
     Safety(SafetyChange),
     Join(Box<Join>),
@@ -134,6 +133,17 @@ pub(super) enum Command {
     BeginTaking(PurchaseId),
     /// It will not take it.
     EndTaking(PurchaseId),
+}
+
+/// Something that happened to a purchase.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) purchase: PurchaseId,
+    pub(super) input: Input,
+    /// With [`Input::StartPaying`]: how.
+    pub(super) method: Option<(Method, Slow)>,
+    /// What was learned of its payment, written with it.
+    pub(super) learned: Option<Learned>,
 }
 
 /// What came of it.
@@ -172,11 +182,19 @@ pub struct SequencerConfig {
     pub queue: usize,
     /// Commands of one transaction.
     pub max_batch: usize,
+    /// Who collects the money, as stored with every try.
+    pub provider: &'static str,
 }
 
 impl Default for SequencerConfig {
     fn default() -> Self {
-        Self { hold_ttl: Duration::from_secs(180), payments_per_s: None, queue: QUEUE, max_batch: MAX_BATCH }
+        Self {
+            hold_ttl: Duration::from_secs(180),
+            payments_per_s: None,
+            queue: QUEUE,
+            max_batch: MAX_BATCH,
+            provider: "sandbox",
+        }
     }
 }
 
@@ -224,6 +242,11 @@ impl Sequencer {
         self.sold_out.lock().get(sku).is_some_and(|until| now < *until)
     }
 
+    /// How long an unpaid hold lives at least.
+    pub(super) fn hold_ttl_ms(&self) -> i64 {
+        i64::try_from(self.config.hold_ttl.as_millis()).unwrap_or(i64::MAX)
+    }
+
     /// How many payments wait for the provider or are with it: holds live longer by it.
     pub(super) fn paying(&self) -> &AtomicUsize {
         &self.paying
@@ -242,13 +265,30 @@ impl Sequencer {
         Ok(purchase)
     }
 
-    pub(super) async fn step(
+    pub(super) async fn step(&self, purchase: &PurchaseId, input: Input) -> Result<Purchase, CommerceError> {
+        let step = Step { purchase: purchase.clone(), input, method: None, learned: None };
+        self.purchase(Command::Step(Box::new(step))).await
+    }
+
+    /// Begins to pay held units.
+    pub(super) async fn start_paying(
+        &self,
+        purchase: &PurchaseId,
+        method: (Method, Slow),
+    ) -> Result<Purchase, CommerceError> {
+        let (purchase, input) = (purchase.clone(), Input::StartPaying);
+        self.purchase(Command::Step(Box::new(Step { purchase, input, method: Some(method), learned: None }))).await
+    }
+
+    /// The provider's word.
+    pub(super) async fn learn(
         &self,
         purchase: &PurchaseId,
         input: Input,
-        method: Option<Method>,
+        learned: Learned,
     ) -> Result<Purchase, CommerceError> {
-        self.purchase(Command::Step { purchase: purchase.clone(), input, method }).await
+        let (purchase, learned) = (purchase.clone(), Some(learned));
+        self.purchase(Command::Step(Box::new(Step { purchase, input, method: None, learned }))).await
     }
 
     /// Records a physical fact; the same one under the same key counts once and has one answer.
@@ -458,6 +498,7 @@ impl Engine {
                 hold_ttl: self.config.hold_ttl,
                 payments_per_s: self.config.payments_per_s,
                 payments_waiting: self.paying.load(Ordering::Relaxed),
+                provider: self.config.provider,
                 look_up,
                 due,
             };

@@ -17,15 +17,17 @@ use std::{
 use super::{
     CommerceError, Refusal,
     allocation::{Allocation, Delivery},
+    attempt::{self, Learned},
+    attempts::{self, NewAttempt},
     catalog,
     facts::{self, FactAnswer, Recorded, SafetyChange, ShelfAfter, StockFact},
     ledger,
     limits::{Books, Entered},
     orders::{self, NewLine, NewOrder},
-    payment::Method,
+    payment::{Method, Slow},
     purchase::{Effect, Input, State, transition},
     records::{self, Lines, Purchase},
-    sequencer::{Answer, Command, Outcome, PlaceOrder},
+    sequencer::{Answer, Command, Outcome, PlaceOrder, Step},
     shortage::{self, Promise, Verdict},
     stock::{Basket, Cause, Entries, Granted, LimitKey, Move, OfferTerms, Shelf, World},
     waitlist::{self, Join, Wait, WaitState},
@@ -53,6 +55,7 @@ pub(super) struct Terms {
     pub(super) hold_ttl: Duration,
     pub(super) payments_per_s: Option<u32>,
     pub(super) payments_waiting: usize,
+    pub(super) provider: &'static str,
     /// Look every key up first, instead of trusting that nobody taps twice.
     pub(super) look_up: bool,
     /// Which holds are let go that are over their time.
@@ -128,9 +131,11 @@ struct Batch<'a> {
     tapped: HashMap<(&'a CustomerId, &'a str), Arc<Purchase>>,
     placed: Vec<PurchaseId>,
     sheets: BTreeMap<&'a str, &'a str>,
-    attempts: Vec<(PurchaseId, Method)>,
-    /// How the payment attempts of these purchases ended.
-    marks: Vec<(PurchaseId, &'static str)>,
+    attempts: Vec<(PurchaseId, Method, Slow)>,
+    /// What was learned of the payments of these purchases.
+    learned: Vec<(PurchaseId, Learned)>,
+    /// Purchases that are over, and whose payments may still bring money.
+    ended: BTreeSet<PurchaseId>,
     changed: BTreeSet<PurchaseId>,
     /// Purchases whose units stand elsewhere now.
     moved: HashSet<PurchaseId>,
@@ -187,9 +192,7 @@ pub(super) async fn run(
                 batch.pass_on();
                 batch.place(order).map(Outcome::Purchase)
             }
-            Command::Step { purchase, input, method } => {
-                batch.step(purchase, *input, method.as_ref()).map(Outcome::Purchase)
-            }
+            Command::Step(step) => batch.take_step(step).map(Outcome::Purchase),
             Command::Record(fact) => {
                 batch.record(&mut tx, fact).await?.map(|answer| Outcome::Recorded(Box::new(answer)))
             }
@@ -228,7 +231,10 @@ pub(super) async fn run(
 
 /// Whether a step may move units.
 fn moves_units(input: Input) -> bool {
-    matches!(input, Input::Cancel | Input::HoldOver | Input::Declined | Input::Shipped | Input::GoodsGone)
+    matches!(
+        input,
+        Input::Cancel | Input::HoldOver | Input::Declined | Input::CalledOff(_) | Input::Shipped | Input::GoodsGone
+    )
 }
 
 async fn load<'a>(
@@ -241,6 +247,7 @@ async fn load<'a>(
 ) -> Result<Batch<'a>, StoreError> {
     let mut steps: BTreeSet<&PurchaseId> = due.iter().collect();
     let mut moving: BTreeSet<&PurchaseId> = steps.clone();
+    let mut paid: BTreeSet<&PurchaseId> = BTreeSet::new();
     let mut safety = false;
     let (mut skus, mut offers): (BTreeSet<SkuId>, BTreeSet<OfferId>) = (revisit.clone(), BTreeSet::new());
     let (mut keys, mut places, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
@@ -256,10 +263,12 @@ async fn load<'a>(
                     }
                 }
             }
-            Command::Step { purchase, input, .. } => {
-                steps.insert(purchase);
-                if moves_units(*input) {
-                    moving.insert(purchase);
+            Command::Step(step) => {
+                steps.insert(&step.purchase);
+                match step.input {
+                    Input::Authorized | Input::Captured => drop(paid.insert(&step.purchase)),
+                    input if moves_units(input) => drop(moving.insert(&step.purchase)),
+                    _ => {}
                 }
             }
             Command::Record(fact) => {
@@ -294,6 +303,13 @@ async fn load<'a>(
         skus.extend(records::of_the_same_products(tx, &offers).await?);
     }
     let mut locked = records::lock(tx, &steps).await?;
+    // Money that came late takes units again.
+    let late: Vec<PurchaseId> = locked
+        .iter()
+        .filter(|p| paid.contains(&p.id) && matches!(p.state, State::Expired | State::Failed))
+        .map(|p| p.id.clone())
+        .collect();
+    moving.extend(&late);
     for purchase in locked.iter().filter(|purchase| moving.contains(&purchase.id)) {
         skus.extend(purchase.lines.0.iter().map(|line| line.sku_id.clone()));
         offers.extend(purchase.lines.0.iter().map(|line| line.offer_id.clone()));
@@ -348,7 +364,8 @@ async fn load<'a>(
         placed: Vec::new(),
         sheets: BTreeMap::new(),
         attempts: Vec::new(),
-        marks: Vec::new(),
+        learned: Vec::new(),
+        ended: BTreeSet::new(),
         changed: BTreeSet::new(),
         moved: HashSet::new(),
         sold: Vec::new(),
@@ -376,7 +393,7 @@ struct Tap<'a> {
     key: String,
     body_hash: String,
     sheet_hash: &'a str,
-    method: Option<&'a Method>,
+    method: Option<(&'a Method, Slow)>,
     pickup: Option<&'a LocationId>,
     wait: Option<&'a WaitId>,
     demo: bool,
@@ -407,7 +424,7 @@ impl<'a> Batch<'a> {
             key: order.key.clone(),
             body_hash: order.body_hash.clone(),
             sheet_hash: &order.sheet_hash,
-            method: order.method.as_ref(),
+            method: order.method.as_ref().map(|method| (method, order.slow)),
             pickup: order.delivery.pickup.as_ref(),
             wait: None,
             demo: order.demo,
@@ -421,8 +438,7 @@ impl<'a> Batch<'a> {
     /// Makes the purchase of what was granted.
     fn put(&mut self, tap: Tap<'_>, granted: Granted) -> Arc<Purchase> {
         // Everybody before this buyer in the queue of payments may be served first, so the hold lives that much longer.
-        let place = self.terms.payments_waiting + self.placed.len();
-        let queue_s = self.terms.payments_per_s.map_or(0, |per_s| place as u64 / u64::from(per_s.max(1)));
+        let queue = queue_time(self.terms.payments_per_s, self.terms.payments_waiting + self.placed.len());
         let total: i64 = granted
             .lines
             .iter()
@@ -433,6 +449,7 @@ impl<'a> Batch<'a> {
             id: tap.id,
             state: if tap.method.is_some() { State::Paying } else { State::Held },
             reason: None,
+            decline_code: None,
             customer_id: tap.customer.clone(),
             idempotency_key: tap.key,
             body_hash: tap.body_hash,
@@ -441,7 +458,7 @@ impl<'a> Batch<'a> {
             total_minor: total,
             currency: granted.currency,
             confirmation_hash: tap.sheet_hash.to_owned(),
-            hold_expires_at_ms: self.terms.now.plus(self.terms.hold_ttl + Duration::from_secs(queue_s)),
+            hold_expires_at_ms: self.terms.now.plus(self.terms.hold_ttl + queue),
             placed_at_ms: self.terms.now,
             batch_id: self.id.clone(),
             last_batch_id: self.id.clone(),
@@ -453,40 +470,86 @@ impl<'a> Batch<'a> {
             version: 1,
             demo: tap.demo,
         });
-        if let Some(method) = tap.method {
-            self.attempts.push((purchase.id.clone(), method.clone()));
+        if let Some((method, slow)) = tap.method {
+            self.attempts.push((purchase.id.clone(), method.clone(), slow));
         }
         self.placed.push(purchase.id.clone());
         self.purchases.insert(purchase.id.clone(), purchase.clone());
         purchase
     }
 
-    fn step(&mut self, id: &PurchaseId, input: Input, method: Option<&Method>) -> Result<Arc<Purchase>, CommerceError> {
+    /// A step, with what was learned of its payment.
+    fn take_step(&mut self, step: &Step) -> Result<Arc<Purchase>, CommerceError> {
+        let before = self.purchases.get(&step.purchase).map(|purchase| purchase.state);
+        let after = self.step(&step.purchase, step.input, step.method.as_ref())?;
+        let Some(learned) = &step.learned else { return Ok(after) };
+        self.learned.push((after.id.clone(), learned.clone()));
+        let told = attempt::tellable(learned.decline_code.as_deref());
+        if told.is_some() && after.state == State::Failed && before != Some(State::Failed) {
+            let purchase = self.purchases.get_mut(&after.id).map(Arc::make_mut);
+            if let Some(purchase) = purchase {
+                purchase.decline_code = told.map(str::to_owned);
+            }
+        }
+        Ok(self.purchases[&after.id].clone())
+    }
+
+    fn step(
+        &mut self,
+        id: &PurchaseId,
+        input: Input,
+        method: Option<&(Method, Slow)>,
+    ) -> Result<Arc<Purchase>, CommerceError> {
         let shared = self.purchases.get_mut(id).ok_or(CommerceError::NotFound("purchase"))?;
         if input == Input::Shipped && shared.short_units > 0 {
             return Err(Refusal::NotShippable.into());
         }
-        let (state, effects) = transition(shared.state, input, shared.hold_expires_at_ms, self.terms.now)?;
+        let before = shared.state;
+        let (state, effects) = transition(before, input, shared.hold_expires_at_ms, self.terms.now)?;
+        if effects.contains(&Effect::LetMoneyGo) {
+            self.ended.insert(id.clone());
+        }
         if state == shared.state {
             return Ok(shared.clone());
         }
         let purchase = Arc::make_mut(shared);
+        if effects.contains(&Effect::Retake) {
+            let delivery = Delivery { pickup: purchase.pickup_location_id.clone(), near: None };
+            let lines = &mut purchase.lines.0;
+            if self.world.retake(&purchase.live_id, &purchase.customer_id, lines, &delivery) {
+                purchase.decline_code = None;
+                purchase.reason = None;
+                self.moved.insert(id.clone());
+            } else {
+                self.ended.insert(id.clone());
+                if purchase.reason.as_deref() != Some(LATE) {
+                    purchase.reason = Some(LATE.to_owned());
+                    purchase.version += 1;
+                    purchase.last_batch_id = self.id.clone();
+                    self.changed.insert(id.clone());
+                }
+                return Ok(shared.clone());
+            }
+        }
         purchase.state = state;
         purchase.version += 1;
         purchase.last_batch_id = self.id.clone();
         match state {
             State::Expired => purchase.reason = Some(Refusal::HoldExpired.slug().to_owned()),
             State::Failed => {
-                purchase.reason = Some(Refusal::PaymentDeclined.slug().to_owned());
-                self.marks.push((id.clone(), "failed"));
+                let reason = match input {
+                    Input::CalledOff(by) => by.reason(),
+                    _ => Some(Refusal::PaymentDeclined.slug()),
+                };
+                purchase.reason = reason.map(str::to_owned);
             }
-            State::Authorized => self.marks.push((id.clone(), "authorized")),
-            State::Captured => {
-                self.marks.push((id.clone(), "captured"));
-                self.captured.push(id.clone());
-            }
+            State::Captured => self.captured.push(id.clone()),
             State::Cancelled if input == Input::GoodsGone => purchase.reason = Some(SHORT.to_owned()),
             _ => {}
+        }
+        let was_asked = matches!(before, State::Paying | State::RequiresAction);
+        if was_asked && !state.holds_units() && !state.is_paid() {
+            self.ended.insert(id.clone());
         }
         for effect in effects {
             let given_back = match effect {
@@ -508,11 +571,11 @@ impl<'a> Batch<'a> {
                     None
                 }
                 Effect::AskProvider => {
-                    self.attempts.extend(method.map(|method| (id.clone(), method.clone())));
+                    self.attempts.extend(method.map(|(method, slow)| (id.clone(), method.clone(), *slow)));
                     None
                 }
-                // Told to the provider by who asked it, after the commit.
-                Effect::LetMoneyGo => None,
+                // Done above: it decides whether there is a step at all.
+                Effect::Retake | Effect::LetMoneyGo => None,
             };
             if let Some(cause) = given_back {
                 self.world.release(&purchase.live_id, &purchase.customer_id, &purchase.lines.0, cause);
@@ -896,9 +959,7 @@ impl<'a> Batch<'a> {
         if waitlist::insert(tx, &joined).await? != joined.len() as u64 {
             return Err(Stop::Again);
         }
-        let attempts: Vec<_> = self.attempts.iter().map(|(id, method)| (&*self.purchases[id], method)).collect();
-        records::insert_attempts(tx, &attempts, now).await?;
-        records::mark_attempts(tx, &self.marks, now).await?;
+        self.write_attempts(tx).await?;
         let recorded: Vec<_> = self.facts.iter().map(|fact| (fact.fact, &fact.answer)).collect();
         if facts::insert(tx, &recorded, now).await? != recorded.len() as u64 {
             return Err(Stop::Again);
@@ -919,6 +980,25 @@ impl<'a> Batch<'a> {
             return Err(Stop::Again);
         };
         Ok((bus::append_many(tx, self.news(), now).await?, entered))
+    }
+
+    async fn write_attempts(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        let now = self.terms.now;
+        let per_s = self.terms.payments_per_s;
+        let new: Vec<NewAttempt<'_>> = self
+            .attempts
+            .iter()
+            .enumerate()
+            .map(|(n, (id, method, slow))| {
+                let turn_at = now.plus(queue_time(per_s, self.terms.payments_waiting + n));
+                // Who wrote it asks first, when it is its turn; others only if that process died.
+                let ask_at = turn_at.plus(ASK_AFTER);
+                NewAttempt { purchase: &self.purchases[id], method, slow: *slow, turn_at, ask_at }
+            })
+            .collect();
+        attempts::insert(tx, &new, self.terms.provider, now).await?;
+        attempts::learn(tx, &self.learned, now).await?;
+        attempts::end(tx, &self.ended, now).await
     }
 
     async fn write_orders(&self, tx: &mut Tx) -> Result<(), StoreError> {
@@ -1021,6 +1101,15 @@ impl<'a> Batch<'a> {
 
 /// Why a purchase was called off whose goods are gone.
 const SHORT: &str = "stock-short";
+/// Why a purchase stays as it is although it was paid: too late, and there are no goods any more. The money goes back.
+const LATE: &str = "late-payment-returned";
+/// A payment that nobody has heard of for so long is asked about, by whoever lives.
+const ASK_AFTER: Duration = Duration::from_secs(5);
+
+/// How long so many payments take when the provider takes only so many a second.
+fn queue_time(per_s: Option<u32>, before: usize) -> Duration {
+    Duration::from_secs(per_s.map_or(0, |per_s| before as u64 / u64::from(per_s.max(1))))
+}
 
 /// A purchase as its buyer hears of it.
 #[must_use]
@@ -1049,5 +1138,9 @@ pub fn status(purchase: &Purchase) -> wire::PurchaseStatus {
             .collect(),
         wait_id: purchase.wait_id.as_ref().map(ToString::to_string).unwrap_or_default(),
         short_units: small(purchase.short_units),
+        decline_code: purchase.decline_code.clone().unwrap_or_default(),
+        // Known where it is asked, by the queue.
+        payment_estimate_ms: 0,
+        payments_before: 0,
     }
 }

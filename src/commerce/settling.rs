@@ -2,15 +2,14 @@
 //!
 //! It is asked under the refund's own key, and its word settles the refund. A task asks again about every refund without a
 //! last word, also after a crash between the commit and the question.
-//! Invariant: each try at the provider has a key of its own, and a key is never used again once the provider may have
-//! forgotten it: then the refund is looked for.
+//! Invariant: each try at the provider has a key of its own; one that is not listed long after it was asked for was never
+//! made, and only then there is another try.
 
 use std::time::Duration;
 
 use super::{
-    CommerceError, Refusal, money_ledger,
+    CommerceError, Refusal, attempts, money_ledger,
     payment::{Payment, RefundWord, Trouble},
-    records,
     refund::{self, RefundKind, RefundState},
     refund_book::{self, Refund},
     transfers::{self, About, Account, Cause},
@@ -30,8 +29,9 @@ const PAGE: i64 = 64;
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// … up to this.
 const ASK_AT_LAST: Duration = Duration::from_secs(3600);
-/// Providers forget keys after a day: an older one is not used again, the refund is looked for.
-const KEY_LIVES_MS: i64 = 23 * 3600 * 1000;
+/// A try that is older is not asked for again under its key, which may have been forgotten, or have an error for its
+/// answer: it is looked for, and what is not listed so long after it was asked for was never made.
+const LISTED_AFTER_MS: i64 = 15 * 60 * 1000;
 
 /// Asking about refunds. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -62,10 +62,8 @@ impl Settling {
         let Some(refund) = found else { return Ok(()) };
         match self.payment.read_refund(provider_ref).await {
             Ok(word) => self.settle(&refund, &word).await,
-            Err(trouble) => {
-                tracing::warn!(refund.id = %refund.id, error = %trouble, "no word about a refund");
-                Ok(())
-            }
+            // The event is handled again later.
+            Err(trouble) => Err(trouble.into()),
         }
     }
 
@@ -113,7 +111,7 @@ impl Settling {
         let word = match self.word(refund, &intent).await {
             Ok(Some(word)) => word,
             Ok(None) => {
-                // The key is too old to be used again, and nothing came of it: the next try has a key of its own.
+                // Nothing came of the try: the next one has a key of its own.
                 let mut tx = self.db.write("try a refund anew").await?;
                 refund_book::try_anew(&mut tx, refund, self.clock.now()).await?;
                 return Ok(tx.commit().await?);
@@ -133,13 +131,13 @@ impl Settling {
         self.settle(refund, &word).await
     }
 
-    /// The provider's word about the newest try; nothing when the try was never made and its key is too old to make it.
+    /// The provider's word about the newest try; nothing when the try was never made and is too old to be made.
     async fn word(&self, refund: &Refund, intent: &str) -> Result<Option<RefundWord>, Trouble> {
         if let Some(name) = &refund.provider_ref {
             return self.payment.read_refund(name).await.map(Some);
         }
         let key = refund.provider_key();
-        if self.clock.now().since(refund.tried_at_ms) > KEY_LIVES_MS {
+        if self.clock.now().since(refund.tried_at_ms) > LISTED_AFTER_MS {
             return self.payment.find_refund(intent, &key).await;
         }
         let amount = Money::yen(refund.amount_minor).map_err(|_| Trouble::Refused { code: "amount".to_owned() })?;
@@ -204,5 +202,6 @@ impl Settling {
 
 /// What the provider calls the payment behind a purchase. The sandbox calls it by our key.
 pub(super) async fn intent_of(tx: &mut Tx, purchase: &PurchaseId) -> Result<Option<String>, StoreError> {
-    Ok(records::find_attempt(tx, purchase).await?.map(|attempt| attempt.key()))
+    let attempt = attempts::find(tx, purchase).await?;
+    Ok(attempt.map(|attempt| attempt.intent_id.clone().unwrap_or_else(|| attempt.key())))
 }

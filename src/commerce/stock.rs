@@ -437,6 +437,36 @@ impl World {
         Ok(Granted { live, currency, lines })
     }
 
+    /// Takes units again for lines that gave theirs back: their money came late. Whatever the offer says of its time: the
+    /// price was agreed when it could be bought. `false`: there are too few, or a limit or quota was used up meanwhile;
+    /// nothing changes then.
+    pub fn retake(&mut self, live: &LiveId, customer: &CustomerId, lines: &mut [Line], delivery: &Delivery) -> bool {
+        let mut wanted: HashMap<ProductId, i64> = HashMap::new();
+        for line in lines.iter().filter(|line| line.left_out.is_none()) {
+            let Some(terms) = self.offers.get(&line.offer_id) else { return false };
+            let of_product = wanted.entry(line.product_id.clone()).or_default();
+            *of_product += line.qty;
+            let limit = terms.limit_per_customer.map(i64::from);
+            if limit.is_some_and(|limit| self.used_by(terms, customer) + *of_product > limit)
+                || self.left(&line.offer_id).is_some_and(|left| left < line.qty)
+            {
+                return false;
+            }
+        }
+        let needs: Vec<_> =
+            lines.iter().filter(|line| line.left_out.is_none()).map(|line| (&line.sku_id, line.qty)).collect();
+        let Some(allocations) = allocate(&self.pools, &needs, delivery) else { return false };
+        for (line, allocation) in lines.iter_mut().filter(|line| line.left_out.is_none()).zip(allocations) {
+            for (location, units) in &allocation.0 {
+                self.move_shelf(&line.sku_id, location, Cause::Hold, Delta { on_hand: 0, held: *units });
+            }
+            self.count(live, &line.product_id, customer, line.qty);
+            self.take(&line.offer_id, line.qty);
+            line.allocation = allocation;
+        }
+        true
+    }
+
     /// Gives promised units back to the pool, and quota and limit to whom they belong. What of the lines is short gives
     /// back its quota and limit too.
     pub fn release(&mut self, live: &LiveId, customer: &CustomerId, lines: &[Line], cause: Cause) {

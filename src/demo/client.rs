@@ -25,7 +25,8 @@ pub(super) struct Refused {
 impl Client {
     /// Signs in with a password, like the page does.
     pub(super) async fn sign_in(base: &str, email: &str) -> anyhow::Result<Self> {
-        let http = reqwest::Client::new();
+        // To this process, by plain HTTP: also on a machine that has no list of certificate authorities.
+        let http = reqwest::Client::builder().tls_certs_only([]).build().expect("a client without roots can be built");
         let body = serde_json::json!({ "email": email, "password": PASSWORD });
         let answer = http.post(format!("{base}/v1/sign-in")).json(&body).send().await?;
         if !answer.status().is_success() {

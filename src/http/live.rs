@@ -509,7 +509,10 @@ async fn chat(State(app): State<App>, PathId(id): PathId<LiveId>) -> Result<Json
 struct Sales {
     orders: i64,
     units: i64,
+    /// Tax included, less what was given back.
     gross_minor: i64,
+    /// What was given back or called off.
+    refunded_minor: i64,
     currency: Currency,
     viewers: u32,
     peak_viewers: i64,
@@ -541,6 +544,7 @@ async fn sales(liver: Liver, State(app): State<App>, PathId(id): PathId<LiveId>)
         orders: figures.orders,
         units: figures.units,
         gross_minor: figures.gross_minor,
+        refunded_minor: figures.refunded_minor,
         currency: Currency::Jpy,
         viewers,
         peak_viewers: live.peak_viewers.max(peak.into()),

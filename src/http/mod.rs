@@ -17,6 +17,7 @@ mod media_report;
 pub(crate) mod metrics;
 mod moderation;
 mod pages;
+mod payments;
 mod people;
 pub mod problem;
 mod questions;
@@ -84,6 +85,7 @@ fn rooms() -> OpenApiRouter<App> {
         .merge(goods::router())
         .merge(import::router())
         .merge(shop::router())
+        .merge(payments::router())
         .merge(refunds::router())
         .merge(reconciliation::router())
         .merge(reports::router())

@@ -137,6 +137,14 @@ problems! {
     PurchaseNotPayable = "purchase-not-payable", 409, "This purchase cannot be paid";
     /// The provider said no.
     PaymentDeclined = "payment-declined", 402, "The payment was declined";
+    /// Not this way: not taken here, not for these goods, or the card is gone.
+    PaymentMethodUnavailable = "payment-method-unavailable", 422, "This cannot be paid in that way";
+    /// The reserved money is gone.
+    PaymentLapsed = "payment-lapsed", 409, "The reserved money has run out";
+    /// The provider does not answer.
+    PaymentProviderAway = "payment-provider-away", 503, "The payment provider does not answer";
+    /// A message that is not from the provider.
+    SignatureInvalid = "signature-invalid", 400, "The signature of this message is not right";
     /// The hold is over.
     HoldExpired = "hold-expired", 409, "The reservation has expired";
     /// Too many buyers at once.
@@ -208,6 +216,8 @@ impl IntoResponse for Problem {
 
 /// Waited before asking again when the database is away.
 const UNAVAILABLE_RETRY_MS: u64 = 1_000;
+/// A buyer's question that goes on to the provider may be asked once a second.
+const TOO_OFTEN_RETRY_MS: u64 = 1_000;
 /// Waited before asking again when the sales queue is full.
 const QUEUE_RETRY_MS: u64 = 1_000;
 
@@ -254,12 +264,15 @@ impl From<CommerceError> for Problem {
                 Self::new(Kind::Unavailable, format!("{error}; nothing was done, another node can sell"))
                     .retry_after_ms(UNAVAILABLE_RETRY_MS)
             }
-            CommerceError::Provider(_) => {
-                tracing::warn!(error = %error, "payment provider");
-                Self::new(Kind::Unavailable, error.to_string()).retry_after_ms(UNAVAILABLE_RETRY_MS)
-            }
             CommerceError::Unknown => {
                 Self::new(Kind::Unavailable, "one moment; retry with the same Idempotency-Key to learn what happened")
+                    .retry_after_ms(UNAVAILABLE_RETRY_MS)
+            }
+            CommerceError::TooOften => {
+                Self::new(Kind::RateLimited, "wait a moment and try again").retry_after_ms(TOO_OFTEN_RETRY_MS)
+            }
+            CommerceError::Provider(_) => {
+                Self::new(Kind::PaymentProviderAway, "nothing was done; try again in a moment")
                     .retry_after_ms(UNAVAILABLE_RETRY_MS)
             }
             CommerceError::Store(error) => error.into(),
@@ -389,6 +402,8 @@ impl From<Refusal> for Problem {
             Refusal::NotPayable => Kind::PurchaseNotPayable,
             Refusal::HoldExpired => Kind::HoldExpired,
             Refusal::PaymentDeclined => Kind::PaymentDeclined,
+            Refusal::MethodUnavailable => Kind::PaymentMethodUnavailable,
+            Refusal::PaymentLapsed => Kind::PaymentLapsed,
             Refusal::UnknownSku => Kind::UnknownSku,
             Refusal::NotShippable
             | Refusal::NotCancellable

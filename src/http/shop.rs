@@ -147,7 +147,7 @@ async fn fulfil(
     }
     let purchase = app.checkout.fulfil(&id).await?;
     app.people.note(&member.person().account.id, "order.fulfil", id.as_str(), "").await?;
-    Ok(Json(purchase.into()))
+    Ok(Json(app.checkout.view(purchase)))
 }
 
 /// Buy: reserves the units and, with a payment method, pays. The same Idempotency-Key has the same purchase; a refusal
@@ -166,7 +166,7 @@ async fn place(
     })?;
     let key = key.to_str().map_err(|_| Problem::invalid("Idempotency-Key must be visible ASCII"))?;
     let purchase = app.checkout.place(&customer.customer_id, customer.demo, key, &request).await?;
-    Ok(Created(purchase.into()))
+    Ok(Created(app.checkout.view(purchase)))
 }
 
 /// Your purchases, newest first.
@@ -174,7 +174,7 @@ async fn place(
 async fn list(customer: Customer, State(app): State<App>, page: Page) -> Result<Json<Items<PurchaseView>>, Problem> {
     let before = page.cursor_id(PurchaseId::parse)?;
     let items = app.checkout.list(&customer.customer_id, before.as_ref(), page.limit() + 1).await?;
-    let items: Vec<PurchaseView> = items.into_iter().map(Into::into).collect();
+    let items: Vec<PurchaseView> = items.into_iter().map(|purchase| app.checkout.view(purchase)).collect();
     Ok(Json(Items::page(items, page.limit(), |purchase| purchase.id.to_string())))
 }
 
@@ -186,7 +186,8 @@ async fn load(
     State(app): State<App>,
     PathId(id): PathId<PurchaseId>,
 ) -> Result<Json<PurchaseView>, Problem> {
-    Ok(Json(app.checkout.load(&customer.customer_id, &id).await?.into()))
+    let purchase = app.checkout.load(&customer.customer_id, &id).await?;
+    Ok(Json(app.checkout.view(purchase)))
 }
 
 /// How a held purchase is paid.
@@ -210,7 +211,8 @@ async fn pay(
     Body(pay): Body<Pay>,
 ) -> Result<Json<PurchaseView>, Problem> {
     let seen = pay.confirmation_hash.as_deref();
-    Ok(Json(app.checkout.pay(&customer.customer_id, &id, pay.payment_method, seen).await?.into()))
+    let purchase = app.checkout.pay(&customer.customer_id, &id, pay.payment_method, seen).await?;
+    Ok(Json(app.checkout.view(purchase)))
 }
 
 /// Give held units back.
@@ -221,7 +223,8 @@ async fn cancel(
     State(app): State<App>,
     PathId(id): PathId<PurchaseId>,
 ) -> Result<Json<PurchaseView>, Problem> {
-    Ok(Json(app.checkout.cancel(&customer.customer_id, &id).await?.into()))
+    let purchase = app.checkout.cancel(&customer.customer_id, &id).await?;
+    Ok(Json(app.checkout.view(purchase)))
 }
 
 /// One of your orders.

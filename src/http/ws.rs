@@ -34,7 +34,7 @@ use super::{
 use crate::{
     app::App,
     clock::Millis,
-    commerce::{Checkout, Method, PlaceRequest, purchase_status},
+    commerce::{Checkout, Method, PlaceRequest},
     ids::{LiveId, OfferId, ProductId, QuestionId},
     live::{Asked, Codec, Handler, Lives, Member, Visitor},
     people::{Bearer, Passes},
@@ -294,7 +294,7 @@ impl Desk {
             ..PlaceRequest::default()
         };
         let purchase = checkout.place(&visitor.customer_id, visitor.demo, &buy.key, &request).await?;
-        Ok(reply::Result::Purchase(purchase_status(&purchase)))
+        Ok(reply::Result::Purchase(checkout.status(&purchase)))
     }
 }
 

@@ -193,8 +193,10 @@ pub struct Figures {
     pub orders: i64,
     /// Units in them.
     pub units: i64,
-    /// Their sum, tax included.
+    /// Their sum, tax included, less what was given back.
     pub gross_minor: i64,
+    /// What was given back or called off.
+    pub refunded_minor: i64,
     /// The same by product.
     pub products: Vec<ProductFigures>,
 }

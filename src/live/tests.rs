@@ -564,7 +564,7 @@ async fn purchases_go_to_their_buyer_and_sales_to_the_liver() {
         version,
         ..wire::PurchaseStatus::default()
     };
-    *house.figures.lock() = Figures { orders: 1, units: 2, gross_minor: 4_800, products: vec![] };
+    *house.figures.lock() = Figures { orders: 1, units: 2, gross_minor: 4_800, ..Figures::default() };
     let customer = house.viewers[0].customer_id.clone();
     house.bus.publish(Fact::Purchase { customer, status: status("authorized", 2) }).await.expect("the bus is up");
     let sold = Fact::Sold { live: house.live.clone(), units: 2, gross_minor: 4_800 };

@@ -2,12 +2,14 @@
  * Starts the server that HANAMICHI_BINARY names in demo mode, and a browser; gives each actor a page of its own.
  * Everything a story needs to know about start-up is in this file.
  */
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -15,6 +17,8 @@ const require = createRequire(join(root, "web/package.json"));
 const { chromium } = require("playwright-core");
 export const OUTPUT = join(root, "test-output");
 const READY_WITHIN_MS = 60_000;
+
+export const OPERATOR = { email: "operator@story.test", password: "a story's password" };
 
 export const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 export const DESK = { viewport: { width: 1360, height: 860 } };
@@ -37,7 +41,8 @@ function freePort() {
   });
 }
 
-export async function startServer() {
+/** `shop`: settings of an empty shop that is run for real, whose operator is OPERATOR; without it the demo. */
+export async function startServer(shop) {
   // The server refuses settings it does not know, and this one is ours.
   const { HANAMICHI_BINARY: binary, ...environment } = process.env;
   if (binary === undefined) throw new Error("HANAMICHI_BINARY must name the server's binary");
@@ -55,14 +60,25 @@ export async function startServer() {
     await rm(dataDir, { recursive: true, force: true });
   };
   const run = async () => {
-    server = spawn(binary, ["demo", "--port", String(port), "--data-dir", dataDir], {
+    const settings = shop === undefined ? {} : {
+      HANAMICHI_LISTEN: `127.0.0.1:${port}`, HANAMICHI_DATABASE: `sqlite:${join(dataDir, "hanamichi.db")}`, HANAMICHI_PUBLIC_URL: base,
+      HANAMICHI_OPERATOR__EMAIL: OPERATOR.email, HANAMICHI_OPERATOR__PASSWORD: OPERATOR.password, ...shop,
+    };
+    server = spawn(binary, shop === undefined ? ["demo", "--port", String(port), "--data-dir", dataDir] : ["serve"], {
       stdio: ["ignore", "pipe", "pipe"],
       // Any free UDP port: stories may run beside a server that is in use.
-      env: { ...environment, HANAMICHI_MEDIA__LISTEN: "0.0.0.0:0" },
+      env: { ...environment, HANAMICHI_MEDIA__LISTEN: "0.0.0.0:0", ...settings },
     });
     for (const stream of [server.stdout, server.stderr]) stream.on("data", (chunk) => { log = (log + chunk).slice(-20_000); });
     ended = new Promise((resolve) => server.once("exit", resolve));
     try {
+      if (shop !== undefined) {
+        await waitFor("the server", async () => {
+          if (server.exitCode !== null) throw new Error(`the server stopped with ${server.exitCode}`);
+          return fetch(`${base}/readyz`).then((answer) => answer.ok, () => false);
+        }, READY_WITHIN_MS);
+        return;
+      }
       // Ready is when the demo has people, goods and a live with a picture; the server itself answers earlier.
       await waitFor("the demo to be on air", async () => {
         if (server.exitCode !== null) throw new Error(`the server stopped with ${server.exitCode}`);
@@ -96,6 +112,8 @@ export class Stage {
   #people = [];
   /** Errors of our own pages, and requests to anywhere but the server. */
   faults = [];
+  /** Other hosts that pages may ask. */
+  others = new Set();
 
   constructor(browser, base) {
     this.#browser = browser;
@@ -120,7 +138,8 @@ export class Stage {
     page.on("pageerror", (error) => this.faults.push(`${name}: ${error.stack ?? error}`));
     page.on("request", (request) => {
       const url = new URL(request.url());
-      if (/^(https?|wss?):$/.test(url.protocol) && url.host !== new URL(this.base).host) this.faults.push(`${name}: asked ${request.url()}`);
+      const known = url.host === new URL(this.base).host || this.others.has(url.host);
+      if (/^(https?|wss?):$/.test(url.protocol) && !known) this.faults.push(`${name}: asked ${request.url()}`);
     });
     if (role !== undefined) await call(context.request, "POST", `${this.base}/v1/demo/sign-in`, { role });
     const person = { name, page, context, api: (method, path, body, headers) => call(context.request, method, this.base + path, body, headers) };
@@ -206,6 +225,34 @@ export async function obstacles(page, scheme) {
   return found;
 }
 
+/** One server and one browser for all the stories of a file. `shop`: as `startServer` takes it, asked when it starts. */
+export function openHouse(shop) {
+  const house = { server: null, browser: null };
+  before(async () => {
+    house.server = await startServer(await shop?.());
+    house.browser = await openBrowser();
+  }, { timeout: 90_000 });
+  after(async () => {
+    await house.browser?.close();
+    await house.server?.stop();
+  });
+  /** Each story on its own stage; a failure leaves everybody's last picture and the server's last words. */
+  house.story = (name, slug, act) => test(name, { timeout: 180_000 }, async () => {
+    const stage = new Stage(house.browser, house.server.base);
+    try {
+      await act(stage);
+      assert.deepEqual(stage.faults, [], "no page threw, and none asked another host");
+    } catch (error) {
+      await stage.pictures(`failed-${slug}`);
+      console.error(house.server.log());
+      throw error;
+    } finally {
+      await stage.close();
+    }
+  });
+  return house;
+}
+
 /** A product of the story's own, so that nobody else moves its stock. */
 export async function makeProduct(stage, brandId, { title, priceMinor, units }) {
   const operator = await stage.person("operator", DESK, "operator");
@@ -215,9 +262,13 @@ export async function makeProduct(stage, brandId, { title, priceMinor, units }) 
   const locations = (await operator.api("GET", "/v1/locations")).items;
   const warehouse = locations.find((location) => location.kind === "warehouse");
   if (warehouse === undefined) throw new Error("the demo has no warehouse");
-  const stock = await operator.api("POST", "/v1/stock/adjustments", {
-    sku_id: product.skus[0].id, location_id: warehouse.id, delta: units, reason: "receive",
-  });
-  if (stock.available !== units) throw new Error(`received ${units}, available ${stock.available}`);
+  const sku = product.skus[0].id;
+  const adjust = (delta, reason) => operator.api("POST", "/v1/stock/adjustments", { sku_id: sku, location_id: warehouse.id, delta, reason });
+  await adjust(units, "receive");
+  // The demo's host may have seen the shelf empty a moment ago and bring goods too: those are sold at once.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const { available } = await operator.api("GET", `/v1/skus/${sku}/stock`);
+  const left = available > units ? (await adjust(units - available, "till_sale")).available : available;
+  if (left !== units) throw new Error(`received ${units}, available ${left}`);
   return product;
 }

@@ -1,7 +1,7 @@
 /** People meet in the running product: real server, real browser, fake camera. Run: npm --prefix web run stories */
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { at, DESK, makeProduct, movingPicture, obstacles, openBrowser, PHONE, Stage, startServer, waitFor } from "./harness.mjs";
+import { describe } from "node:test";
+import { at, DESK, makeProduct, movingPicture, obstacles, openHouse, PHONE, waitFor } from "./harness.mjs";
 
 const PRICE = 6_800;
 const LIVE_PRICE = 4_980;
@@ -9,36 +9,8 @@ const LIVE_PRICE = 4_980;
 const UNITS = 20;
 const SOLD = 3;
 
-let server;
-let browser;
-let stage;
-
-before(async () => {
-  server = await startServer();
-  browser = await openBrowser();
-}, { timeout: 90_000 });
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
-
-/** Each story on its own stage; a failure leaves everybody's last picture and the server's last words. */
-function story(name, slug, act) {
-  test(name, { timeout: 180_000 }, async () => {
-    stage = new Stage(browser, server.base);
-    try {
-      await act(stage);
-      assert.deepEqual(stage.faults, [], "no page threw, and none asked another host");
-    } catch (error) {
-      await stage.pictures(`failed-${slug}`);
-      console.error(server.log());
-      throw error;
-    } finally {
-      await stage.close();
-    }
-  });
-}
+const house = openHouse();
+const { story } = house;
 
 const number = async (page, testId, attribute) => Number(await page.locator(at(testId)).first().getAttribute(attribute));
 
@@ -74,8 +46,8 @@ async function buy(page) {
 }
 
 describe("hanamichi in the browser", { concurrency: 1 }, () => {
-  story("a live from the first appointment to the last yen", "whole-live", async () => {
-    const demo = await (await fetch(`${server.base}/v1/demo`)).json();
+  story("a live from the first appointment to the last yen", "whole-live", async (stage) => {
+    const demo = await (await fetch(`${house.server.base}/v1/demo`)).json();
     const title = `物語の湯呑み ${Date.now()}`;
     const product = await makeProduct(stage, demo.brand_id, { title, priceMinor: PRICE, units: UNITS });
 
@@ -244,7 +216,7 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     assert.equal((await liver.api("GET", `/v1/lives/${liveId}`)).state, "ended");
   });
 
-  story("the picture comes in several sizes, and a viewer chooses", "quality", async () => {
+  story("the picture comes in several sizes, and a viewer chooses", "quality", async (stage) => {
     const liver = await stage.person("liver", DESK, "liver");
     const live = await liver.api("POST", "/v1/lives", { title: "大きさを選べるライブ" });
     await liver.page.goto(`/studio/${live.id}`);
@@ -290,8 +262,8 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     await liver.api("POST", `/v1/lives/${live.id}/end`, {});
   });
 
-  story("the last unit is given back, and who waited buys it", "waitlist", async () => {
-    const demo = await (await fetch(`${server.base}/v1/demo`)).json();
+  story("the last unit is given back, and who waited buys it", "waitlist", async (stage) => {
+    const demo = await (await fetch(`${house.server.base}/v1/demo`)).json();
     const title = `順番の湯呑み ${Date.now()}`;
     const product = await makeProduct(stage, demo.brand_id, { title, priceMinor: PRICE, units: UNITS });
 
@@ -353,7 +325,7 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     await liver.api("POST", `/v1/lives/${live.id}/end`, {});
   });
 
-  story("order in the house: deleted, pinned, slowed, muted, merged, banned", "moderation", async () => {
+  story("order in the house: deleted, pinned, slowed, muted, merged, banned", "moderation", async (stage) => {
     const liver = await stage.person("liver", DESK, "liver");
     const live = await liver.api("POST", "/v1/lives", { title: "静かなライブ" });
     await liver.api("POST", `/v1/lives/${live.id}/start`, {});
@@ -504,8 +476,8 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     await liver.api("POST", `/v1/lives/${live.id}/end`, {});
   });
 
-  story("the demo live: a picture within a blink, a purchase within two taps", "demo-live", async () => {
-    const { live_id: liveId } = await (await fetch(`${server.base}/v1/demo`)).json();
+  story("the demo live: a picture within a blink, a purchase within two taps", "demo-live", async (stage) => {
+    const { live_id: liveId } = await (await fetch(`${house.server.base}/v1/demo`)).json();
     assert.ok(liveId, "the demo names its live");
     const viewer = await stage.person("viewer", PHONE, "viewer");
 
@@ -536,7 +508,7 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     assert.equal(await viewer.page.locator(at("my-order")).count(), 1);
   });
 
-  story("by keyboard, in English, and with nothing to watch", "quiet-corners", async () => {
+  story("by keyboard, in English, and with nothing to watch", "quiet-corners", async (stage) => {
     const guest = await stage.person("guest", { ...DESK, locale: "en-US" });
     await guest.page.goto("/");
     await guest.page.waitForSelector(at("live-card"));
@@ -548,7 +520,7 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
     assert.equal(await guest.page.evaluate(() => document.documentElement.lang), "ja", "the choice is remembered");
     await stage.picture(guest, "lives-desk");
 
-    const { live_id: liveId } = await (await fetch(`${server.base}/v1/demo`)).json();
+    const { live_id: liveId } = await (await fetch(`${house.server.base}/v1/demo`)).json();
     await guest.page.goto(`/watch/${liveId}`);
     await guest.page.locator(at("buy")).first().waitFor({ timeout: 60_000 });
     await guest.page.locator(at("buy")).first().focus();
@@ -584,8 +556,8 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
   });
 
   // The last one: it kills the server.
-  story("the server fails, and the picture comes back by itself", "server-failed", async () => {
-    const { live_id: liveId } = await (await fetch(`${server.base}/v1/demo`)).json();
+  story("the server fails, and the picture comes back by itself", "server-failed", async (stage) => {
+    const { live_id: liveId } = await (await fetch(`${house.server.base}/v1/demo`)).json();
     const viewer = await stage.person("viewer", PHONE);
     await viewer.page.goto(`/watch/${liveId}`);
     await movingPicture(viewer.page, "the viewer");
@@ -595,12 +567,12 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
       if (request.method() === "POST" && request.url().endsWith("/whep")) asked.push(performance.now() - crashedAt);
     });
     crashedAt = performance.now();
-    await server.crash();
+    await house.server.crash();
     // Another server would have answered by now; the browser itself notices only after many seconds.
     await waitFor("the page to look for its picture elsewhere", async () => asked.length > 0, 10_000);
     console.log(`looked for the picture elsewhere ${asked[0].toFixed(0)} ms after the server failed`);
     assert.ok(asked[0] < 5_000, `after ${asked[0]} ms`);
-    await server.again();
+    await house.server.again();
     const backAt = performance.now();
     await waitFor("the picture to move again", async () => {
       const [before, later] = [await frames(viewer.page), await new Promise((resolve) => setTimeout(resolve, 250)).then(() => frames(viewer.page))];

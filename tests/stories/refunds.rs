@@ -72,6 +72,8 @@ both_databases!(one_unit_comes_back_and_then_the_rest, async |engine: Engine| {
     assert_eq!((&totals["units"], &totals["gross_minor"]), (&json!(2), &json!(2_997)));
     assert_eq!((&totals["cancelled_minor"], &totals["net_minor"]), (&json!(-999), &json!(1_998)));
     assert_eq!(totals["commission_minor"], 299, "15 % of what is left, fractions dropped");
+    let sales = sale.liver.get(&format!("/v1/lives/{}/sales", sale.live)).await.expect(200);
+    assert_eq!((&sales["gross_minor"], &sales["refunded_minor"]), (&json!(1_998), &json!(999)), "{sales}");
 
     // The rest, without going back to the shelf.
     let rest = json!({ "restock": false, "reason": "全部返品" });
@@ -339,6 +341,11 @@ both_databases!(two_sellers_have_a_document_each_and_see_no_others, async |engin
     let invoice = buyer.get(&format!("/v1/orders/{id}/invoice")).await.expect(200);
     let note = of(&invoice, &second)["credit_notes"][0].clone();
     assert_eq!((&note["title_ja"], &note["refund_id"]), (&json!("適格返還請求書"), &refund["id"]));
+    // What came back stands on it, and nothing else of the order.
+    let lines = note["lines"].as_array().expect("a list");
+    assert_eq!((lines.len(), &lines[0]["qty"], &lines[0]["amount_minor"]), (1, &json!(1), &json!(105)));
+    assert_eq!((&lines[0]["product_title"], &lines[0]["reduced"]), (&own["product_title"], &json!(false)));
+    assert_eq!(invoice["placed_at_ms"], order["placed_at_ms"]);
     // The other seller does not learn of it.
     assert_eq!(sale.brand.get(&format!("/v1/refunds/{}", text(&refund, "id"))).await.refused(), "not-found");
     assert_eq!(sale.brand.get(&format!("/v1/orders/{id}/refunds")).await.expect(200)["items"], json!([]));

@@ -422,6 +422,7 @@ async fn who_finds_the_queue_full_is_told_the_place_and_nothing_is_lost() {
         sheet_hash: "sheet".into(),
         sheet: "{}".into(),
         method: None,
+        slow: hanamichi::commerce::Slow::Refused,
         demo: false,
     };
     // The one writer is taken, so the first batch waits and the queue fills behind it.

@@ -574,12 +574,12 @@ describe("what is told of units and of one's own affairs", () => {
       id: "wait_1", offerId: "ofr_1", qty: 1, state: "offered", purchaseId: "pur_1", joinedAtMs: 6n, version: 2n,
     } } } });
     socket(0).say({ case: "personal", value: { body: { case: "purchase", value: {
-      id: "pur_1", state: "held", waitId: "wait_1", shortUnits: 2, holdExpiresAtMs: 99n, version: 1n,
+      id: "pur_1", state: "held", waitId: "wait_1", shortUnits: 2, declineCode: "insufficient_funds", paymentsBefore: 7n, paymentEstimateMs: 280n, holdExpiresAtMs: 99n, version: 1n,
       lines: [{ offerId: "ofr_1", skuId: "sku_1", qty: 1, unitPriceMinor: 800n }],
     } } } });
     expect(hub.room.waits.get("wait_1")).toMatchObject({ state: "offered", purchaseId: "pur_1", joinedAtMs: 6 });
     expect(hub.room.purchases.get("pur_1")).toMatchObject({
-      waitId: "wait_1", shortUnits: 2, holdExpiresAtMs: 99, lines: [{ offerId: "ofr_1", skuId: "sku_1", qty: 1, unitPriceMinor: 800 }],
+      waitId: "wait_1", shortUnits: 2, declineCode: "insufficient_funds", paymentsBefore: 7, paymentEstimateMs: 280, holdExpiresAtMs: 99, lines: [{ offerId: "ofr_1", skuId: "sku_1", qty: 1, unitPriceMinor: 800 }],
     });
   });
 

@@ -89,7 +89,7 @@ describe("what REST tells", () => {
     expect(waitOf(wait)).toEqual(aWait());
     const purchase: Purchase = {
       id: "pur_1", state: "held", reason: null, offer_id: "ofr_1", live_id: "live_1", sku_id: "sku_1", qty: 1, unit_price_minor: 800,
-      total_minor: 800, currency: "JPY", hold_expires_at_ms: 1_000, order_id: null, placed_at_ms: 0, wait_id: "wait_1", short_units: 0, version: 1,
+      total_minor: 800, currency: "JPY", hold_expires_at_ms: 1_000, order_id: null, placed_at_ms: 0, wait_id: "wait_1", short_units: 0, refunded_minor: 0, version: 1,
       lines: [{ offer_id: "ofr_1", product_id: "prd_1", sku_id: "sku_1", qty: 1, unit_price_minor: 800, tax_rate_bp: 1000 }],
     };
     expect(statusOf(purchase)).toEqual(hold);

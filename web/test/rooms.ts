@@ -31,7 +31,7 @@ export const anOfferLeft = (left: number, version: number, offerId = "ofr_1"): O
 
 export const aPurchase = (over: Partial<PurchaseStatus> = {}): PurchaseStatus => ({
   id: "pur_1", state: "held", orderId: "", reason: "", totalMinor: 800, currency: "JPY", holdExpiresAtMs: 1_000,
-  lines: [{ offerId: "ofr_1", skuId: "sku_1", qty: 1, unitPriceMinor: 800 }], waitId: "", shortUnits: 0, version: 1, ...over,
+  lines: [{ offerId: "ofr_1", skuId: "sku_1", qty: 1, unitPriceMinor: 800 }], waitId: "", shortUnits: 0, declineCode: "", paymentsBefore: 0, paymentEstimateMs: 0, version: 1, ...over,
 });
 
 export const aWait = (over: Partial<Wait> = {}): Wait => ({

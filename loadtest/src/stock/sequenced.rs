@@ -13,7 +13,7 @@ use anyhow::{Context, ensure};
 use hanamichi::{
     bus::{Bus, Relay},
     clock::Clock,
-    commerce::{CommerceError, Delivery, PlaceOrder, Refusal, Sequencer, SequencerConfig, Wish},
+    commerce::{CommerceError, Delivery, PlaceOrder, Refusal, Sequencer, SequencerConfig, Slow, Wish},
     ids::{CustomerId, PurchaseId},
     store::Db,
     tasks::Tasks,
@@ -142,6 +142,7 @@ impl House {
             sheet_hash: "0".repeat(DIGEST_CHARS),
             sheet: "{}".to_owned(),
             method: None,
+            slow: Slow::Refused,
             demo: false,
         }
     }

@@ -41,8 +41,10 @@ pub(in crate::commerce) enum Source {
 
 /// Whether methods may be used that take days (konbini): not for what sells out in a minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::commerce) enum Slow {
+pub enum Slow {
+    /// They may.
     Allowed,
+    /// They may not.
     Refused,
 }
 

@@ -99,12 +99,10 @@ impl<'a> Batch<'a> {
         if decision.everything {
             // Never refused: the decision has looked at the state.
             let _ = self.step(&wish.purchase, Input::GivenBack, None);
-            if decision.kind == RefundKind::Void {
-                if let Some(purchase) = self.purchases.get_mut(&wish.purchase).map(Arc::make_mut) {
-                    purchase.reason = Some(CALLED_OFF.to_owned());
-                }
-                // Nobody has let the reserved money go yet; whoever looks for such money finds it now.
-                self.marks.push((wish.purchase.clone(), "unknown"));
+            if decision.kind == RefundKind::Void
+                && let Some(purchase) = self.purchases.get_mut(&wish.purchase).map(Arc::make_mut)
+            {
+                purchase.reason = Some(CALLED_OFF.to_owned());
             }
         }
         let units: i64 = decision.lines.iter().map(|given| given.qty).sum();

@@ -115,7 +115,10 @@ export interface PinRequest {
 export interface LiveSales {
   orders: number;
   units: number;
+  /** Less what was given back. */
   gross_minor: number;
+  /** What was given back or called off. */
+  refunded_minor: number;
   currency: string;
   viewers: number;
   peak_viewers: number;
@@ -133,6 +136,8 @@ export interface StreamKey {
 
 export interface TaxLine {
   rate_bp: number;
+  /** Tax included. */
+  total_minor: number;
   base_minor: number;
   tax_minor: number;
 }
@@ -193,6 +198,13 @@ export interface Purchase {
   wait_id: string | null;
   /** Units of a paid purchase that cannot be delivered at the moment. */
   short_units: number;
+  /** Given back so far. */
+  refunded_minor: number;
+  /** The provider's code behind a decline, where it may be told. */
+  decline_code?: string | null;
+  /** While it waits for its turn with the payment provider: how many are before it, and about how long. */
+  payments_before?: number;
+  payment_estimate_ms?: number;
   version: number;
 }
 
@@ -239,6 +251,8 @@ export interface OrderLine {
   unit_price_minor: number;
   tax_rate_bp: number;
   amount_minor: number;
+  returned_qty: number;
+  refunded_minor: number;
 }
 
 export interface Order {
@@ -250,8 +264,140 @@ export interface Order {
   placed_at_ms: number;
   lines: OrderLine[];
   total_minor: number;
+  /** Called off before the money was taken. */
+  voided_minor: number;
+  captured_minor: number;
+  /** Of what was taken, given back or about to be. */
+  refunded_minor: number;
+  refunds: Refund[];
   tax: TaxLine[];
   currency: string;
+}
+
+/** What a brand sees of an order: its own lines. */
+export type BrandOrder = Pick<Order, "id" | "number" | "live_id" | "state" | "placed_at_ms" | "lines" | "total_minor" | "refunded_minor" | "currency">;
+
+export type RefundState = "pending" | "succeeded" | "failed";
+
+export interface Refund {
+  id: string;
+  order_id: string;
+  state: RefundState;
+  /** void: nothing had been taken yet, so less will be. */
+  kind: "refund" | "void";
+  amount_minor: number;
+  currency: string;
+  lines: { order_line_id: string; qty: number; amount_minor: number }[];
+  tax: TaxLine[];
+  restocked: boolean;
+  reason: string;
+  created_at_ms: number;
+  settled_at_ms: number | null;
+  failure: string | null;
+}
+
+export interface RefundRequest {
+  /** Absent: all that is left. */
+  lines?: { order_line_id: string; qty: number }[];
+  restock: boolean;
+  reason: string;
+}
+
+export interface DocumentLine {
+  product_title: string;
+  variant: string;
+  qty: number;
+  unit_price_minor: number;
+  amount_minor: number;
+  tax_rate_bp: number;
+  reduced: boolean;
+}
+
+export interface DocumentRate extends TaxLine {
+  reduced: boolean;
+}
+
+export type DocumentKind = "qualified_invoice" | "receipt" | "qualified_credit_note" | "credit_note";
+
+export interface CreditNote {
+  number: string;
+  kind: DocumentKind;
+  title_ja: string;
+  title_en: string;
+  refund_id: string;
+  issued_at_ms: number;
+  lines: DocumentLine[];
+  rates: DocumentRate[];
+  total_minor: number;
+}
+
+/** One seller's part of an order. */
+export interface InvoiceDocument {
+  number: string;
+  kind: DocumentKind;
+  title_ja: string;
+  title_en: string;
+  brand_id: string;
+  seller_name: string;
+  /** T + 13 digits; null: the document is no qualified invoice. */
+  registration: string | null;
+  issued_at_ms: number;
+  lines: DocumentLine[];
+  rates: DocumentRate[];
+  total_minor: number;
+  credit_notes: CreditNote[];
+}
+
+export interface Invoice {
+  order_id: string;
+  order_number: string;
+  buyer_name: string;
+  placed_at_ms: number;
+  currency: string;
+  /** None before the money was taken. */
+  documents: InvoiceDocument[];
+}
+
+export type PaymentKind = "card" | "paypay" | "konbini";
+
+export interface TestMethod {
+  /** What is sent as `payment_method`. */
+  method: string;
+  /** The number that stands for it on the page, and is never sent; empty for what is no card. */
+  number: string;
+  label_ja: string;
+  label_en: string;
+  /** Can be saved as a card. */
+  saves: boolean;
+}
+
+export interface PaymentOptions {
+  provider: "sandbox" | "stripe";
+  sandbox: boolean;
+  publishable_key: string | null;
+  methods: PaymentKind[];
+  test_methods: TestMethod[];
+}
+
+export interface SavedCard {
+  id: string;
+  brand: string;
+  last4: string;
+  exp_month: number;
+  exp_year: number;
+  created_at_ms: number;
+}
+
+/** What the buyer must do: go there and come back, or let Stripe's script do it. */
+export type Action =
+  | { kind: "redirect"; url: string }
+  | { kind: "stripe"; client_secret: string; publishable_key: string };
+
+export interface CardSetup {
+  id: string;
+  state: "requires_action" | "saved" | "failed";
+  action: Action | null;
+  card: SavedCard | null;
 }
 
 export interface Location {
@@ -380,4 +526,44 @@ export interface LiveMedia {
   codec: "h264" | "vp8" | null;
   publisher: PublisherMedia | null;
   viewers: ViewersMedia;
+}
+
+/** An account of the money ledger. */
+export interface Balance {
+  account: string;
+  debit_minor: number;
+  credit_minor: number;
+  /** Debits less credits. */
+  balance_minor: number;
+}
+
+export interface Reconciliation {
+  as_of_ms: number;
+  last_run: { id: string; began_at_ms: number; ended_at_ms: number; from_ms: number; to_ms: number; entries: number; open: number } | null;
+  accounts: Balance[];
+  /** Our books of the provider, and the provider's own. */
+  clearing_minor: number;
+  provider_minor: number;
+  difference_minor: number;
+  open: number;
+  items: Finding[];
+}
+
+/** What the books do not agree on. */
+export interface Finding {
+  id: string;
+  kind: string;
+  state: string;
+  subject: string;
+  ours_minor: number;
+  theirs_minor: number;
+  intent: string | null;
+  order_id: string | null;
+  refund_id: string | null;
+  found_at_ms: number;
+  resolved_at_ms: number | null;
+  how: string | null;
+  note: string | null;
+  /** What can be done about it. */
+  ways: string[];
 }

@@ -216,7 +216,8 @@ function purchaseOf(wire: WirePurchase): PurchaseStatus {
     lines: wire.lines.map((line) => ({
       offerId: line.offerId, skuId: line.skuId, qty: line.qty, unitPriceMinor: Number(line.unitPriceMinor),
     })),
-    waitId: wire.waitId, shortUnits: wire.shortUnits, version: Number(wire.version),
+    waitId: wire.waitId, shortUnits: wire.shortUnits, declineCode: wire.declineCode,
+    paymentsBefore: Number(wire.paymentsBefore), paymentEstimateMs: Number(wire.paymentEstimateMs), version: Number(wire.version),
   };
 }
 

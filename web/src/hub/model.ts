@@ -136,6 +136,11 @@ export interface PurchaseStatus {
   waitId: string;
   /** Units of a paid purchase that cannot be delivered at the moment. */
   shortUnits: number;
+  /** The provider's code behind a decline, where it may be told; empty otherwise. */
+  declineCode: string;
+  /** While it waits for its turn with the payment provider: how many are before it, and about how long; 0 otherwise. */
+  paymentsBefore: number;
+  paymentEstimateMs: number;
   version: number;
 }
 

@@ -5,7 +5,8 @@ export const PROBLEM_NAMES = [
   "invalid-input", "not-signed-in", "wrong-credentials", "forbidden", "not-found", "conflict", "idempotency-key-missing",
   "idempotency-key-reused", "rate-limited", "too-large", "unavailable", "internal", "live-not-scheduled", "live-not-live",
   "live-ended", "pr-label-missing", "sold-out", "limit-reached", "offer-not-started", "offer-ended", "price-changed",
-  "purchase-not-payable", "payment-declined", "hold-expired", "queue-full", "publisher-exists", "no-publisher",
+  "purchase-not-payable", "payment-declined", "payment-method-unavailable", "payment-lapsed",
+  "payment-provider-away", "signature-invalid", "hold-expired", "queue-full", "publisher-exists", "no-publisher",
   "unsupported-media", "unsupported-content-type", "upgrade-required", "etag-missing", "stale-etag", "email-taken", "unknown-sku", "method-not-allowed",
   "banned", "muted", "word-refused", "slow-mode", "followers-only",
 ] as const;

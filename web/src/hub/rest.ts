@@ -48,6 +48,9 @@ export interface RestPurchase {
   lines: { offer_id: string; sku_id: string; qty: number; unit_price_minor: number }[];
   wait_id: string | null;
   short_units: number;
+  decline_code?: string | null;
+  payments_before?: number;
+  payment_estimate_ms?: number;
   version: number;
 }
 
@@ -118,6 +121,7 @@ export function purchaseOfRest(told: RestPurchase): PurchaseStatus {
     id: told.id, state: told.state, orderId: told.order_id ?? "", reason: told.reason ?? "", totalMinor: told.total_minor,
     currency: told.currency, holdExpiresAtMs: told.hold_expires_at_ms,
     lines: told.lines.map((line) => ({ offerId: line.offer_id, skuId: line.sku_id, qty: line.qty, unitPriceMinor: line.unit_price_minor })),
-    waitId: told.wait_id ?? "", shortUnits: told.short_units, version: told.version,
+    waitId: told.wait_id ?? "", shortUnits: told.short_units, declineCode: told.decline_code ?? "",
+    paymentsBefore: told.payments_before ?? 0, paymentEstimateMs: told.payment_estimate_ms ?? 0, version: told.version,
   };
 }

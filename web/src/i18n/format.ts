@@ -27,6 +27,11 @@ export function dateTime(atMs: number): string {
   }).format(atMs);
 }
 
+/** The day alone, as papers are dated. */
+export function date(atMs: number): string {
+  return new Intl.DateTimeFormat(locale(), { timeZone: ZONE, year: "numeric", month: "long", day: "numeric" }).format(atMs);
+}
+
 export function fullDateTime(atMs: number): string {
   return new Intl.DateTimeFormat(locale(), {
     timeZone: ZONE, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",

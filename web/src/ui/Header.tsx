@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import { me, signOut } from "../api/session";
 import { explain } from "../api/problem-texts";
 import mon from "../assets/mon.svg";
+import { Icon } from "./icons";
 import { LanguageSwitch } from "./LanguageSwitch";
 import { path, signInPath } from "./router";
 import { toast } from "./toast";
@@ -22,15 +23,18 @@ export function Header(): JSX.Element {
           {link("/", words.lives, here === "/")}
           {link("/studio", words.studio, here.startsWith("/studio"))}
           {link("/brand", words.brand, here.startsWith("/brand"))}
+          {person?.operator === true && link("/admin/money", words.admin, here.startsWith("/admin"))}
         </nav>
         <span class="grow" />
         <LanguageSwitch />
         {person === null && <a class="btn small" href={here === "/sign-in" ? "/sign-in" : signInPath()} data-testid="sign-in-link">{words.sign_in}</a>}
         {person !== null && person !== undefined && (
           <>
+            <a class="icon-btn" href="/orders" aria-label={words.my_orders} title={words.my_orders} data-testid="orders-link"
+              aria-current={here.startsWith("/orders") || here.startsWith("/cards") ? "page" : undefined}><Icon name="bag" /></a>
             <span class="small muted clip who" data-testid="who">{person.display_name}</span>
-            <button type="button" class="btn small" data-testid="sign-out"
-              onClick={() => signOut().catch((thrown: unknown) => toast(explain(thrown), true))}>{words.sign_out}</button>
+            <button type="button" class="btn small out" aria-label={words.sign_out} title={words.sign_out} data-testid="sign-out"
+              onClick={() => signOut().catch((thrown: unknown) => toast(explain(thrown), true))}><span>{words.sign_out}</span><Icon name="out" /></button>
           </>
         )}
       </div>

@@ -15,6 +15,13 @@ const PAGES: { name: string; pattern: RegExp; load: Load }[] = [
   { name: "studio-live", pattern: /^\/studio\/([^/]+)\/?$/, load: async () => (await import("../pages/studio/StudioPage")).StudioPage },
   { name: "brand", pattern: /^\/brand(?:\/([^/]+))?\/?$/, load: async () => (await import("../pages/brand/BrandPage")).BrandPage },
   { name: "sign-in", pattern: /^\/sign-in\/?$/, load: async () => (await import("../pages/sign-in/SignInPage")).SignInPage },
+  { name: "orders", pattern: /^\/orders\/?$/, load: async () => (await import("../pages/orders/OrdersPage")).OrdersPage },
+  { name: "order", pattern: /^\/orders\/([^/]+)\/?$/, load: async () => (await import("../pages/orders/OrderPage")).OrderPage },
+  { name: "invoice", pattern: /^\/orders\/([^/]+)\/invoice\/?$/, load: async () => (await import("../pages/invoice/InvoicePage")).InvoicePage },
+  { name: "purchase", pattern: /^\/purchases\/([^/]+)\/?$/, load: async () => (await import("../pages/orders/PurchasePage")).PurchasePage },
+  { name: "cards", pattern: /^\/cards\/?$/, load: async () => (await import("../pages/cards/CardsPage")).CardsPage },
+  { name: "sandbox-action", pattern: /^\/sandbox\/action\/?$/, load: async () => (await import("../pages/sandbox/ActionPage")).ActionPage },
+  { name: "admin-money", pattern: /^\/admin\/money\/?$/, load: async () => (await import("../pages/admin/MoneyPage")).MoneyPage },
   { name: "docs", pattern: /^\/docs\/?$/, load: async () => (await import("../pages/docs/DocsPage")).DocsPage },
 ];
 

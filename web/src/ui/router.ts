@@ -33,6 +33,16 @@ export function safeNext(next: string | null): string {
   return next !== null && /^\/(?![/\\])/.test(next) ? next : "/";
 }
 
+/** The same for an address that may be absolute: only this site's, as a path. */
+export function safeReturn(address: string | null): string {
+  try {
+    const url = new URL(address ?? "/", location.origin);
+    return url.origin === location.origin ? safeNext(url.pathname + url.search) : "/";
+  } catch {
+    return "/";
+  }
+}
+
 export function signInPath(): string {
   return `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`;
 }

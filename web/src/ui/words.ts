@@ -6,6 +6,8 @@ export const words = phrases({
   lives: ["ライブ", "Lives"],
   studio: ["スタジオ", "Studio"],
   brand: ["ブランド", "Brand"],
+  admin: ["照合", "Money"],
+  my_orders: ["注文履歴", "My orders"],
   main_nav: ["メイン", "Main"],
   skip: ["本文へ移動", "Skip to content"],
   sign_in: ["サインイン", "Sign in"],

@@ -29,7 +29,7 @@ export function ReportView({ brandId, name }: { brandId: string; name: string })
     () => api.get<Report>(withQuery(`/v1/brands/${seg(brandId)}/report`, range())), [brandId, chosen], REFRESH_MS,
   );
   return (
-    <main id="main" class="page brand-page" data-testid="brand-report">
+    <div class="brand-report" data-testid="brand-report">
       <div class="row wrap spread head">
         <div>
           <p class="muted" data-testid="brand-name">{name}</p>
@@ -68,7 +68,7 @@ export function ReportView({ brandId, name }: { brandId: string; name: string })
       )}
       <ImportPanel brandId={brandId} />
       {row !== null && <LinesSheet brandId={brandId} row={row} range={range()} onClose={() => setRow(null)} />}
-    </main>
+    </div>
   );
 }
 

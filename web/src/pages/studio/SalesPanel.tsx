@@ -14,6 +14,12 @@ export function SalesPanel({ sales }: { sales: SalesView }): JSX.Element {
         <div class="figure"><span class="small muted">{text.orders}</span><strong class="num" data-testid="sales-orders">{count(sales.orders)}</strong></div>
         <div class="figure"><span class="small muted">{text.units}</span><strong class="num" data-testid="sales-units">{count(sales.units)}</strong></div>
       </div>
+      {/* Said in words: a figure that falls without a reason looks like a fault. */}
+      <div role="status">
+        {sales.refunded_minor > 0 && (
+          <p class="notice small" data-testid="sales-refunded" data-minor={sales.refunded_minor}>{fill(text.refunded, { amount: money(sales.refunded_minor, sales.currency) })}</p>
+        )}
+      </div>
       <div class="figures wide">
         <div class="figure"><span class="small muted">{text.unique}</span><strong class="num" data-testid="sales-unique">{count(sales.unique_viewers)}</strong></div>
         <div class="figure"><span class="small muted">{text.watch_time}</span><strong class="num" data-testid="sales-watched" data-seconds={sales.watch_s}>{duration(sales.watch_s)}</strong>

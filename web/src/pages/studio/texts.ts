@@ -45,6 +45,7 @@ export const text = phrases({
   orders: ["注文", "Orders"],
   units: ["点数", "Units"],
   gross: ["売上（税込）", "Sales (tax incl.)"],
+  refunded: ["返品・返金・取消 {amount} を差し引いた金額です。", "After refunds and cancellations of {amount}."],
   obs: ["OBS で配信", "Stream with OBS"],
   obs_lead: ["OBS の「設定 → 配信」でサービスに WHIP を選び、次の2つを貼り付けます。", "In OBS choose Settings → Stream → WHIP and paste these two."],
   obs_server: ["サーバー（WHIP）", "Server (WHIP)"],

@@ -19,6 +19,7 @@ export function useSales(at: Desk): SalesView {
   const { value, problem, reload } = useLoad(() => api.get<LiveSales>(`/v1/lives/${seg(at.liveId)}/sales`), [at.liveId], REFRESH_MS);
   useEffect(reload, [told?.orders, told?.grossMinor]);
   return {
+    refunded_minor: value?.refunded_minor ?? 0,
     orders: told?.orders ?? value?.orders ?? 0,
     units: told?.units ?? value?.units ?? 0,
     gross_minor: told?.grossMinor ?? value?.gross_minor ?? 0,

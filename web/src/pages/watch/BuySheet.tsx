@@ -4,16 +4,20 @@ import { api } from "../../api/client";
 import { asProblem, type Problem, type ProblemName } from "../../api/problem";
 import { explain, problemText } from "../../api/problem-texts";
 import type { Purchase } from "../../api/types";
+import { beginSetup, rememberCard, rememberVoucher } from "../../payment/options";
+import { PaymentChoice } from "../../payment/PaymentChoice";
+import { PurchaseProgress } from "../../payment/PurchaseProgress";
+import { pay } from "../../payment/texts";
+import { canSave, usePayment } from "../../payment/usePayment";
 import { PurchaseAttempt } from "../../purchase/attempt";
-import { PAYMENT_METHOD } from "../../purchase/payment";
 import { outcome } from "../../purchase/status";
 import { useFollow } from "../../purchase/useFollow";
 import { Sheet } from "../../ui/Sheet";
+import { toast } from "../../ui/toast";
 import { buy } from "./buy-texts";
 import { ConfirmationView } from "./ConfirmationView";
 import { GoodsHead } from "./GoodsHead";
 import { offerState, qtyMax, type OfferState } from "./offers";
-import { PurchaseProgress } from "./PurchaseProgress";
 import { Stepper } from "./Stepper";
 import type { Visit } from "./store";
 import { useClock } from "./useClock";
@@ -47,6 +51,7 @@ export function BuySheet({ here, pinId, offerId, onClose, onWait }: BuySheetProp
   const [placing, setPlacing] = useState(false);
   const [retrying, setRetrying] = useState<Problem | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
+  const paying = usePayment((offer?.endsAtMs ?? 0) > 0);
   const confirming = useConfirmation(placed === null ? chosenId : null, qty, offer?.version ?? 0);
   const followed = useFollow(placed, placed === null ? undefined : room.purchases.get(placed.id));
   const attempt = useMemo(() => new PurchaseAttempt({
@@ -61,24 +66,38 @@ export function BuySheet({ here, pinId, offerId, onClose, onWait }: BuySheetProp
   const state = placing ? "open" : offerState(offer, room, now);
   const { confirmation } = confirming;
 
+  /** One wish, from what the payment form says to the server's word. */
+  const order = async (hash: string, units: number): Promise<void> => {
+    const method = await paying.method();
+    if (method === null) return;
+    const save = canSave(paying) && paying.save;
+    const purchase = await attempt.place({ offer_id: offer.id, qty: units, confirmation_hash: hash, payment_method: method });
+    if (paying.slow()) rememberVoucher(purchase.id);
+    paying.settled();
+    setPlaced(purchase);
+    if (paying.choice?.kind === "saved") rememberCard(method);
+    if (save) keep(method);
+  };
   const place = (): void => {
     if (confirmation === null || placing) return;
     setPlacing(true);
     setProblem(null);
-    attempt.place({
-      offer_id: offer.id, qty: confirmation.qty, confirmation_hash: confirmation.hash, payment_method: PAYMENT_METHOD,
-    }).then(setPlaced, (thrown: unknown) => {
+    order(confirmation.hash, confirmation.qty).catch((thrown: unknown) => {
       const known = asProblem(thrown);
       setProblem(known);
+      // Without a word the next tap must be the same request; after one it is a new wish.
+      if (!known.retryable) paying.settled();
       if (known.kind === "price-changed" || known.kind === "idempotency-key-reused") confirming.reload();
     }).finally(() => {
       setPlacing(false);
       setRetrying(null);
     });
   };
-  const again = (): void => {
+  const again = (about: "card" | "order"): void => {
     setPlaced(null);
     setProblem(null);
+    if (about === "card") paying.another();
+    paying.loaded.reload();
   };
 
   if (placed !== null) {
@@ -86,7 +105,9 @@ export function BuySheet({ here, pinId, offerId, onClose, onWait }: BuySheetProp
     const title = reached === "paid" ? buy.thanks : reached === "lost" ? buy.failed : buy.progress;
     return (
       <Sheet title={title} onClose={onClose} testId="buy-sheet">
-        <PurchaseProgress placed={placed} followed={followed} onClose={onClose} onAgain={again} />
+        <PurchaseProgress placed={placed} followed={followed} fresh onAgain={again}>
+          <button type="button" class="btn ink wide" data-testid="keep-watching" onClick={onClose}>{buy.keep_watching}</button>
+        </PurchaseProgress>
       </Sheet>
     );
   }
@@ -103,6 +124,7 @@ export function BuySheet({ here, pinId, offerId, onClose, onWait }: BuySheetProp
           <span class="label">{buy.qty}</span>
           <Stepper value={qty} max={qtyMax(offer, room)} disabled={placing} onChange={setWanted} />
         </div>
+        <PaymentChoice paying={paying} amountMinor={confirmation?.total_minor ?? offer.priceMinor * qty} currency={offer.currency} disabled={placing} />
         <ConfirmationView of={confirming} />
       </div>
       <div class="place">
@@ -113,14 +135,23 @@ export function BuySheet({ here, pinId, offerId, onClose, onWait }: BuySheetProp
           <button type="button" class="btn ink wide" data-testid="to-waitlist" onClick={() => onWait(offer.id)}>{wait.join}</button>
         ) : (
           <>
-            <p class="small muted">{buy.legal} {buy.sandbox_note}</p>
-            <button type="button" class="btn primary wide" data-testid="place-order" disabled={confirmation === null || placing || state !== "open"} onClick={place}>
+            <p class="small muted">{buy.legal}</p>
+            <button type="button" class="btn primary wide" data-testid="place-order" onClick={place}
+              disabled={confirmation === null || placing || state !== "open" || !paying.ready}>
               {placing ? <><span class="spinner tiny" />{buy.placing}</> : buy.place}
             </button>
           </>
         )}
       </div>
     </Sheet>
+  );
+}
+
+/** Saved beside the purchase, never before it: nobody loses the last unit to a form. */
+function keep(method: string): void {
+  beginSetup(method).then(
+    ({ state }) => toast(state === "saved" ? pay.saved : state === "requires_action" ? pay.save_needs_action : pay.save_failed, state === "failed"),
+    () => toast(pay.save_failed, true),
   );
 }
 

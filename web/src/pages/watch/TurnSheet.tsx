@@ -6,7 +6,10 @@ import { explain } from "../../api/problem-texts";
 import type { PaymentRequest, Purchase } from "../../api/types";
 import { countdown } from "../../i18n/format";
 import { fill } from "../../i18n/phrases";
-import { PAYMENT_METHOD } from "../../purchase/payment";
+import { rememberVoucher } from "../../payment/options";
+import { PaymentChoice } from "../../payment/PaymentChoice";
+import { PurchaseProgress } from "../../payment/PurchaseProgress";
+import { usePayment } from "../../payment/usePayment";
 import { persist } from "../../purchase/persist";
 import { statusOf } from "../../purchase/places";
 import { outcome } from "../../purchase/status";
@@ -18,7 +21,6 @@ import { toast } from "../../ui/toast";
 import { useLoad } from "../../ui/useLoad";
 import { buy } from "./buy-texts";
 import { ConfirmationView } from "./ConfirmationView";
-import { PurchaseProgress } from "./PurchaseProgress";
 import type { Visit } from "./store";
 import { useClock } from "./useClock";
 import { useConfirmation } from "./useConfirmation";
@@ -41,11 +43,13 @@ export function TurnSheet({ here, purchaseId, onClose, onWait }: TurnSheetProps)
   const now = useClock(here.hub.clock, expiresAtMs);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
+  const [paidHere, setPaidHere] = useState(false);
   const state = followed.view?.state ?? "";
   const open = state === "held" && (expiresAtMs > now || busy);
   const missed = state === "expired" || (state === "held" && !open);
   const confirming = useConfirmation(open ? (held.value?.offer_id ?? null) : null, held.value?.qty ?? 1, 0);
   const { confirmation } = confirming;
+  const paying = usePayment(here.room.value.pins.some((pin) => pin.offers.some((offer) => offer.id === held.value?.offer_id && offer.endsAtMs > 0)));
 
   const run = (work: Promise<void>): void => {
     setBusy(true);
@@ -59,9 +63,14 @@ export function TurnSheet({ here, purchaseId, onClose, onWait }: TurnSheetProps)
     }).finally(() => setBusy(false));
   };
   const pay = async (hash: string): Promise<void> => {
+    const method = await paying.method();
+    if (method === null) return;
     const idempotencyKey = uuid();
-    const request: PaymentRequest = { payment_method: PAYMENT_METHOD, confirmation_hash: hash };
+    const request: PaymentRequest = { payment_method: method, confirmation_hash: hash };
     const purchase = await persist(() => api.post<Purchase>(`/v1/purchases/${seg(purchaseId)}/pay`, request, { idempotencyKey }), {});
+    if (paying.slow()) rememberVoucher(purchaseId);
+    paying.settled();
+    setPaidHere(true);
     here.hub.learn({ kind: "purchase", purchase: statusOf(purchase) });
   };
   const pass = async (): Promise<void> => {
@@ -96,7 +105,9 @@ export function TurnSheet({ here, purchaseId, onClose, onWait }: TurnSheetProps)
     const title = reached === "paid" ? buy.thanks : reached === "lost" ? buy.failed : buy.progress;
     return (
       <Sheet title={title} onClose={onClose} testId="turn-sheet">
-        <PurchaseProgress placed={held.value} followed={followed} onClose={onClose} onAgain={again} />
+        <PurchaseProgress placed={held.value} followed={followed} fresh={paidHere} onAgain={again}>
+          <button type="button" class="btn ink wide" data-testid="keep-watching" onClick={onClose}>{buy.keep_watching}</button>
+        </PurchaseProgress>
       </Sheet>
     );
   }
@@ -107,12 +118,13 @@ export function TurnSheet({ here, purchaseId, onClose, onWait }: TurnSheetProps)
           <p>{fill(wait.turn_text, { product: nameOf(confirmation.product_title, confirmation.variant) })}</p>
         )}
         <p class="turn-clock num" role="timer" aria-live="off" data-testid="turn-countdown">{fill(wait.turn_left, { left: countdown(expiresAtMs - now) })}</p>
+        <PaymentChoice paying={paying} amountMinor={confirmation?.total_minor ?? held.value.total_minor} currency={held.value.currency} disabled={busy} />
         <ConfirmationView of={confirming} />
       </div>
       <div class="place">
         {problem !== null && <p class="notice bad" role="alert" data-testid="turn-problem">{problem}</p>}
-        <p class="small muted">{wait.legal} {buy.sandbox_note}</p>
-        <button type="button" class="btn primary wide" data-testid="turn-pay" disabled={confirmation === null || busy}
+        <p class="small muted">{wait.legal}</p>
+        <button type="button" class="btn primary wide" data-testid="turn-pay" disabled={confirmation === null || busy || !paying.ready}
           onClick={() => { if (confirmation !== null) run(pay(confirmation.hash)); }}>
           {busy ? <><span class="spinner tiny" />{wait.paying}</> : wait.pay}
         </button>

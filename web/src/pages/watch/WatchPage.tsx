@@ -19,8 +19,10 @@ import { ChatList } from "./ChatList";
 import { Composer } from "./Composer";
 import { OrdersSheet } from "./OrdersSheet";
 import type { PinActs } from "./PinAction";
+import { PendingBanner } from "./PendingBanner";
 import { PinCard } from "./PinCard";
 import { ProductsSheet } from "./ProductsSheet";
+import { PurchaseSheet } from "./PurchaseSheet";
 import { QuestionsSheet } from "./QuestionsSheet";
 import { ShortBanner } from "./ShortBanner";
 import { SidePanel } from "./SidePanel";
@@ -39,7 +41,7 @@ import "./product.css";
 
 type Open =
   | { sheet: "buy" | "wait"; pinId: string; offerId: string | null }
-  | { sheet: "turn"; purchaseId: string }
+  | { sheet: "turn" | "purchase"; purchaseId: string }
   | { sheet: "questions" | "products" | "orders" }
   | { sheet: "tools"; target: Target }
   | { sheet: "sign-in"; then: () => void };
@@ -103,6 +105,7 @@ export function WatchPage({ id }: PageProps): JSX.Element {
       <Stage here={here} rest={rest.value}>
         <TopBar here={here} rest={rest.value} asMember={asMember} onOrders={() => asMember(() => setOpen({ sheet: "orders" }))} />
         <TurnBanner here={here} covered={open !== null && open.sheet !== "turn"} onTurn={openTurn} onWait={openWait} />
+        <PendingBanner room={here.room.value} covered={open !== null} onOpen={(purchaseId) => setOpen({ sheet: "purchase", purchaseId })} />
         <ShortBanner room={here.room.value} />
         <AnsweringBanner room={here.room} />
         <div class="spring" />
@@ -122,6 +125,7 @@ export function WatchPage({ id }: PageProps): JSX.Element {
           onBuy={(offerId) => setOpen({ sheet: "buy", pinId: open.pinId, offerId })} />
       )}
       {open?.sheet === "turn" && <TurnSheet here={here} purchaseId={open.purchaseId} onClose={close} onWait={openWait} />}
+      {open?.sheet === "purchase" && <PurchaseSheet here={here} purchaseId={open.purchaseId} onClose={close} />}
       {open?.sheet === "questions" && <QuestionsSheet here={here} asMember={asMember} onClose={close} onTools={onTools} />}
       {open?.sheet === "tools" && <ToolsSheet liveId={id} room={here.room} target={open.target} onClose={close} />}
       {open?.sheet === "products" && <ProductsSheet here={here} acts={acts} onClose={close} />}

@@ -1,6 +1,6 @@
 /** The person's places on the waitlists of this live: restored, joined, left, and the holds that come of them. */
 import { effect, untracked, type ReadonlySignal } from "@preact/signals";
-import { api, seg } from "../../api/client";
+import { api, seg, withQuery } from "../../api/client";
 import { me } from "../../api/session";
 import type { Page, Purchase, Wait as RestWait, WaitRequest } from "../../api/types";
 import type { HubClient, HubStatus } from "../../hub/client";
@@ -9,6 +9,8 @@ import type { Room } from "../../hub/room";
 import { leftBy, statusOf, unknownTurns, waitOf } from "../../purchase/places";
 
 const ASK_AGAIN_MS = 1_500;
+/** Purchases that are looked through for one that waits for its buyer. */
+const RECENT = 10;
 
 interface Followed {
   liveId: string;
@@ -48,6 +50,12 @@ async function restore(liveId: string, hub: HubClient): Promise<void> {
     const { items } = await api.get<Pick<Page<RestWait>, "items">>("/v1/waitlist");
     if (me.value?.account_id !== account) return;
     for (const item of items) if (item.live_id === liveId) hub.learn({ kind: "wait", wait: waitOf(item) });
+    // A payment that was left in the middle, by a reload or on another page.
+    const bought = await api.get<Page<Purchase>>(withQuery("/v1/purchases", { limit: RECENT }));
+    if (me.value?.account_id !== account) return;
+    for (const purchase of bought.items) {
+      if (purchase.live_id === liveId && purchase.state === "requires_action") hub.learn({ kind: "purchase", purchase: statusOf(purchase) });
+    }
   } catch {
     // The hub tells of every change; the next connection asks again.
   }
