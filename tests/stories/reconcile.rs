@@ -91,6 +91,14 @@ both_databases!(a_stray_charge_is_found_and_given_back_by_one_click, async |engi
         )],
     )
     .await;
+    // Money that came too late and was given back by itself is nobody's business.
+    let late = |id: &str, kind: &str, amount: i64| {
+        format!(
+            "INSERT INTO sandbox_entries (id, kind, amount_minor, fee_minor, source, intent, at_ms)
+             VALUES ('{id}', '{kind}', {amount}, 0, '{id}', 'pi_late', {now})"
+        )
+    };
+    meddle(&house.database.url, &[late("txn_late_1", "charge", 700), late("txn_late_2", "refund", -700)]).await;
     assert_eq!(run(&sale).await["open"], 0, "what is new may be on its way into our books");
     house.clock.advance(Duration::from_secs(3600));
     let report = run(&sale).await;
@@ -201,4 +209,53 @@ both_databases!(a_refund_that_failed_is_a_finding_until_it_arrives, async |engin
     tokio::time::timeout(PATIENCE, settled).await.expect("it arrives at the second try");
     verify(&house.database.url).await;
     assert!(Process::reconcile(&house.database.url).0, "nothing is open");
+    // The account was closed: what had arrived is with the provider again, so the same finding opens again.
+    let key = format!("refund:{}:2", text(&report["items"][0], "refund_id"));
+    let now = house.clock.now().0;
+    meddle(
+        &house.database.url,
+        &[
+            format!("UPDATE sandbox_refunds SET state = 'failed', failure = 'unknown' WHERE key = '{key}'"),
+            format!(
+                "INSERT INTO sandbox_entries (id, kind, amount_minor, fee_minor, source, intent, at_ms)
+                 VALUES ('txn_zback', 'refund_failure', 1080, 0, '{key}', 'pi:{}:1', {now})",
+                text(&order, "purchase_id")
+            ),
+        ],
+    )
+    .await;
+    let again = run(&sale).await;
+    assert_eq!((open(&again), &again["items"][0]["id"]), (vec!["refund_failed".to_owned()], &report["items"][0]["id"]));
+    assert_eq!((account(&again, "refunds_payable"), &again["difference_minor"]), (-1_080, &json!(0)));
+    verify(&house.database.url).await;
+});
+
+both_databases!(payouts_and_fees_are_posted_and_a_dispute_is_shown, async |engine: Engine| {
+    let house = House::open_by_hand(engine).await;
+    let sale = Sale::open(&house, Plan::default()).await;
+    let buyer = Actor::sign_up(&house.base(), "すず").await;
+    let order = sent(&sale, &buyer, 1).await;
+    let now = house.clock.now().0;
+    let intent = format!("pi:{}:1", text(&order, "purchase_id"));
+    let entry = |kind: &str, amount: i64, fee: i64, intent: &str| {
+        format!(
+            "INSERT INTO sandbox_entries (id, kind, amount_minor, fee_minor, source, intent, at_ms)
+             VALUES ('txn_{kind}', '{kind}', {amount}, {fee}, '{kind}', '{intent}', {now})"
+        )
+    };
+    let lines = [entry("payout", -1_000, 0, ""), entry("fee", -7, 0, ""), entry("dispute", -1_080, 1_300, &intent)];
+    meddle(&house.database.url, &lines).await;
+    house.clock.advance(Duration::from_secs(3600));
+    let report = run(&sale).await;
+    assert_eq!(open(&report), ["dispute"]);
+    assert_eq!(report["items"][0]["order_id"], order["id"]);
+    assert_eq!((account(&report, "bank"), account(&report, "fees")), (1_000, 38 + 7 + 1_300));
+    assert_eq!(report["difference_minor"], 1_080, "what is disputed is gone at the provider");
+    let path = format!("/v1/reconciliation/items/{}/resolution", text(&report["items"][0], "id"));
+    let way = json!({ "how": "book_to_suspense", "note": "カード会社の調査中" });
+    sale.operator.post(&path, way).await.expect(200);
+    let report = run(&sale).await;
+    assert_eq!((&report["open"], &report["difference_minor"]), (&json!(0), &json!(0)), "{report}");
+    assert_eq!(account(&report, "suspense"), 1_080);
+    verify(&house.database.url).await;
 });

@@ -212,7 +212,15 @@ impl Sandbox {
         rows.truncate(page);
         let entry = |(id, kind, amount_minor, fee_minor, source, intent, at): Row| Entry {
             id,
-            kind: if kind == "charge" { EntryKind::Charge } else { EntryKind::Refund },
+            kind: match kind.as_str() {
+                "charge" => EntryKind::Charge,
+                "refund" => EntryKind::Refund,
+                "refund_failure" => EntryKind::RefundFailure,
+                "fee" => EntryKind::Fee,
+                "payout" => EntryKind::Payout,
+                "dispute" => EntryKind::Dispute,
+                _ => EntryKind::Other,
+            },
             amount_minor,
             fee_minor,
             net_minor: amount_minor - fee_minor,
