@@ -275,8 +275,14 @@ impl Collector {
             return Ok(self.payment.read(&name).await.map(Some));
         }
         let method = Method::parse(&attempt.method).map_err(|_| CommerceError::NotFound("payment method"))?;
-        let Some((source, owner)) = self.wallet.source(customer, &method).await? else {
-            return Ok(Err(Trouble::Refused { code: "card_removed".to_owned() }));
+        let given_up = self.clock.now().since(attempt.turn_at_ms) > GIVE_UP_MS;
+        let (source, owner) = match self.wallet.source(customer, &method).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(Err(Trouble::Refused { code: "card_removed".to_owned() })),
+            // The provider does not even know the buyer yet, so nothing was asked of it for this purchase.
+            Err(CommerceError::Provider(_)) if given_up => return Ok(Ok(None)),
+            Err(CommerceError::Provider(_)) => return Ok(Err(Trouble::Busy { retry_after: None })),
+            Err(error) => return Err(error),
         };
         let amount = Money::yen(attempt.amount_minor).map_err(|_| CommerceError::Invalid("amount".to_owned()))?;
         debug_assert_eq!(amount.currency(), attempt.currency);
@@ -291,7 +297,6 @@ impl Collector {
             return_url: &return_url,
             created_at: attempt.created_at_ms,
         };
-        let given_up = self.clock.now().since(attempt.turn_at_ms) > GIVE_UP_MS;
         let asked_before = attempt.state == AttemptState::Unknown;
         if (asked_before && !self.payment.is_sandbox()) || given_up {
             match self.payment.find(&charge).await {

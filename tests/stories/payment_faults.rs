@@ -550,3 +550,24 @@ async fn begin(
 both_databases!(killed_at_any_question_to_the_provider_it_does_nothing_twice, async |engine: Engine| {
     killed_at_every_question(engine).await;
 });
+
+both_databases!(a_buyer_whom_the_provider_could_not_be_told_of_pays_a_minute_later, async |engine: Engine| {
+    let clock = Clock::manual(Millis(1_800_000_000_000));
+    let hand = clock.clone();
+    let sim = Simulator::start(Settings::by(move || hand.now().0)).await;
+    let base = sim.base.clone();
+    let house = House::open_as(engine, clock.clone(), move |config| paid_by(&base, config)).await;
+    let sale = Sale::open(&house, Plan::default()).await;
+    let buyer = Actor::sign_up(&house.base(), "花子").await;
+    // The error stays the answer of its key for a day.
+    sim.next(Op::CreateCustomer, Fault::Error);
+    let bought = tap(&buyer, &sale.offer, "ctoken_card__late").await;
+    let patience = Instant::now() + PATIENCE;
+    while load(&buyer, &text(&bought, "id")).await["state"] == "paying" && Instant::now() < patience {
+        clock.advance(Duration::from_secs(2));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    buyer.until(&bought, "authorized").await;
+    assert_eq!(sim.counts().get("500 before commit"), Some(&1));
+    verify(&house.database.url).await;
+});
