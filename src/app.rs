@@ -141,7 +141,6 @@ impl App {
         let reconciler = Reconciler::new(db.clone(), clock.clone(), payment.clone());
         reconciler.start(&tasks);
         let refunds = Refunds::start(db.clone(), clock.clone(), sequencer.clone(), payment, checkout.clone(), &tasks);
-        checkout.webhooks().tell_of_refunds(refunds.clone());
         let people = People::new(db.clone(), clock.clone());
         let passes = people.passes().await.context("cannot load the key that passes are signed with")?;
         let leaving = tokio_util::sync::CancellationToken::new();

@@ -218,11 +218,6 @@ impl Refunds {
         Ok(anew)
     }
 
-    /// The provider has news of a refund of ours, by its own name for it.
-    pub(super) async fn heard(&self, provider_ref: &str) -> Result<(), CommerceError> {
-        self.settling.heard(provider_ref).await
-    }
-
     /// A refund, for whoever sells something of it or bought it.
     ///
     /// # Errors

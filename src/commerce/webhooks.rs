@@ -4,10 +4,7 @@
 //! now. So messages may come late, twice, in any order or not at all.
 //! Invariant: what was not kept is never answered with success.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 
@@ -16,7 +13,7 @@ use super::{
     collect::Collector,
     payment::{EventObject, Payment, SignatureFault},
     provider_events::{self, Kept},
-    refunds::Refunds,
+    settling::Settling,
     wallet::Wallet,
 };
 use crate::{
@@ -63,8 +60,7 @@ pub struct Webhooks {
     payment: Payment,
     collector: Collector,
     wallet: Wallet,
-    /// Who gives back is there a moment later than who collects.
-    refunds: Arc<OnceLock<Refunds>>,
+    settling: Settling,
     news: Arc<Notify>,
 }
 
@@ -78,7 +74,8 @@ impl Webhooks {
         wallet: Wallet,
         tasks: &Tasks,
     ) -> Self {
-        let webhooks = Self { db, clock, payment, collector, wallet, refunds: Arc::default(), news: Arc::default() };
+        let settling = Settling::new(db.clone(), clock.clone(), payment.clone());
+        let webhooks = Self { db, clock, payment, collector, wallet, settling, news: Arc::default() };
         let (handler, stopping) = (webhooks.clone(), tasks.stopping());
         tasks.spawn("webhooks", async move {
             let mut forgot_at = handler.clock.now();
@@ -127,12 +124,6 @@ impl Webhooks {
                 }
             }
         });
-    }
-
-    /// Who is to hear of refunds.
-    pub fn tell_of_refunds(&self, refunds: Refunds) {
-        // There is one, told of once, at the start.
-        let _ = self.refunds.set(refunds);
     }
 
     /// The provider whose messages these are.
@@ -192,10 +183,7 @@ impl Webhooks {
         match event.object() {
             EventObject::Intent(id) => self.collector.heard_of(&id, &event.kind).await,
             EventObject::Setup(id) => self.wallet.heard_of(&id).await,
-            EventObject::Refund(id) => match self.refunds.get() {
-                Some(refunds) => refunds.heard(&id).await,
-                None => Err(CommerceError::Unknown),
-            },
+            EventObject::Refund(id) => self.settling.heard(&id).await,
             EventObject::Other(_) => Ok(()),
         }
     }
