@@ -29,6 +29,9 @@ CREATE TABLE payment_attempts_2 (
     -- When its turn with the provider was reckoned to come.
     turn_at_ms BIGINT NOT NULL,
     updated_at_ms BIGINT NOT NULL,
+    -- When it was decided that nothing is sold for its money: written under the purchase's lock before the provider is asked
+    -- to call it off or to give it back.
+    let_go_at_ms BIGINT,
     -- How often the provider was asked about it without a last word, and when it is asked next.
     asks INTEGER NOT NULL DEFAULT 0,
     ask_at_ms BIGINT NOT NULL,

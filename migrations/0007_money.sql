@@ -179,6 +179,8 @@ CREATE TABLE provider_entries (
     refund_id TEXT
 );
 CREATE INDEX provider_entries_by_time ON provider_entries (at_ms, id);
+CREATE INDEX provider_entries_by_purchase ON provider_entries (purchase_id) WHERE purchase_id IS NOT NULL;
+CREATE INDEX provider_entries_by_refund ON provider_entries (refund_id) WHERE refund_id IS NOT NULL;
 CREATE INDEX provider_entries_by_intent ON provider_entries (intent) WHERE intent IS NOT NULL;
 
 -- What the provider's books and ours do not agree on, until somebody has dealt with it.

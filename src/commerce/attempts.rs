@@ -2,12 +2,13 @@
 //!
 //! A try's state is written under its purchase's lock or alone; either way only upwards ([`AttemptState::rank`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::{
     attempt::{AttemptState, Learned, ask_again_after_ms},
     payment::{Method, Slow},
-    records::Purchase,
+    purchase::State,
+    records::{self, Purchase},
 };
 use crate::{
     clock::Millis,
@@ -30,6 +31,7 @@ pub(super) struct Attempt {
     pub(super) intent_id: Option<String>,
     pub(super) created_at_ms: Millis,
     pub(super) turn_at_ms: Millis,
+    pub(super) let_go_at_ms: Option<Millis>,
     pub(super) asks: i32,
 }
 
@@ -37,13 +39,13 @@ pub(super) struct Attempt {
 macro_rules! attempt_columns {
     () => {
         "a.purchase_id, a.n, a.method, a.slow, a.amount_minor, a.currency, a.state, a.intent_id, \
-         a.created_at_ms, a.turn_at_ms, a.asks"
+         a.created_at_ms, a.turn_at_ms, a.let_go_at_ms, a.asks"
     };
 }
 
 impl Attempt {
-    /// The first try to collect a purchase, as [`insert`] writes it.
-    pub(super) fn first(purchase: &Purchase, method: &Method, slow: Slow) -> Self {
+    /// The first try to collect a purchase, as [`insert`] writes it; its turn with the provider is reckoned to come then.
+    pub(super) fn first(purchase: &Purchase, method: &Method, slow: Slow, turn_at: Millis) -> Self {
         Self {
             purchase_id: purchase.id.clone(),
             n: 1,
@@ -54,7 +56,8 @@ impl Attempt {
             state: AttemptState::Created,
             intent_id: None,
             created_at_ms: purchase.placed_at_ms,
-            turn_at_ms: purchase.placed_at_ms,
+            turn_at_ms: turn_at,
+            let_go_at_ms: None,
             asks: 0,
         }
     }
@@ -257,6 +260,37 @@ pub(super) async fn acted_too_late(tx: &mut Tx, now: Millis, limit: i64) -> Resu
           ORDER BY a.action_until_ms LIMIT $2"
     );
     Ok(on!(tx, |conn| sqlx::query_as::<_, Attempt>(LIST).bind(now).bind(limit).fetch_all(conn).await?))
+}
+
+/// Decides that nothing is sold for a purchase's money any more, under the purchase's lock; money words that are under way
+/// find it. `false`: that cannot be, as the purchase stands now.
+pub(super) async fn begin_to_let_go(
+    tx: &mut Tx,
+    purchase: &PurchaseId,
+    may: impl Fn(State) -> bool,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    const MARK: &str = "
+        UPDATE payment_attempts SET let_go_at_ms = COALESCE(let_go_at_ms, $2) WHERE purchase_id = $1";
+    let locked = records::lock(tx, &BTreeSet::from([purchase])).await?;
+    if !locked.iter().all(|purchase| may(purchase.state)) {
+        return Ok(false);
+    }
+    on!(tx, |conn| sqlx::query(MARK).bind(purchase).bind(now).execute(conn).await?.rows_affected());
+    Ok(true)
+}
+
+/// Those of these purchases, which this transaction has locked, whose money is being let go.
+pub(super) async fn being_let_go(tx: &mut Tx, purchases: &[PurchaseId]) -> Result<HashSet<PurchaseId>, StoreError> {
+    const LIST: &str = "
+        SELECT a.purchase_id
+        FROM rows CROSS JOIN payment_attempts a
+        WHERE a.purchase_id = rows.purchase_id AND a.let_go_at_ms IS NOT NULL";
+    let mut rows = Rows::new(&[("purchase_id", Kind::Text)]);
+    for purchase in purchases {
+        rows.push([purchase.into()]);
+    }
+    Ok(rows.fetch::<(PurchaseId,)>(tx, LIST).await?.into_iter().map(|(id,)| id).collect())
 }
 
 /// Notes that whatever money the tries of these purchases may still bring is to be let go.

@@ -344,8 +344,8 @@ impl Checkout {
         }
         let purchase = placed?;
         if purchase.state == State::Paying {
-            let slow = shown.slow();
-            let known = request.payment_method.as_ref().map(|method| Attempt::first(&purchase, method, slow));
+            let (slow, turn_at) = (shown.slow(), self.sequencer.turn_of(&purchase));
+            let known = request.payment_method.as_ref().map(|method| Attempt::first(&purchase, method, slow, turn_at));
             self.collector.soon(&purchase.id, known.map(|attempt| (attempt, customer.clone())));
         }
         Ok(purchase)
@@ -479,9 +479,13 @@ impl Checkout {
         let mut tx = self.db.read("payment to call off").await?;
         let attempt = attempts::find(&mut tx, id).await?.ok_or(CommerceError::NotFound("payment"))?;
         drop(tx);
-        let after = self.collector.call_off(&attempt, By::Buyer).await?;
-        let after = after.filter(|after| after.state == State::Cancelled);
-        after.ok_or(CommerceError::Refused(Refusal::NotCancellable))
+        self.collector.call_off(&attempt, By::Buyer).await?;
+        // The provider's own message may have been faster.
+        let after = self.load(customer, id).await?;
+        match after.state {
+            State::Cancelled | State::Failed => Ok(after),
+            _ => Err(Refusal::NotCancellable.into()),
+        }
     }
 
     /// What the bank of a purchase's buyer asks of them. `None`: nothing.

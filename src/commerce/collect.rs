@@ -106,6 +106,30 @@ impl Questions {
     }
 }
 
+/// What one try asks of the provider.
+struct Question {
+    key: String,
+    return_url: String,
+    source: Source,
+    owner: String,
+    amount: Money,
+}
+
+impl Question {
+    fn charge<'a>(&'a self, attempt: &'a Attempt) -> Charge<'a> {
+        Charge {
+            key: &self.key,
+            purchase: &attempt.purchase_id,
+            amount: self.amount,
+            source: &self.source,
+            customer: &self.owner,
+            slow: attempt.slow(),
+            return_url: &self.return_url,
+            created_at: attempt.created_at_ms,
+        }
+    }
+}
+
 /// Collects money. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Collector {
@@ -220,8 +244,8 @@ impl Collector {
             let before = ticket.checked_sub(self.begun.load(Ordering::Relaxed))?;
             return Some(Place { before, estimate_ms: (before + 1) * 1_000 / per_s });
         }
-        let turn_at = purchase.hold_expires_at_ms.since(Millis(0)) - self.sequencer.hold_ttl_ms();
-        let estimate_ms = u64::try_from(turn_at - self.clock.now().0).ok().filter(|ms| *ms > 0)?;
+        let turn_at = self.sequencer.turn_of(purchase);
+        let estimate_ms = u64::try_from(turn_at.since(self.clock.now())).ok().filter(|ms| *ms > 0)?;
         Some(Place { before: estimate_ms * per_s / 1_000, estimate_ms })
     }
 
@@ -241,6 +265,10 @@ impl Collector {
                 let (purchase, attempt) = self.load(id).await?;
                 if !purchase.state.holds_units() {
                     return Ok(());
+                }
+                if attempt.let_go_at_ms.is_some() {
+                    // Who began to call it off did not come to the end.
+                    return self.call_off(&attempt, By::Provider).await.map(drop);
                 }
                 (attempt, purchase.customer_id)
             }
@@ -284,19 +312,8 @@ impl Collector {
             Err(CommerceError::Provider(_)) => return Ok(Err(Trouble::Busy { retry_after: None })),
             Err(error) => return Err(error),
         };
-        let amount = Money::yen(attempt.amount_minor).map_err(|_| CommerceError::Invalid("amount".to_owned()))?;
-        debug_assert_eq!(amount.currency(), attempt.currency);
-        let (key, return_url) = (attempt.key(), self.return_url(&attempt.purchase_id));
-        let charge = Charge {
-            key: &key,
-            purchase: &attempt.purchase_id,
-            amount,
-            source: &source,
-            customer: &owner,
-            slow: attempt.slow(),
-            return_url: &return_url,
-            created_at: attempt.created_at_ms,
-        };
+        let question = self.question(attempt, source, owner)?;
+        let charge = question.charge(attempt);
         let asked_before = attempt.state == AttemptState::Unknown;
         if (asked_before && !self.payment.is_sandbox()) || given_up {
             match self.payment.find(&charge).await {
@@ -314,14 +331,17 @@ impl Collector {
         }
     }
 
+    fn question(&self, attempt: &Attempt, source: Source, owner: String) -> Result<Question, CommerceError> {
+        let amount = Money::yen(attempt.amount_minor).map_err(|_| CommerceError::Invalid("amount".to_owned()))?;
+        debug_assert_eq!(amount.currency(), attempt.currency);
+        let return_url = format!("{}/purchases/{}", self.config.public_url, attempt.purchase_id);
+        Ok(Question { key: attempt.key(), return_url, source, owner, amount })
+    }
+
     /// The provider's name of a payment that it is known to have.
     fn intent_of(&self, attempt: &Attempt) -> Option<String> {
         let made = !matches!(attempt.state, AttemptState::Created | AttemptState::Unknown);
         attempt.intent_id.clone().or_else(|| (made && self.payment.is_sandbox()).then(|| attempt.key()))
-    }
-
-    fn return_url(&self, purchase: &PurchaseId) -> String {
-        format!("{}/purchases/{purchase}", self.config.public_url)
     }
 
     /// The provider's word about a payment, whichever way it came.
@@ -399,9 +419,13 @@ impl Collector {
         }
     }
 
-    /// Calls a payment off that waits for its buyer; if it was paid in the same moment, it is paid.
+    /// Calls a payment off that waits for its buyer; if its money was taken in the same moment, it is paid. Money that is
+    /// reserved meanwhile is called off with it.
     pub(super) async fn call_off(&self, attempt: &Attempt, by: By) -> Result<Option<Purchase>, CommerceError> {
         let name = self.intent_of(attempt).ok_or(Refusal::NotCancellable)?;
+        if !self.begin_to_let_go(&attempt.purchase_id, |state| state == State::RequiresAction).await? {
+            return Ok(None);
+        }
         let intent = match self.payment.cancel(&name).await {
             Err(Trouble::Refused { .. }) => self.payment.read(&name).await?,
             answer => answer?,
@@ -430,6 +454,10 @@ impl Collector {
         let mut tx = self.db.read("payment by its name").await?;
         let known = attempts::find_by_intent(&mut tx, intent).await?;
         drop(tx);
+        if known.as_ref().is_some_and(|known| known.state == AttemptState::Returned) {
+            // The provider calls money "taken" that it has given back.
+            return Ok(());
+        }
         let told = attempt::told_by(event).map(AttemptState::rank);
         if known.as_ref().is_some_and(|known| told.is_some_and(|told| told <= known.state.rank())) {
             return Ok(());
@@ -550,6 +578,17 @@ impl Collector {
                 }
             },
         };
+        // Paid after all: there may be goods again, and then an order.
+        let is = self.payment.read(&name).await?;
+        if matches!(is.status, Status::Authorized | Status::Captured) {
+            let after = self.heard(attempt, is, By::Provider).await?;
+            if after.is_some_and(|after| after.state.is_paid()) {
+                return Ok(true);
+            }
+        }
+        if !self.begin_to_let_go(&attempt.purchase_id, |state| !state.is_paid()).await? {
+            return Ok(true);
+        }
         let intent = match self.payment.cancel(&name).await {
             Err(Trouble::Refused { .. }) => self.payment.read(&name).await?,
             answer => answer?,
@@ -559,39 +598,25 @@ impl Collector {
                 self.mark(attempt, Learned::of(intent, Millis(0))).await?;
                 Ok(true)
             }
-            Status::Captured => {
-                // Paid after all: there may be goods again, and an order; else it is paid back.
-                let captured = intent.captured_minor;
-                let after = self.heard(attempt, intent, By::Provider).await?;
-                if after.is_some_and(|after| after.state.is_paid()) {
-                    return Ok(true);
-                }
-                self.pay_back(attempt, &name, captured).await
-            }
-            _ => {
-                self.heard(attempt, intent, By::Provider).await?;
-                Ok(false)
-            }
+            Status::Captured => self.pay_back(attempt, &name, intent.captured_minor).await,
+            _ => Ok(false),
         }
+    }
+
+    /// See [`attempts::begin_to_let_go`].
+    async fn begin_to_let_go(&self, purchase: &PurchaseId, may: impl Fn(State) -> bool) -> Result<bool, CommerceError> {
+        let mut tx = self.db.write("let money go").await?;
+        let begun = attempts::begin_to_let_go(&mut tx, purchase, may, self.clock.now()).await?;
+        tx.commit().await?;
+        Ok(begun)
     }
 
     /// Looks for a payment whose name never arrived.
     async fn look_for(&self, purchase: &Purchase, attempt: &Attempt) -> Result<Option<Intent>, CommerceError> {
         // Only whose it is and its key are looked for: the card may be gone.
         let (source, owner) = (Source::Saved(String::new()), self.wallet.owner(&purchase.customer_id).await?);
-        let amount = Money::yen(attempt.amount_minor).map_err(|_| CommerceError::Invalid("amount".to_owned()))?;
-        let (key, return_url) = (attempt.key(), self.return_url(&attempt.purchase_id));
-        let charge = Charge {
-            key: &key,
-            purchase: &attempt.purchase_id,
-            amount,
-            source: &source,
-            customer: &owner,
-            slow: attempt.slow(),
-            return_url: &return_url,
-            created_at: attempt.created_at_ms,
-        };
-        Ok(self.payment.find(&charge).await?)
+        let question = self.question(attempt, source, owner)?;
+        Ok(self.payment.find(&question.charge(attempt)).await?)
     }
 
     /// Pays money back that was taken for a purchase that is over: all of it, once, whoever asks how often.

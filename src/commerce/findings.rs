@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use sqlx::AssertSqlSafe;
 
 use crate::{
     clock::Millis,
@@ -59,10 +60,11 @@ crate::stored_choice! {
 }
 
 impl FindingKind {
-    /// In which ways somebody may resolve it.
+    /// In which ways somebody may resolve it. Money of an order that is sold is not given back: it is taken for it.
     #[must_use]
-    pub fn ways(self) -> &'static [How] {
+    pub fn ways(self, order: Option<&OrderId>) -> &'static [How] {
         match self {
+            Self::UnknownCharge if order.is_some() => &[How::BookToSuspense, How::Accept],
             Self::UnknownCharge => &[How::RefundCharge, How::BookToSuspense, How::Accept],
             Self::UnknownRefund | Self::AmountDiffers | Self::Dispute | Self::OtherEntry => {
                 &[How::BookToSuspense, How::Accept]
@@ -130,6 +132,7 @@ struct Row {
 impl From<Row> for Finding {
     fn from(row: Row) -> Self {
         let open = row.state == "open";
+        let ways = if open { row.kind.ways(row.order_id.as_ref()).to_vec() } else { Vec::new() };
         Self {
             id: row.id,
             kind: row.kind,
@@ -144,7 +147,7 @@ impl From<Row> for Finding {
             resolved_at_ms: row.resolved_at_ms,
             how: row.how,
             note: row.note,
-            ways: if open { row.kind.ways().to_vec() } else { Vec::new() },
+            ways,
             entry_id: row.entry_id,
         }
     }
@@ -177,17 +180,17 @@ pub(super) async fn look(
     missed: Millis,
     lapsing: Millis,
 ) -> Result<BTreeMap<FindingKind, Vec<Found>>, StoreError> {
-    // A stray charge that the provider has given back by itself (late money) is even: nothing is left to do.
+    // A stray charge that the provider has given back by itself (late money) is even: nothing is left to do. Of a purchase
+    // that is sold it names the order: our books only have not heard yet that its money was taken.
     const UNKNOWN_CHARGE: &str = "
         SELECT e.id AS subject, CAST(0 AS BIGINT) AS ours_minor, e.amount_minor AS theirs_minor, e.id AS entry_id, e.intent,
-               o.id AS order_id, NULL AS refund_id
+               CASE WHEN p.state IN ('authorized', 'captured', 'fulfilled') THEN o.id END AS order_id, NULL AS refund_id
         FROM provider_entries e
         LEFT JOIN orders o ON o.purchase_id = e.purchase_id
+        LEFT JOIN purchases p ON p.id = e.purchase_id
         WHERE e.kind = 'charge' AND e.at_ms <= $1 AND (o.id IS NULL OR o.captured_minor = 0)
           AND (SELECT SUM(s.amount_minor) FROM provider_entries s
-               WHERE s.intent = e.intent AND s.kind IN ('charge', 'refund', 'refund_failure')) <> 0
-        ORDER BY e.id
-        LIMIT $2";
+               WHERE s.intent = e.intent AND s.kind IN ('charge', 'refund', 'refund_failure')) <> 0";
     const UNKNOWN_REFUND: &str = "
         SELECT e.id AS subject, CAST(0 AS BIGINT) AS ours_minor, e.amount_minor AS theirs_minor, e.id AS entry_id, e.intent,
                o.id AS order_id, NULL AS refund_id
@@ -196,9 +199,7 @@ pub(super) async fn look(
         WHERE e.kind = 'refund' AND e.at_ms <= $1 AND e.refund_id IS NULL
           AND ((o.id IS NOT NULL AND o.captured_minor > 0) OR e.intent IS NULL
                OR (SELECT SUM(s.amount_minor) FROM provider_entries s
-                   WHERE s.intent = e.intent AND s.kind IN ('charge', 'refund', 'refund_failure')) <> 0)
-        ORDER BY e.id
-        LIMIT $2";
+                   WHERE s.intent = e.intent AND s.kind IN ('charge', 'refund', 'refund_failure')) <> 0)";
     const AMOUNT_DIFFERS: &str = "
         SELECT e.id AS subject, o.captured_minor AS ours_minor, e.amount_minor AS theirs_minor, e.id AS entry_id, e.intent,
                o.id AS order_id, NULL AS refund_id
@@ -209,56 +210,43 @@ pub(super) async fn look(
         SELECT e.id, -f.amount_minor, e.amount_minor, e.id, e.intent, f.order_id, f.id
         FROM provider_entries e
         JOIN refunds f ON f.id = e.refund_id
-        WHERE e.kind = 'refund' AND e.at_ms <= $1 AND -f.amount_minor <> e.amount_minor
-        LIMIT $2";
+        WHERE e.kind = 'refund' AND e.at_ms <= $1 AND -f.amount_minor <> e.amount_minor";
     const MISSING_CHARGE: &str = "
         SELECT o.id AS subject, o.captured_minor AS ours_minor, CAST(0 AS BIGINT) AS theirs_minor, NULL AS entry_id,
                NULL AS intent, o.id AS order_id, NULL AS refund_id
         FROM orders o
         WHERE o.captured_minor > 0
           AND EXISTS (SELECT 1 FROM invoices i WHERE i.order_id = o.id AND i.issued_at_ms <= $1)
-          AND NOT EXISTS (SELECT 1 FROM provider_entries e WHERE e.purchase_id = o.purchase_id AND e.kind = 'charge')
-        ORDER BY o.id
-        LIMIT $2";
+          AND NOT EXISTS (SELECT 1 FROM provider_entries e WHERE e.purchase_id = o.purchase_id AND e.kind = 'charge')";
     const MISSING_REFUND: &str = "
         SELECT f.id AS subject, -f.amount_minor AS ours_minor, CAST(0 AS BIGINT) AS theirs_minor, NULL AS entry_id,
                NULL AS intent, f.order_id, f.id AS refund_id
         FROM refunds f
         WHERE f.kind = 'refund' AND f.state = 'succeeded' AND f.amount_minor > 0 AND f.settled_at_ms <= $1
-          AND NOT EXISTS (SELECT 1 FROM provider_entries e WHERE e.refund_id = f.id AND e.kind = 'refund')
-        ORDER BY f.id
-        LIMIT $2";
+          AND NOT EXISTS (SELECT 1 FROM provider_entries e WHERE e.refund_id = f.id AND e.kind = 'refund')";
     const REFUND_FAILED: &str = "
         SELECT f.id AS subject, -f.amount_minor AS ours_minor, CAST(0 AS BIGINT) AS theirs_minor, NULL AS entry_id,
                NULL AS intent, f.order_id, f.id AS refund_id
         FROM refunds f
-        WHERE f.state = 'failed' AND f.created_at_ms <= $1
-        ORDER BY f.id
-        LIMIT $2";
+        WHERE f.state = 'failed' AND f.created_at_ms <= $1";
     const DISPUTE: &str = "
         SELECT e.id AS subject, CAST(0 AS BIGINT) AS ours_minor, e.amount_minor AS theirs_minor, e.id AS entry_id, e.intent,
                o.id AS order_id, NULL AS refund_id
         FROM provider_entries e
         LEFT JOIN orders o ON o.purchase_id = e.purchase_id
-        WHERE e.kind = 'dispute' AND e.at_ms <= $1
-        ORDER BY e.id
-        LIMIT $2";
+        WHERE e.kind = 'dispute' AND e.at_ms <= $1";
     const OTHER: &str = "
         SELECT e.id AS subject, CAST(0 AS BIGINT) AS ours_minor, e.amount_minor AS theirs_minor, e.id AS entry_id, e.intent,
                NULL AS order_id, NULL AS refund_id
         FROM provider_entries e
-        WHERE e.kind = 'other' AND e.amount_minor <> 0 AND e.at_ms <= $1
-        ORDER BY e.id
-        LIMIT $2";
+        WHERE e.kind = 'other' AND e.amount_minor <> 0 AND e.at_ms <= $1";
     const CAPTURE_DUE: &str = "
         SELECT o.id AS subject, o.total_minor - o.voided_minor AS ours_minor, CAST(0 AS BIGINT) AS theirs_minor,
                NULL AS entry_id, a.intent_id AS intent, o.id AS order_id, NULL AS refund_id
         FROM payment_attempts a
         JOIN purchases p ON p.id = a.purchase_id
         JOIN orders o ON o.purchase_id = p.id
-        WHERE p.state = 'authorized' AND a.capture_before_ms <= $1
-        ORDER BY o.id
-        LIMIT $2";
+        WHERE p.state = 'authorized' AND a.capture_before_ms <= $1";
     let mut found = BTreeMap::new();
     for (kind, sql, before) in [
         (FindingKind::UnknownCharge, UNKNOWN_CHARGE, judged),
@@ -271,7 +259,20 @@ pub(super) async fn look(
         (FindingKind::OtherEntry, OTHER, judged),
         (FindingKind::CaptureDue, CAPTURE_DUE, lapsing),
     ] {
-        let rows: Vec<Found> = on!(tx, |conn| sqlx::query_as(sql).bind(before).bind(MAX_FOUND).fetch_all(conn).await?);
+        // Whoever has resolved one hides no other.
+        let open = format!(
+            "SELECT f.* FROM ({sql}) f
+             WHERE NOT EXISTS (SELECT 1 FROM findings k
+                               WHERE k.kind = $3 AND k.subject = f.subject AND k.state = 'resolved' AND k.how <> 'settled')
+             ORDER BY f.subject
+             LIMIT $2"
+        );
+        let rows: Vec<Found> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(open))
+            .bind(before)
+            .bind(MAX_FOUND)
+            .bind(kind.as_str())
+            .fetch_all(conn)
+            .await?);
         found.insert(kind, rows);
     }
     Ok(found)

@@ -11,11 +11,13 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{
-    CommerceError, Refusal,
+    CommerceError, Refusal, attempts,
     findings::{self, Finding, FindingKind, How, Run},
     money_ledger::{self, Balance},
     payment::{Entry, EntryKind, Payment, Trouble},
-    provider_books, refund_book,
+    provider_books,
+    purchase::State,
+    refund_book,
     settling::Settling,
     transfers::{self, About, Account, Cause, Transfer},
 };
@@ -336,6 +338,15 @@ impl Reconciler {
     async fn refund_stray(&self, finding: &Finding) -> Result<(), CommerceError> {
         let intent = finding.intent.as_deref().ok_or(Refusal::NotResolvable)?;
         let amount = Money::yen(finding.theirs_minor).map_err(|_| Refusal::NotResolvable)?;
+        let mut tx = self.db.write("stray charge").await?;
+        if let Some(attempt) = attempts::find_by_intent(&mut tx, intent).await? {
+            // It may have been sold since it was found.
+            let unsold = |state: State| !state.is_paid();
+            if !attempts::begin_to_let_go(&mut tx, &attempt.purchase_id, unsold, self.clock.now()).await? {
+                return Err(Refusal::NotResolvable.into());
+            }
+        }
+        tx.commit().await?;
         let key = format!("refund:stray:{}", finding.subject);
         // Whatever it says instead is for the operator to read.
         let refused = |trouble: Trouble| CommerceError::Provider(trouble.to_string());

@@ -242,9 +242,10 @@ impl Sequencer {
         self.sold_out.lock().get(sku).is_some_and(|until| now < *until)
     }
 
-    /// How long an unpaid hold lives at least.
-    pub(super) fn hold_ttl_ms(&self) -> i64 {
-        i64::try_from(self.config.hold_ttl.as_millis()).unwrap_or(i64::MAX)
+    /// When a purchase's turn with the provider was reckoned to come: its hold lives longer by that.
+    pub(super) fn turn_of(&self, purchase: &Purchase) -> Millis {
+        let ttl_ms = i64::try_from(self.config.hold_ttl.as_millis()).unwrap_or(i64::MAX);
+        Millis(purchase.hold_expires_at_ms.0 - ttl_ms)
     }
 
     /// How many payments wait for the provider or are with it: holds live longer by it.

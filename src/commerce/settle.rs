@@ -136,6 +136,8 @@ struct Batch<'a> {
     learned: Vec<(PurchaseId, Learned)>,
     /// Purchases that are over, and whose payments may still bring money.
     ended: BTreeSet<PurchaseId>,
+    /// Purchases whose payments are being called off or given back: nothing is sold for their money.
+    being_let_go: HashSet<PurchaseId>,
     changed: BTreeSet<PurchaseId>,
     /// Purchases whose units stand elsewhere now.
     moved: HashSet<PurchaseId>,
@@ -310,6 +312,11 @@ async fn load<'a>(
         .map(|p| p.id.clone())
         .collect();
     moving.extend(&late);
+    // Whoever lets money go writes so under the purchase's lock, too, before the provider is asked.
+    let endable = |state| matches!(state, State::RequiresAction | State::Expired | State::Failed);
+    let endable: Vec<PurchaseId> =
+        locked.iter().filter(|p| paid.contains(&p.id) && endable(p.state)).map(|p| p.id.clone()).collect();
+    let being_let_go = attempts::being_let_go(tx, &endable).await?;
     for purchase in locked.iter().filter(|purchase| moving.contains(&purchase.id)) {
         skus.extend(purchase.lines.0.iter().map(|line| line.sku_id.clone()));
         offers.extend(purchase.lines.0.iter().map(|line| line.offer_id.clone()));
@@ -366,6 +373,7 @@ async fn load<'a>(
         attempts: Vec::new(),
         learned: Vec::new(),
         ended: BTreeSet::new(),
+        being_let_go,
         changed: BTreeSet::new(),
         moved: HashSet::new(),
         sold: Vec::new(),
@@ -481,6 +489,10 @@ impl<'a> Batch<'a> {
     /// A step, with what was learned of its payment.
     fn take_step(&mut self, step: &Step) -> Result<Arc<Purchase>, CommerceError> {
         let before = self.purchases.get(&step.purchase).map(|purchase| purchase.state);
+        if self.is_in_vain(step) {
+            self.learned.extend(step.learned.iter().map(|learned| (step.purchase.clone(), learned.clone())));
+            return self.purchases.get(&step.purchase).cloned().ok_or(CommerceError::NotFound("purchase"));
+        }
         let after = self.step(&step.purchase, step.input, step.method.as_ref())?;
         let Some(learned) = &step.learned else { return Ok(after) };
         self.learned.push((after.id.clone(), learned.clone()));
@@ -492,6 +504,20 @@ impl<'a> Batch<'a> {
             }
         }
         Ok(self.purchases[&after.id].clone())
+    }
+
+    /// Whether a step is of money that is being let go: reserved money is being called off, and what was taken is being
+    /// given back. Only what was taken in the moment in which its buyer or the clock wanted to call it off stays: it could not be.
+    fn is_in_vain(&self, step: &Step) -> bool {
+        if !self.being_let_go.contains(&step.purchase) {
+            return false;
+        }
+        let holds = self.purchases.get(&step.purchase).is_some_and(|purchase| purchase.state.holds_units());
+        match step.input {
+            Input::Authorized => true,
+            Input::Captured => !holds,
+            _ => false,
+        }
     }
 
     fn step(

@@ -13,6 +13,7 @@ mod flow;
 mod harness;
 mod hub;
 mod import;
+mod late_money;
 mod lives;
 mod media;
 mod media_seen;

@@ -259,3 +259,23 @@ both_databases!(payouts_and_fees_are_posted_and_a_dispute_is_shown, async |engin
     assert_eq!(account(&report, "suspense"), 1_080);
     verify(&house.database.url).await;
 });
+
+both_databases!(what_was_accepted_hides_nothing_that_comes_after_it, async |engine: Engine| {
+    let house = House::open_by_hand(engine).await;
+    let sale = Sale::open(&house, Plan::default()).await;
+    let now = house.clock.now().0;
+    // More than one run looks at.
+    let many = format!(
+        "INSERT INTO sandbox_entries (id, kind, amount_minor, fee_minor, source, intent, at_ms)
+         WITH RECURSIVE n (i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 2004)
+         SELECT 'txn_' || i, 'dispute', -100, 0, 'dp_' || i, 'pi_' || i, {now} FROM n"
+    );
+    meddle(&house.database.url, &[many]).await;
+    house.clock.advance(Duration::from_secs(3600));
+    assert_eq!(run(&sale).await["open"], 1_000);
+    let accept = "UPDATE findings SET state = 'resolved', how = 'accept', resolved_at_ms = 1".to_owned();
+    meddle(&house.database.url, &[accept]).await;
+    let report = run(&sale).await;
+    assert_eq!(report["open"], 5, "the last ones are seen too");
+    assert_eq!(open(&report), ["dispute"; 5]);
+});

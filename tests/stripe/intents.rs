@@ -216,6 +216,16 @@ impl Books {
         true
     }
 
+    /// A page that knows a failed payment confirms it once more, and it is paid. `false`: it cannot be any more.
+    pub fn pay_after_all(&mut self, id: &str, kind: Kind) -> bool {
+        if self.intents.get(id).is_none_or(|intent| intent.status != "requires_payment_method") {
+            return false;
+        }
+        let method = self.add_method(kind, None);
+        self.intents.get_mut(id).expect("it was made").method = Some(method);
+        self.pay(id).is_ok()
+    }
+
     /// The buyer said no, or let the voucher run out. `false`: nobody asked.
     pub fn refuse(&mut self, id: &str) -> bool {
         let Some(intent) = self.intents.get(id).filter(|intent| intent.status == "requires_action") else {

@@ -133,9 +133,9 @@ impl Stripe {
         request: impl Fn() -> Result<stripe_client_core::RequestBuilder, Trouble>,
     ) -> Result<Intent, Trouble> {
         let mut changed = self.wire.ask::<PaymentIntent>(endpoint, request()?, Some(key)).await;
-        if changed.as_ref().is_err_and(|failure| failure.replayed) {
-            // What Stripe answered once it repeats for a day, although the payment may have moved on since. The payment
-            // itself takes the step only once, so another key is safe.
+        if changed.as_ref().is_err_and(|failure| failure.replayed || failure.trouble == Trouble::KeyMet) {
+            // What Stripe answered once it repeats for a day, although the payment may have moved on since, or another amount
+            // be left to take. The payment itself takes the step only once, so another key is safe.
             let fresh = format!("{key}:{}", self.clock.now().0);
             changed = self.wire.ask(endpoint, request()?, Some(&fresh)).await;
         }
@@ -144,7 +144,6 @@ impl Stripe {
             Err(failure) => failure.trouble,
         };
         match &trouble {
-            Trouble::KeyMet => self.read(intent).await,
             Trouble::Refused { code } => {
                 let is = self.read(intent).await?;
                 let over = matches!(is.status, Status::Captured | Status::Cancelled);
