@@ -143,6 +143,12 @@ impl House {
         Self { server, clock, database }
     }
 
+    /// Over a database that is there.
+    pub async fn over(database: Database, clock: Clock) -> Self {
+        let server = Server::start(config(&database.url), clock.clone()).await.expect("the server starts");
+        Self { server, clock, database }
+    }
+
     pub fn base(&self) -> String {
         self.server.loopback_url()
     }

@@ -39,6 +39,7 @@ mod stock;
 #[path = "../stripe/mod.rs"]
 mod stripe;
 mod tls;
+mod upgrade;
 mod viewer;
 mod whip;
 mod wire;
