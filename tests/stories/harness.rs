@@ -258,13 +258,17 @@ impl Process {
     fn command(database: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hanamichi"));
         // Variables of the stories are no knobs of the server, which refuses what it does not know.
-        for name in [KILLS, "HANAMICHI_STORY_LOG"] {
+        for name in KNOBS {
             command.env_remove(name);
         }
         command.env("HANAMICHI_DATABASE", database).stdin(Stdio::null());
         command
     }
 }
+
+/// What the stories themselves are told by variables.
+const KNOBS: [&str; 5] =
+    [KILLS, "HANAMICHI_STORY_LOG", "HANAMICHI_FAULT_SEED", "HANAMICHI_PURCHASES", "HANAMICHI_DROP"];
 
 /// How often a story of faults lets something break.
 const KILLS: &str = "HANAMICHI_KILLS";
