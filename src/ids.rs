@@ -255,6 +255,18 @@ ids! {
     MediaSessionId = "med";
     /// A row of the audit log.
     AuditId = "aud";
+    /// An answer to whether something may be noted.
+    ConsentId = "cns";
+    /// What a brand and a liver agreed on.
+    ContractId = "con";
+    /// What a liver is owed by a brand for a month.
+    StatementId = "stm";
+    /// A file that is being made.
+    ExportId = "exp";
+    /// An address of a brand's systems that is told of events.
+    WebhookId = "whk";
+    /// One event on its way to one address.
+    DeliveryId = "dlv";
 }
 
 #[cfg(test)]

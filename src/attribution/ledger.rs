@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::Millis,
-    ids::{BrandId, CreditId, CustomerId, LiveId, OrderId, OrderLineId, ProductId, PurchaseId, RefundId},
+    ids::{BrandId, CreditId, CustomerId, LiveId, OrderId, OrderLineId, ProductId, PurchaseId, RefundId, SkuId},
     money::Currency,
     on,
     store::{Kind, Rows, StoreError, Tx},
@@ -33,6 +33,8 @@ pub struct SoldLine {
     pub customer_id: CustomerId,
     /// What.
     pub product_id: ProductId,
+    /// What is counted.
+    pub sku_id: SkuId,
     /// By which purchase.
     pub purchase_id: PurchaseId,
     /// Units.
@@ -95,6 +97,9 @@ struct Row {
     line: OrderLineId,
     brand: BrandId,
     live: LiveId,
+    product: ProductId,
+    sku: SkuId,
+    customer: CustomerId,
     pool: &'static str,
     party: String,
     qty: i64,
@@ -116,6 +121,9 @@ fn sale(line: &SoldLine, credit: Credit) -> Row {
         line: line.line_id.clone(),
         brand: line.brand_id.clone(),
         live: credit.live,
+        product: line.product_id.clone(),
+        sku: line.sku_id.clone(),
+        customer: line.customer_id.clone(),
         pool: credit.pool.as_str(),
         party: credit.party,
         qty: line.qty.into(),
@@ -132,10 +140,10 @@ fn sale(line: &SoldLine, credit: Credit) -> Row {
 
 async fn insert(tx: &mut Tx, rows: &[Row], now: Millis) -> Result<(), StoreError> {
     const INSERT: &str = "
-        INSERT INTO credits (id, kind, cause_id, order_id, order_line_id, brand_id, live_id, pool, party_id, qty, base_minor,
-                             share_bp, commission_bp, commission_minor, currency, rule, rule_version, evidence, at_ms)
-        SELECT id, kind, cause_id, order_id, order_line_id, brand_id, live_id, pool, party_id, qty, base_minor,
-               share_bp, commission_bp, commission_minor, currency, rule, rule_version, evidence, at_ms
+        INSERT INTO credits (id, kind, cause_id, order_id, order_line_id, brand_id, live_id, product_id, sku_id,
+                             customer_id, channel, pool, party_id, qty, base_minor, share_bp, commission_bp, commission_minor, currency, rule, rule_version, evidence, at_ms)
+        SELECT id, kind, cause_id, order_id, order_line_id, brand_id, live_id, product_id, sku_id, customer_id, channel,
+               pool, party_id, qty, base_minor, share_bp, commission_bp, commission_minor, currency, rule, rule_version, evidence, at_ms
         FROM rows";
     let mut table = Rows::new(&[
         ("id", Kind::Text),
@@ -145,6 +153,10 @@ async fn insert(tx: &mut Tx, rows: &[Row], now: Millis) -> Result<(), StoreError
         ("order_line_id", Kind::Text),
         ("brand_id", Kind::Text),
         ("live_id", Kind::Text),
+        ("product_id", Kind::Text),
+        ("sku_id", Kind::Text),
+        ("customer_id", Kind::Text),
+        ("channel", Kind::Text),
         ("pool", Kind::Text),
         ("party_id", Kind::Text),
         ("qty", Kind::Number),
@@ -167,6 +179,10 @@ async fn insert(tx: &mut Tx, rows: &[Row], now: Millis) -> Result<(), StoreError
             (&row.line).into(),
             (&row.brand).into(),
             (&row.live).into(),
+            (&row.product).into(),
+            (&row.sku).into(),
+            (&row.customer).into(),
+            "live".into(),
             row.pool.into(),
             row.party.as_str().into(),
             row.qty.into(),
@@ -203,6 +219,9 @@ struct Credited {
     order_line_id: OrderLineId,
     brand_id: BrandId,
     live_id: LiveId,
+    product_id: ProductId,
+    sku_id: SkuId,
+    customer_id: CustomerId,
     pool: String,
     party_id: String,
     share_bp: i32,
@@ -227,13 +246,13 @@ pub async fn reverse(
 ) -> Result<BTreeMap<BrandId, i64>, StoreError> {
     // What each party still has: the sale, less what was taken back before.
     const LEFT: &str = "
-        SELECT order_line_id, brand_id, live_id, pool, party_id, MAX(share_bp) AS share_bp,
+        SELECT order_line_id, brand_id, live_id, product_id, sku_id, customer_id, pool, party_id, MAX(share_bp) AS share_bp,
                MAX(commission_bp) AS commission_bp, MAX(currency) AS currency, MAX(rule) AS rule,
                MAX(rule_version) AS rule_version, CAST(SUM(base_minor) AS BIGINT) AS base_minor,
                CAST(SUM(commission_minor) AS BIGINT) AS commission_minor
         FROM credits
         WHERE order_id = $1
-        GROUP BY order_line_id, brand_id, live_id, pool, party_id
+        GROUP BY order_line_id, brand_id, live_id, product_id, sku_id, customer_id, pool, party_id
         ORDER BY order_line_id, pool, party_id, live_id";
     let credited = on!(tx, |conn| sqlx::query_as::<_, Credited>(LEFT).bind(order).fetch_all(conn).await?);
     let (mut rows, mut by_brand) = (Vec::new(), BTreeMap::new());
@@ -258,6 +277,9 @@ pub async fn reverse(
                     line: back.line_id.clone(),
                     brand: party.brand_id.clone(),
                     live: party.live_id.clone(),
+                    product: party.product_id.clone(),
+                    sku: party.sku_id.clone(),
+                    customer: party.customer_id.clone(),
                     pool,
                     party: party.party_id.clone(),
                     qty: -back.qty,

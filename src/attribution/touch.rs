@@ -133,8 +133,8 @@ async fn write(db: &Db, touches: &[NewTouch]) -> Result<(), StoreError> {
 /// Writes touches.
 pub(super) async fn insert(tx: &mut Tx, touches: &[NewTouch]) -> Result<(), StoreError> {
     const INSERT: &str = "
-        INSERT INTO touches (id, customer_id, live_id, kind, product_id, at_ms)
-        SELECT id, customer_id, live_id, kind, product_id, at_ms FROM rows";
+        INSERT INTO touches (id, customer_id, live_id, kind, product_id, at_ms, stored_at_ms)
+        SELECT id, customer_id, live_id, kind, product_id, at_ms, at_ms FROM rows";
     let mut rows = Rows::new(&[
         ("id", Kind::Text),
         ("customer_id", Kind::Text),

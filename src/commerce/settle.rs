@@ -1062,6 +1062,7 @@ impl<'a> Batch<'a> {
                     live_id: order.purchase.live_id.clone(),
                     customer_id: order.purchase.customer_id.clone(),
                     product_id: new.line.product_id.clone(),
+                    sku_id: new.line.sku_id.clone(),
                     purchase_id: order.purchase.id.clone(),
                     qty: i32::try_from(new.line.qty).unwrap_or(i32::MAX),
                     amount_minor: new.line.unit_price_minor * new.line.qty,
