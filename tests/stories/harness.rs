@@ -635,9 +635,9 @@ impl Books {
         const PAID: &str = "SELECT COUNT(*) FROM purchases WHERE state IN ('authorized', 'captured', 'fulfilled')";
         const ORDERS: &str = "SELECT COUNT(*) FROM orders";
         const ORDER_LINES: &str = "SELECT COUNT(*) FROM order_lines";
-        const CREDITS: &str = "SELECT COUNT(*) FROM credits";
+        const CREDITS: &str = "SELECT COUNT(*) FROM credits WHERE pool = 'liver'";
         const LINES: &str = "SELECT CAST(COALESCE(SUM(amount_minor), 0) AS BIGINT) FROM order_lines";
-        const BASE: &str = "SELECT CAST(COALESCE(SUM(base_minor), 0) AS BIGINT) FROM credits";
+        const BASE: &str = "SELECT CAST(COALESCE(SUM(base_minor), 0) AS BIGINT) FROM credits WHERE pool = 'liver'";
         const SOLD: &str = "SELECT CAST(COALESCE(SUM(qty), 0) AS BIGINT) FROM order_lines";
         const MONEY: &str = "SELECT COUNT(*) FROM sandbox_payments WHERE state IN ('authorized', 'captured')";
         let db = Db::connect(url).await.expect("the database opens");
