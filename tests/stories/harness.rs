@@ -356,7 +356,21 @@ impl Actor {
 
     async fn enter(base: &str, path: &str, body: Value) -> Self {
         let http = reqwest::Client::new();
-        let answer = http.post(format!("{base}{path}")).json(&body).send().await.expect("the server answers");
+        let mut tries = 0;
+        let answer = loop {
+            let answer = http.post(format!("{base}{path}")).json(&body).send().await.expect("the server answers");
+            // "One moment please" is an answer that a client waits for.
+            if answer.status() != 503 || tries == 20 {
+                break answer;
+            }
+            tries += 1;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        };
+        if tries > 0 && answer.status() == 409 {
+            // It had happened after all.
+            let known = json!({ "email": body["email"], "password": body["password"] });
+            return Box::pin(Self::enter(base, "/v1/sign-in", known)).await;
+        }
         assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap_or_default());
         let cookie =
             answer.headers()["set-cookie"].to_str().expect("text").split(';').next().expect("a pair").to_owned();
