@@ -8,6 +8,7 @@ mod judged;
 mod ledger;
 mod recompute;
 mod report;
+mod reports;
 mod reversal;
 mod rule;
 mod service;
@@ -22,6 +23,7 @@ pub use recompute::{Recomputed, recompute};
 pub use report::{
     CreditLine, Definition, LineFilter, LinePage, Report, ReportRow, Reports, Totals, Window, definitions,
 };
+pub use reports::{Asked, By, Figures, Filters, SplitReport, SplitRow, check, fold_all, requeue};
 pub use rule::{Channel, Pool, Step};
 pub use service::{Attribution, BrandRule, CodeKind, NamedCode, explanation};
 pub use terms::{NewRule, RuleVersion};
