@@ -466,7 +466,9 @@ async fn decided(tx: &mut Tx) -> Result<Check, StoreError> {
 async fn sums(tx: &mut Tx) -> Result<Check, StoreError> {
     let (looked_at, faults) = attribution::check(tx).await?;
     let mut finding = Finding::of("kept sums are the ledger's", looked_at);
-    faults.into_iter().for_each(|fault| finding.fault(fault));
+    for fault in faults {
+        finding.fault(fault);
+    }
     Ok(finding.check)
 }
 

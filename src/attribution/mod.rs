@@ -23,7 +23,10 @@ pub use recompute::{Recomputed, recompute};
 pub use report::{
     CreditLine, Definition, LineFilter, LinePage, Report, ReportRow, Reports, Totals, Window, definitions,
 };
-pub use reports::{Asked, By, Figures, Filters, SplitReport, SplitRow, check, fold_all, requeue};
+pub use reports::{
+    Asked, AssistRow, AudienceRow, By, CohortRow, Figures, Filters, LivesReport, SplitReport, SplitRow, Timeline,
+    TimelineMinute, TimelinePin, check, fold_all, requeue,
+};
 pub use rule::{Channel, Pool, Step};
 pub use service::{Attribution, BrandRule, CodeKind, NamedCode, explanation};
 pub use terms::{NewRule, RuleVersion};

@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     app::App,
-    attribution::{Asked, By, CreditLine, Filters, LineFilter, Report, SplitReport, Window},
+    attribution::{
+        Asked, AssistRow, AudienceRow, By, CohortRow, CreditLine, Filters, LineFilter, LivesReport, Report,
+        SplitReport, Timeline, Window,
+    },
     clock::Millis,
     ids::{BrandId, LiveId, LiverId, LocationId, ProductId, SkuId},
 };
@@ -26,6 +29,10 @@ pub(super) fn router() -> OpenApiRouter<App> {
         .routes(routes!(report))
         .routes(routes!(lines))
         .routes(routes!(csv))
+        .routes(routes!(audience))
+        .routes(routes!(ltv))
+        .routes(routes!(assists))
+        .routes(routes!(timeline))
         .routes(routes!(split))
         .routes(routes!(split_all))
 }
@@ -156,6 +163,64 @@ async fn split_all(
     let Query(query) = query?;
     let asked = Asked { brand: None, by, window: query.window()?, filters: query.filters() };
     Ok(Json(app.reports.split(&asked, query.compare.is_some()).await?))
+}
+
+/// Who watched the lives of a period, and who of them bought.
+#[utoipa::path(get, path = "/v1/brands/{brand}/reports/audience", tag = "reports",
+    params(("brand" = String, Path), Period),
+    responses((status = 200, body = LivesReport<AudienceRow>), (status = "4XX", body = Problem)))]
+async fn audience(
+    member: BrandMember,
+    State(app): State<App>,
+    PathId(brand): PathId<BrandId>,
+    period: Result<Query<Period>, QueryRejection>,
+) -> Result<Json<LivesReport<AudienceRow>>, Problem> {
+    member.of(&brand)?;
+    let Query(period) = period?;
+    Ok(Json(app.reports.audience(&brand, period.window()?).await?))
+}
+
+/// What those have bought since whose first order is of the period, by the live that brought them.
+#[utoipa::path(get, path = "/v1/brands/{brand}/reports/ltv", tag = "reports",
+    params(("brand" = String, Path), Period),
+    responses((status = 200, body = LivesReport<CohortRow>), (status = "4XX", body = Problem)))]
+async fn ltv(
+    member: BrandMember,
+    State(app): State<App>,
+    PathId(brand): PathId<BrandId>,
+    period: Result<Query<Period>, QueryRejection>,
+) -> Result<Json<LivesReport<CohortRow>>, Problem> {
+    member.of(&brand)?;
+    let Query(period) = period?;
+    Ok(Json(app.reports.ltv(&brand, period.window()?).await?))
+}
+
+/// Which lives had been watched before another one sold.
+#[utoipa::path(get, path = "/v1/brands/{brand}/reports/assists", tag = "reports",
+    params(("brand" = String, Path), Period),
+    responses((status = 200, body = LivesReport<AssistRow>), (status = "4XX", body = Problem)))]
+async fn assists(
+    member: BrandMember,
+    State(app): State<App>,
+    PathId(brand): PathId<BrandId>,
+    period: Result<Query<Period>, QueryRejection>,
+) -> Result<Json<LivesReport<AssistRow>>, Problem> {
+    member.of(&brand)?;
+    let Query(period) = period?;
+    Ok(Json(app.reports.assists(&brand, period.window()?).await?))
+}
+
+/// A live minute by minute: the brand's sales, who watched, chat, questions, and its products while they were shown.
+#[utoipa::path(get, path = "/v1/brands/{brand}/lives/{live}/timeline", tag = "reports",
+    params(("brand" = String, Path), ("live" = String, Path)),
+    responses((status = 200, body = Timeline), (status = "4XX", body = Problem)))]
+async fn timeline(
+    member: BrandMember,
+    State(app): State<App>,
+    PathId((brand, live)): PathId<(BrandId, LiveId)>,
+) -> Result<Json<Timeline>, Problem> {
+    member.of(&brand)?;
+    Ok(Json(app.reports.timeline(&brand, &live).await?))
 }
 
 which! {

@@ -33,6 +33,7 @@ mod refunds;
 mod relay;
 mod relay_faults;
 mod reports;
+mod reports_live;
 mod reports_sums;
 mod rooms_nodes;
 mod rooms_redis;

@@ -122,11 +122,6 @@ pub(super) fn day_of(at: Millis) -> i64 {
     at.0.saturating_add(JAPAN_MS).div_euclid(DAY_MS)
 }
 
-/// The first moment of a day in Japan.
-pub(super) fn day_start(day: i64) -> Millis {
-    Millis(day * DAY_MS - JAPAN_MS)
-}
-
 /// `2026-11-28`.
 pub(super) fn day_text(day: i64) -> String {
     let days = jiff::Span::new().try_days(day);

@@ -1,6 +1,9 @@
 //! Shell: answers a report: from the kept sums where they know it, else from the ledger; always in one picture.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt::Write as _,
+};
 
 use super::{
     figures::{self, FIGURES, Figures, SplitReport, SplitRow, hide_what_tells},
@@ -78,7 +81,8 @@ impl Asked {
         let (mut text, mut values) = (String::new(), Vec::new());
         for (column, value) in brand.into_iter().chain(self.filters.set()) {
             values.push(value);
-            text.push_str(&format!(" AND c.{column} = ${}", values.len() + 2));
+            // Writing to a String cannot fail.
+            let _ = write!(text, " AND c.{column} = ${}", values.len() + 2);
         }
         (text, values)
     }

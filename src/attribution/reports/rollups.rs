@@ -246,7 +246,9 @@ async fn firsts(
         let mut rows = load(tx, taken_back.keys()).await?;
         for (place, numbers) in taken_back {
             if let Some(row) = rows.get_mut(&place) {
-                numbers.into_iter().for_each(|number| row.people.remove(number));
+                for number in numbers {
+                    row.people.remove(number);
+                }
             }
         }
         store(tx, &rows).await?;
@@ -494,7 +496,9 @@ pub async fn check(tx: &mut Tx) -> Result<(i64, Vec<String>), StoreError> {
         waiting.iter().filter_map(|entry| numbers.get(&entry.customer_id).copied()).collect();
     for days in [&mut expected.days, &mut found.days] {
         days.iter_mut().filter(|(place, _)| place.by == FIRST).for_each(|(_, row)| {
-            waiting_numbers.iter().for_each(|number| row.people.remove(*number));
+            for number in &waiting_numbers {
+                row.people.remove(*number);
+            }
         });
         days.retain(|place, row| place.by != FIRST || row.people.len() > 0);
     }
