@@ -7,6 +7,7 @@ mod flash;
 pub mod hub;
 pub mod live;
 pub mod media;
+pub mod reports;
 mod room;
 pub mod server;
 mod shop;

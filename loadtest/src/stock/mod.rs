@@ -13,7 +13,7 @@ mod naive;
 mod report;
 mod sequenced;
 mod shelf;
-mod times;
+pub mod times;
 mod verify;
 mod watcher;
 
@@ -26,12 +26,12 @@ use std::{
 use anyhow::Context;
 use hanamichi::store::Db;
 
-pub use ground::Engine;
+pub use ground::{Engine, Ground};
 pub use report::{Results, as_json, as_table};
 
 use audit::Told;
 use doors::{Door, Market};
-use ground::{Fresh, Ground};
+use ground::Fresh;
 use naive::Design;
 use report::{COMPARED, Run, number};
 use sequenced::House;
