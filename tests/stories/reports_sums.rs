@@ -60,10 +60,6 @@ impl Line {
         self.cause.is_empty()
     }
 
-    fn day(&self) -> i64 {
-        (self.at + 9 * HOUR).div_euclid(DAY)
-    }
-
     fn key(&self, by: By) -> String {
         match by {
             By::Live => self.live.to_string(),

@@ -13,7 +13,7 @@ mod naive;
 mod report;
 mod sequenced;
 mod shelf;
-pub mod times;
+pub(crate) mod times;
 mod verify;
 mod watcher;
 
