@@ -11,7 +11,7 @@ use hyper_util::rt::TokioTimer;
 use parking_lot::RwLock;
 
 use crate::{
-    attribution::{self, Attribution, Reports, Touches},
+    attribution::{self, Attribution, Exports, Reports, Touches},
     bus::{Bus, Fact, Heard, Relay},
     cascade::Cascade,
     clock::Clock,
@@ -82,6 +82,8 @@ pub struct Rooms {
     pub reports: Reports,
     /// Rules, codes, links, and why a sale is whose.
     pub attribution: Attribution,
+    /// Files of the ledger.
+    pub exports: Exports,
     /// Views and clicks.
     pub touches: Touches,
     /// Locations.
@@ -144,6 +146,7 @@ impl App {
         reconciler.start(&tasks);
         let refunds = Refunds::start(db.clone(), clock.clone(), sequencer.clone(), payment, checkout.clone(), &tasks);
         let people = People::new(db.clone(), clock.clone());
+        people.start_sealing(&tasks);
         let passes = people.passes().await.context("cannot load the key that passes are signed with")?;
         let leaving = tokio_util::sync::CancellationToken::new();
         let touches = Touches::start(db.clone(), clock.clone(), &tasks);
@@ -182,6 +185,7 @@ impl App {
             people,
             passes,
             reports: Reports::new(db.clone(), clock.clone()),
+            exports: Exports::start(db.clone(), clock.clone(), &tasks),
             attribution: Attribution::new(db.clone(), clock.clone(), touches.clone()),
             touches,
             lives,

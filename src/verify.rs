@@ -13,7 +13,7 @@ use crate::{
     clock::Millis,
     commerce::{self, OpenPurchase},
     ids::{CustomerId, LiveId, LocationId, OfferId, ProductId, SkuId},
-    on,
+    on, people,
     store::{Db, StoreError, Tx},
 };
 
@@ -122,6 +122,7 @@ pub async fn run(db: &Db, now: Millis) -> Result<Report, StoreError> {
         returned_credits(&mut tx).await?,
         payable(&mut tx).await?,
         votes(&mut tx).await?,
+        audit(&mut tx, now).await?,
     ];
     let clean = checks.iter().all(|check| check.faults == 0);
     Ok(Report { verdict: if clean { "clean" } else { "faulty" }, checks, notes })
@@ -451,6 +452,15 @@ async fn credits(tx: &mut Tx) -> Result<Check, StoreError> {
         GROUP BY l.id, l.amount_minor
         HAVING l.amount_minor <> COALESCE(SUM(c.base_minor), 0)";
     by_query(tx, "each line sold is credited", ALL, FAULTY).await
+}
+
+async fn audit(tx: &mut Tx, now: Millis) -> Result<Check, StoreError> {
+    let (lines, faults) = people::verify_audit(tx, now).await?;
+    let mut finding = Finding::of("the audit log is what was sealed", lines);
+    for fault in faults {
+        finding.fault(fault);
+    }
+    Ok(finding.check)
 }
 
 async fn decided(tx: &mut Tx) -> Result<Check, StoreError> {

@@ -4,6 +4,7 @@
 
 mod codes;
 mod explain;
+mod exports;
 mod judged;
 mod ledger;
 mod recompute;
@@ -17,6 +18,7 @@ mod touch;
 
 pub use codes::{NewLink, ShareLink, StaffCode};
 pub use explain::{Assist, ExplainedStep, ExplainedTouch, Explanation, Owner};
+pub use exports::{Export, ExportFilter, ExportState, Exports, Format};
 pub use ledger::{ReturnedLine, SoldLine, commissions, credit_sales, reverse};
 pub use recompute::{Recomputed, recompute};
 pub use report::{

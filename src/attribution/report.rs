@@ -414,7 +414,7 @@ pub(super) fn civil(at: Millis) -> String {
 }
 
 /// A text that a spreadsheet would run as a formula gets an apostrophe in front (OWASP: CSV injection).
-fn guard(text: &str) -> String {
+pub(super) fn guard(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 

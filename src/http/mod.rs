@@ -3,10 +3,12 @@
 //! One router a room, in one visible list. Invariant: what a handler does not answer is answered as problem+json.
 
 pub(crate) mod attribution;
+mod audit;
 mod auth;
 mod demo;
 mod description;
 mod events;
+mod exports;
 mod first_word;
 mod goods;
 mod idempotency;
@@ -79,6 +81,7 @@ fn creating() -> OpenApiRouter<App> {
         .merge(questions::creating_router())
         .merge(moderation::creating_router())
         .merge(attribution::creating_router())
+        .merge(exports::creating_router())
 }
 
 fn rooms() -> OpenApiRouter<App> {
@@ -92,6 +95,8 @@ fn rooms() -> OpenApiRouter<App> {
         .merge(reconciliation::router())
         .merge(reports::router())
         .merge(attribution::router())
+        .merge(exports::router())
+        .merge(audit::router())
         .merge(live::router())
         .merge(questions::router())
         .merge(moderation::router())

@@ -179,7 +179,14 @@ both_databases!(staff_who_helped_are_credited_apart, async |engine: Engine| {
     assert_eq!(lines(&sale).await.len(), 2);
     // What comes back is taken back in both pools.
     let order = text(&purchase, "order_id");
-    sale.brand.post_with_key(&format!("/v1/orders/{order}/refunds"), "back", json!({ "reason": "割れていた", "restock": true })).await.expect(201);
+    sale.brand
+        .post_with_key(
+            &format!("/v1/orders/{order}/refunds"),
+            "back",
+            json!({ "reason": "割れていた", "restock": true }),
+        )
+        .await
+        .expect(201);
     let sums =
         "SELECT CAST(SUM(base_minor) AS BIGINT) + CAST(SUM(commission_minor) AS BIGINT) FROM credits WHERE order_id = ";
     assert_eq!(count(&house.database.url, &format!("{sums}'{order}'")).await, 0);
