@@ -22,6 +22,7 @@ use crate::{
     media::{self, Media, MediaConfig},
     omo::Omo,
     people::{self, NewPerson, Passes, People, PeopleError},
+    settlement::Contracts,
     showcase::{self, Showcase},
     store::Db,
     tasks::Tasks,
@@ -80,6 +81,8 @@ pub struct Rooms {
     pub imports: Imports,
     /// What brands read.
     pub reports: Reports,
+    /// What brands and livers agree on.
+    pub contracts: Contracts,
     /// Views and clicks.
     pub touches: Touches,
     /// Locations.
@@ -180,6 +183,7 @@ impl App {
             people,
             passes,
             reports: Reports::new(db.clone(), clock.clone()),
+            contracts: Contracts::new(db.clone(), clock.clone()),
             touches,
             lives,
             showcase: Showcase::new(db.clone(), clock.clone(), relay.clone()),

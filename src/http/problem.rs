@@ -21,6 +21,7 @@ use crate::{
     live::{ChatRefusal, LiveError, ModerationRefusal, QuestionRefusal, SessionRefusal},
     media::MediaError,
     people::PeopleError,
+    settlement::SettlementError,
     store::StoreError,
 };
 
@@ -421,6 +422,17 @@ impl From<AttributionError> for Problem {
         match error {
             AttributionError::Invalid(detail) => Self::invalid(detail),
             AttributionError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SettlementError> for Problem {
+    fn from(error: SettlementError) -> Self {
+        match error {
+            SettlementError::Invalid(detail) => Self::invalid(detail),
+            SettlementError::NotFound(what) => Self::not_found(what),
+            SettlementError::Refused(refusal) => Self::new(Kind::Conflict, refusal.to_string()),
+            SettlementError::Store(error) => error.into(),
         }
     }
 }

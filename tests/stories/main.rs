@@ -34,6 +34,7 @@ mod relay_faults;
 mod reports;
 mod rooms_nodes;
 mod rooms_redis;
+mod settlement_contracts;
 mod slow;
 mod stock;
 #[path = "../stripe/mod.rs"]
