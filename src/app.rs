@@ -22,7 +22,7 @@ use crate::{
     media::{self, Media, MediaConfig},
     omo::Omo,
     people::{self, NewPerson, Passes, People, PeopleError},
-    settlement::Contracts,
+    settlement::{Contracts, Earnings, Statements},
     showcase::{self, Showcase},
     store::Db,
     tasks::Tasks,
@@ -83,6 +83,10 @@ pub struct Rooms {
     pub reports: Reports,
     /// What brands and livers agree on.
     pub contracts: Contracts,
+    /// What livers are owed by month.
+    pub statements: Statements,
+    /// What livers read.
+    pub earnings: Earnings,
     /// Views and clicks.
     pub touches: Touches,
     /// Locations.
@@ -184,6 +188,8 @@ impl App {
             passes,
             reports: Reports::new(db.clone(), clock.clone()),
             contracts: Contracts::new(db.clone(), clock.clone()),
+            statements: Statements::new(db.clone(), clock.clone()),
+            earnings: Earnings::new(db.clone(), clock.clone(), config.settlement.return_days),
             touches,
             lives,
             showcase: Showcase::new(db.clone(), clock.clone(), relay.clone()),

@@ -6,13 +6,16 @@ mod ledger;
 mod report;
 mod reversal;
 mod rule;
+mod standing;
 mod touch;
 
 pub use ledger::{ReturnedLine, SoldLine, commissions, credit_sales, reverse};
 pub use report::{
     CreditLine, Definition, LineFilter, LinePage, Report, ReportRow, Reports, Totals, Window, definitions,
 };
+pub(crate) use report::{civil, guard};
 pub use rule::Pool;
+pub(crate) use standing::{credit_standing, credit_standing_joins};
 pub use touch::{NewTouch, TouchKind, Touches};
 
 use crate::store::StoreError;

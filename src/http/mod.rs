@@ -6,6 +6,7 @@ pub(crate) mod auth;
 mod contracts;
 mod demo;
 mod description;
+mod earnings;
 mod events;
 mod first_word;
 mod goods;
@@ -19,6 +20,7 @@ pub(crate) mod metrics;
 mod moderation;
 mod pages;
 mod payments;
+mod payouts;
 mod people;
 pub mod problem;
 mod questions;
@@ -27,6 +29,7 @@ mod reconciliation;
 mod refunds;
 mod reports;
 mod shop;
+mod statements;
 mod upgrade;
 mod ws;
 
@@ -92,6 +95,9 @@ fn rooms() -> OpenApiRouter<App> {
         .merge(reconciliation::router())
         .merge(reports::router())
         .merge(contracts::router())
+        .merge(statements::router())
+        .merge(payouts::router())
+        .merge(earnings::router())
         .merge(live::router())
         .merge(questions::router())
         .merge(moderation::router())

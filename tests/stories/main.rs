@@ -35,6 +35,9 @@ mod reports;
 mod rooms_nodes;
 mod rooms_redis;
 mod settlement_contracts;
+mod settlement_earnings;
+mod settlement_payouts;
+mod settlement_statements;
 mod slow;
 mod stock;
 #[path = "../stripe/mod.rs"]
