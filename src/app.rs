@@ -22,6 +22,7 @@ use crate::{
     media::{self, Media, MediaConfig},
     omo::Omo,
     people::{self, NewPerson, Passes, People, PeopleError},
+    settlement::{Contracts, Earnings, Statements},
     showcase::{self, Showcase},
     store::Db,
     tasks::Tasks,
@@ -84,6 +85,12 @@ pub struct Rooms {
     pub attribution: Attribution,
     /// Files of the ledger.
     pub exports: Exports,
+    /// What brands and livers agree on.
+    pub contracts: Contracts,
+    /// What livers are owed by month.
+    pub statements: Statements,
+    /// What livers read.
+    pub earnings: Earnings,
     /// Views and clicks.
     pub touches: Touches,
     /// Locations.
@@ -187,6 +194,9 @@ impl App {
             reports: Reports::new(db.clone(), clock.clone()),
             exports: Exports::start(db.clone(), clock.clone(), &tasks),
             attribution: Attribution::new(db.clone(), clock.clone(), touches.clone()),
+            contracts: Contracts::new(db.clone(), clock.clone()),
+            statements: Statements::new(db.clone(), clock.clone()),
+            earnings: Earnings::new(db.clone(), clock.clone(), config.settlement.return_days),
             touches,
             lives,
             showcase: Showcase::new(db.clone(), clock.clone(), relay.clone()),

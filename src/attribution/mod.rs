@@ -13,6 +13,7 @@ mod reversal;
 mod rule;
 mod service;
 mod shown;
+mod standing;
 mod terms;
 mod touch;
 
@@ -24,8 +25,10 @@ pub use recompute::{Recomputed, recompute};
 pub use report::{
     CreditLine, Definition, LineFilter, LinePage, Report, ReportRow, Reports, Totals, Window, definitions,
 };
+pub(crate) use report::{civil, guard};
 pub use rule::{Channel, Pool, Step};
 pub use service::{Attribution, BrandRule, CodeKind, NamedCode, explanation};
+pub(crate) use standing::{credit_standing, credit_standing_joins};
 pub use terms::{NewRule, RuleVersion};
 pub use touch::{NewTouch, TouchKind, Touches};
 

@@ -37,6 +37,10 @@ mod relay_faults;
 mod reports;
 mod rooms_nodes;
 mod rooms_redis;
+mod settlement_contracts;
+mod settlement_earnings;
+mod settlement_payouts;
+mod settlement_statements;
 mod slow;
 mod stock;
 #[path = "../stripe/mod.rs"]
