@@ -9,6 +9,7 @@ use crate::{
     both_databases,
     harness::{
         Actor, Books, Engine, House, PASSWORD, Plan, Sale, add_brand, add_liver, count, fresh_name, meddle, text,
+        verify,
     },
 };
 

@@ -45,6 +45,7 @@ mod slow;
 mod stock;
 #[path = "../stripe/mod.rs"]
 mod stripe;
+mod tenants;
 mod tls;
 mod upgrade;
 mod viewer;
