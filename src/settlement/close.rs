@@ -91,8 +91,8 @@ mod tests {
     #[test]
     fn the_earliest_day_counts_and_only_of_what_was_sold() {
         let day = 24 * 3_600_000;
-        // 23:00 in Japan on the first.
-        let began = Millis(1_793_541_600_000);
+        // Midnight in Japan, 1 November 2026.
+        let began = Millis(1_793_458_800_000);
         let at = |days: i64| Millis(began.0 + days * day);
         let parts = [
             part(1_000, 0, at(4), None),

@@ -137,7 +137,9 @@ impl Statements {
                 return invalid(format!("the statement has more than {MAX_LINES} lines; read them page by page"));
             }
             after = Some(last.credit_id.clone());
-            page.iter().for_each(|line| sheet.push(line));
+            for line in &page {
+                sheet.push(line);
+            }
         }
     }
 
