@@ -54,6 +54,7 @@ fn example(api: &Value, schema: &Value, name: &str, ids: &BTreeMap<&str, String>
             (Some(id), _) => json!(id),
             (None, "period") => json!("2027-02"),
             (None, "refund_rule") => json!("reverse"),
+            (None, "payment_method") => json!("sandbox_card"),
             (None, _) => json!("x"),
         },
         _ => {
@@ -150,6 +151,7 @@ both_databases!(nobody_reaches_what_is_anothers, async |engine: Engine| {
     ];
     let routes = routes(&ids);
     assert!(routes.len() > 25, "{} routes were found", routes.len());
+    let mut reached = Vec::new();
     let before = sale.operator.get("/v1/admin/audit?limit=1").await.expect(200);
     for route in &routes {
         for (who, actor) in &strangers {
@@ -163,13 +165,16 @@ both_databases!(nobody_reaches_what_is_anothers, async |engine: Engine| {
             }
             let answer = actor.send(request).await;
             let what = format!("{who}: {} {} {:?}", route.method, route.path, route.body);
-            assert!([401, 403, 404].contains(&answer.status), "{what}: {} {}", answer.status, answer.body);
+            if ![401, 403, 404].contains(&answer.status) {
+                reached.push(format!("{what}: {} {}", answer.status, answer.body));
+            }
             let said = answer.body.to_string();
             for secret in ["花見堂", "花見団子", "ゆい", "さくら"] {
                 assert!(!said.contains(secret), "{what} tells {secret}: {said}");
             }
         }
     }
+    assert!(reached.is_empty(), "{}", reached.join("\n"));
     let after = sale.operator.get("/v1/admin/audit?limit=1").await.expect(200);
     assert_eq!(before["items"], after["items"], "nothing was done");
     // Lists of one's own are of one's own.
