@@ -42,7 +42,7 @@ export function LeaderBoard({ scope, by, report, onLines }: LeaderBoardProps): J
     return (
       <td key={name} data-label={text[name]} class={`${name}${value === null ? " few" : ""}`}>
         {name === "net" && bar && <span class="bar" aria-hidden="true"><span style={{ width: `${shareOf(figures.net_minor, highest)}%` }} /></span>}
-        <span class="figure">{shown(name, value, report.currency)}</span>
+        <span class="said">{shown(name, value, report.currency)}</span>
       </td>
     );
   });

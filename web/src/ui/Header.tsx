@@ -23,7 +23,9 @@ export function Header(): JSX.Element {
           {link("/", words.lives, here === "/")}
           {link("/studio", words.studio, here.startsWith("/studio"))}
           {link("/brand", words.brand, here.startsWith("/brand"))}
-          {person?.operator === true && link("/admin/money", words.admin, here.startsWith("/admin"))}
+          {person != null && person.liver_id !== null && link("/earnings", words.earnings, here.startsWith("/earnings"))}
+          {person != null && person.staff_location_ids.length > 0 && link("/staff", words.staff, here.startsWith("/staff"))}
+          {person?.operator === true && link("/admin/reports", words.admin, here.startsWith("/admin"))}
         </nav>
         <span class="grow" />
         <LanguageSwitch />

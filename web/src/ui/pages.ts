@@ -26,6 +26,9 @@ const PAGES: { name: string; pattern: RegExp; load: Load }[] = [
   { name: "cards", pattern: /^\/cards\/?$/, load: async () => (await import("../pages/cards/CardsPage")).CardsPage },
   { name: "sandbox-action", pattern: /^\/sandbox\/action\/?$/, load: async () => (await import("../pages/sandbox/ActionPage")).ActionPage },
   { name: "admin-money", pattern: /^\/admin\/money\/?$/, load: async () => (await import("../pages/admin/MoneyPage")).MoneyPage },
+  { name: "contract", pattern: /^\/contracts\/([^/]+)\/?$/, load: async () => (await import("../pages/contract/ContractPage")).ContractPage },
+  { name: "statement", pattern: /^\/statements\/([^/]+)\/?$/, load: async () => (await import("../pages/statement/StatementPage")).StatementPage },
+  { name: "earnings", pattern: /^\/earnings\/?$/, load: async () => (await import("../pages/earnings/EarningsPage")).EarningsPage },
   { name: "admin-reports", pattern: /^\/admin\/reports\/?$/, load: async () => (await import("../pages/admin/ReportsPage")).ReportsPage },
   { name: "docs", pattern: /^\/docs\/?$/, load: async () => (await import("../pages/docs/DocsPage")).DocsPage },
 ];

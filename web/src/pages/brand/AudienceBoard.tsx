@@ -61,7 +61,7 @@ export function AudienceBoard({ brandId, rows, current }: AudienceBoardProps): J
                 </th>
                 {COLUMNS.map((column) => <td key={column} data-label={lives[column]} class={column}>
                   {column === "net" && <span class="bar" aria-hidden="true"><span style={{ width: `${shareOf(row.net_minor, highest)}%` }} /></span>}
-                  <span class="figure">{cell(row, column)}</span>
+                  <span class="said">{cell(row, column)}</span>
                 </td>)}
               </tr>
             ))}</tbody>
