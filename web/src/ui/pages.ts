@@ -29,6 +29,8 @@ const PAGES: { name: string; pattern: RegExp; load: Load }[] = [
   { name: "contract", pattern: /^\/contracts\/([^/]+)\/?$/, load: async () => (await import("../pages/contract/ContractPage")).ContractPage },
   { name: "statement", pattern: /^\/statements\/([^/]+)\/?$/, load: async () => (await import("../pages/statement/StatementPage")).StatementPage },
   { name: "earnings", pattern: /^\/earnings\/?$/, load: async () => (await import("../pages/earnings/EarningsPage")).EarningsPage },
+  { name: "staff", pattern: /^\/staff\/?$/, load: async () => (await import("../pages/staff/StaffPage")).StaffPage },
+  { name: "consents", pattern: /^\/consents\/?$/, load: async () => (await import("../pages/consents/ConsentsPage")).ConsentsPage },
   { name: "admin-reports", pattern: /^\/admin\/reports\/?$/, load: async () => (await import("../pages/admin/ReportsPage")).ReportsPage },
   { name: "docs", pattern: /^\/docs\/?$/, load: async () => (await import("../pages/docs/DocsPage")).DocsPage },
 ];
