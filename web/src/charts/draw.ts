@@ -8,6 +8,9 @@ import type { Ink, Plot, Series } from "./plot";
 Chart.register(BarController, BarElement, LineController, LineElement, PointElement, CategoryScale, LinearScale, Tooltip, Legend, Filler);
 
 const WIDE_PX = 520;
+/** About what the scales take beside the bars, and a letter of a name. */
+const SCALES_PX = 120;
+const LETTER_PX = 12;
 const LETTERS_MAX = { wide: 16, narrow: 8 };
 
 export interface Drawn {
@@ -67,9 +70,12 @@ function marks(plot: Plot, colour: Colour): Plugin {
 
 export function draw(canvas: HTMLCanvasElement, plot: Plot, onPick?: (place: number) => void): Drawn {
   const colour = palette();
-  const wide = canvas.clientWidth >= WIDE_PX;
+  // A canvas has a size of its own until the chart gives it that of its box.
+  const widthPx = (canvas.parentElement ?? canvas).clientWidth;
+  const wide = widthPx >= WIDE_PX;
   const lying = plot.lying === true;
-  const lettersMax = wide ? LETTERS_MAX.wide : LETTERS_MAX.narrow;
+  const roomPx = Math.max(0, widthPx - SCALES_PX) / Math.max(1, plot.labels.length);
+  const lettersMax = lying ? (wide ? LETTERS_MAX.wide : LETTERS_MAX.narrow) : Math.max(2, Math.floor(roomPx / LETTER_PX) - 1);
   const first = plot.series.find((series) => series.side !== "right");
   const second = plot.series.find((series) => series.side === "right");
   const shorten = (index: number): string => {
@@ -80,7 +86,7 @@ export function draw(canvas: HTMLCanvasElement, plot: Plot, onPick?: (place: num
   const places: ScaleOptions = {
     stacked: plot.stacked === true, grid: { display: false }, border: { color: colour("line") }, offset: true,
     ticks: {
-      color: colour(lying ? "ink" : "ink-2"), maxRotation: plot.shortLabels === true ? 40 : 0, autoSkip: !lying, maxTicksLimit: plot.labelsMax ?? (wide ? 14 : 6),
+      color: colour(lying ? "ink" : "ink-2"), maxRotation: 0, autoSkip: !lying && plot.shortLabels !== true, maxTicksLimit: plot.labelsMax ?? (wide ? 14 : 6),
       callback: (_: unknown, index: number) => (lying || plot.shortLabels === true ? shorten(index) : (plot.labels[index] ?? "")),
     },
   };

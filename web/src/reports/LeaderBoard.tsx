@@ -41,14 +41,14 @@ export function LeaderBoard({ scope, by, report, onLines }: LeaderBoardProps): J
     const value = valueOf(figures, name);
     return (
       <td key={name} data-label={text[name]} class={`${name}${value === null ? " few" : ""}`}>
-        {name === "net" && bar && <span class="bar" aria-hidden="true"><span style={{ width: `${shareOf(figures.net_minor, highest)}%` }} /></span>}
+        {name === "net" && bar && <span class="meter" aria-hidden="true"><span style={{ width: `${shareOf(figures.net_minor, highest)}%` }} /></span>}
         <span class="said">{shown(name, value, report.currency)}</span>
       </td>
     );
   });
   return (
-    <section class="card table-card board" aria-labelledby="board-title" data-testid="board" data-by={by}>
-      <h2 id="board-title">{title}</h2>
+    <section class="card table-card board" data-testid="board" data-by={by}>
+      <h2>{title}</h2>
       {by === "staff" && <p class="notice">{text.staff_apart}</p>}
       <div class="scroller" tabIndex={0} role="region" aria-label={title}>
         <table class="num figures-table">

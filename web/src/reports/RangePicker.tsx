@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { setQuery } from "../ui/router";
+import { useShown } from "../ui/useShown";
 import { dayOf, PRESETS, type Preset, type Range } from "./range";
 import { dayLabel } from "./words-of";
 import { text } from "./texts";
@@ -13,9 +14,10 @@ export function RangePicker({ range }: { range: Range }): JSX.Element {
         onChange={(event) => { if (event.currentTarget.value !== "") setQuery({ period: "custom", from: range.from, to: range.to, [name]: event.currentTarget.value }); }} />
     </label>
   );
+  const row = useShown<HTMLDivElement>(range.preset);
   return (
     <div class="range-picker">
-      <div class="segments" role="group" aria-label={text.period}>
+      <div ref={row} class="segments" role="group" aria-label={text.period}>
         {PRESETS.map((preset) => (
           <button key={preset} type="button" aria-pressed={preset === range.preset} data-testid={`period-${preset}`} onClick={() => choose(preset)}>{text[preset]}</button>
         ))}

@@ -8,6 +8,7 @@ import { Icon } from "../ui/icons";
 import { query, setQuery } from "../ui/router";
 import { Empty, Failed, Loading } from "../ui/states";
 import { useLoad } from "../ui/useLoad";
+import { useShown } from "../ui/useShown";
 import { conversionOf } from "./figures";
 import { FilterChips } from "./FilterChips";
 import { asked, FILTER_NAMES, FILTERS, isFilter, questionOf, type Filters } from "./filters";
@@ -83,8 +84,9 @@ export function ReportView({ scope, name }: { scope: Scope; name: string }): JSX
 
 function Dimensions({ all, by }: { all: boolean; by: Dimension }): JSX.Element {
   const dimensions: readonly Dimension[] = all ? ["brand", ...DIMENSIONS] : DIMENSIONS;
+  const row = useShown<HTMLDivElement>(by);
   return (
-    <div class="segments dimensions" role="group" aria-label={text.by}>
+    <div ref={row} class="segments dimensions" role="group" aria-label={text.by}>
       {dimensions.map((dimension) => (
         <button key={dimension} type="button" aria-pressed={dimension === by} data-testid={`by-${dimension}`} onClick={() => setQuery({ by: dimension })}>{text[`by_${dimension}`]}</button>
       ))}

@@ -20,13 +20,13 @@ export function Why({ brandId, lineId }: { brandId: string; lineId: string }): J
       <p class="verdict" data-testid="why-words">{language.value === "ja" ? value.ja : value.en}</p>
       <Facts of={value} />
       <section class="stack" aria-labelledby="why-steps">
-        <h3 id="why-steps">{why.steps}</h3>
+        <h2 id="why-steps">{why.steps}</h2>
         <p class="small muted">{why.steps_lead}</p>
         <ol class="steps">{value.steps.map((step, index) => <li key={step.rule}><OneStep step={step} decides={index === decisive} /></li>)}</ol>
       </section>
       {value.assists.length > 0 && (
         <section class="stack" aria-labelledby="why-assists">
-          <h3 id="why-assists">{why.assists}</h3>
+          <h2 id="why-assists">{why.assists}</h2>
           <p class="small muted">{why.assists_lead}</p>
           <ul class="touches">{value.assists.map((assist) => (
             <li key={`${assist.live_id} ${assist.at_ms}`} data-testid="why-assist"><strong>{assist.title}</strong> {touchKind(assist.kind)} <span class="muted num">{fullDateTime(assist.at_ms)}</span></li>
@@ -34,7 +34,7 @@ export function Why({ brandId, lineId }: { brandId: string; lineId: string }): J
         </section>
       )}
       <section class="stack" aria-labelledby="why-credits">
-        <h3 id="why-credits">{why.credits}</h3>
+        <h2 id="why-credits">{why.credits}</h2>
         <Lines lines={value.credits} />
       </section>
     </div>

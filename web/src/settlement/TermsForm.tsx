@@ -96,7 +96,7 @@ function ProductRates({ brandId, rates, disabled, onChange }: ProductRatesProps)
   const known = products.value ?? [];
   const change = (at: number, next: Partial<Fields["products"][number]>): void => onChange(rates.map((rate, index) => (index === at ? { ...rate, ...next } : rate)));
   return (
-    <fieldset class="stack rates" id="term-field-products" tabIndex={-1}>
+    <fieldset class="stack product-rates" id="term-field-products" tabIndex={-1}>
       <legend>{text.product_rates}</legend>
       {rates.map((rate, index) => (
         <div key={index} class="row rate-row" data-testid="product-rate">

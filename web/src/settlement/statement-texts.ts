@@ -32,7 +32,7 @@ export const statement = phrases({
   carried_in: ["前回からの繰越", "Carried in"],
   carried_out: ["次回への繰越", "Carried over"],
   payable: ["お支払額", "To be paid"],
-  tax: ["うち消費税（{rate}）", "Consumption tax in it ({rate})"],
+  tax: ["消費税（{rate}）", "Consumption tax ({rate})"],
   tax_short: ["消費税", "Tax"],
   registration: ["登録番号 {number}", "Registration {number}"],
   no_registration: ["適格請求書発行事業者の登録なし", "Not registered for qualified invoices"],

@@ -19,7 +19,7 @@ export function AssistsBoard({ rows }: { rows: readonly Assist[] }): JSX.Element
             <tr key={row.live_id} data-testid="assist-row" data-live={row.live_id}>
               <th scope="row">{row.title}</th>
               <td data-label={lives.influenced_orders}>{count(row.influenced_orders)}</td>
-              <td data-label={lives.influenced} class="net"><span class="bar" aria-hidden="true"><span style={{ width: `${shareOf(row.influenced_minor, highest)}%` }} /></span><span class="said">{money(row.influenced_minor)}</span></td>
+              <td data-label={lives.influenced} class="net"><span class="meter" aria-hidden="true"><span style={{ width: `${shareOf(row.influenced_minor, highest)}%` }} /></span><span class="said">{money(row.influenced_minor)}</span></td>
             </tr>
           ))}</tbody>
         </table>

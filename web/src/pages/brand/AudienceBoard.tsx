@@ -18,7 +18,7 @@ interface AudienceBoardProps {
   current?: string;
 }
 
-const COLUMNS = ["peak", "average", "unique", "watched", "buyers", "conversion", "gross", "net"] as const;
+const COLUMNS = ["net", "gross", "unique", "peak", "average", "watched", "buyers", "conversion"] as const;
 type Column = (typeof COLUMNS)[number];
 const EXPLAINED: Partial<Record<Column, "means_peak" | "means_average" | "means_unique" | "means_watched" | "means_conversion">> = {
   peak: "means_peak", average: "means_average", unique: "means_unique", watched: "means_watched", conversion: "means_conversion",
@@ -45,8 +45,8 @@ export function AudienceBoard({ brandId, rows, current }: AudienceBoardProps): J
           }} />
         </section>
       )}
-      <section class="card table-card" aria-labelledby="audience-title">
-        <h2 id="audience-title">{lives.title}</h2>
+      <section class="card table-card">
+        <h2>{lives.title}</h2>
         <div class="scroller" tabIndex={0} role="region" aria-label={lives.title}>
           <table class="num figures-table">
             <thead><tr><th scope="col">{lives.live}</th>{COLUMNS.map((column) => {
@@ -60,7 +60,7 @@ export function AudienceBoard({ brandId, rows, current }: AudienceBoardProps): J
                   <span class="small muted sub">{row.started_at_ms === null ? "" : dateTime(row.started_at_ms)}{lengthOf(row)}</span>
                 </th>
                 {COLUMNS.map((column) => <td key={column} data-label={lives[column]} class={column}>
-                  {column === "net" && <span class="bar" aria-hidden="true"><span style={{ width: `${shareOf(row.net_minor, highest)}%` }} /></span>}
+                  {column === "net" && <span class="meter" aria-hidden="true"><span style={{ width: `${shareOf(row.net_minor, highest)}%` }} /></span>}
                   <span class="said">{cell(row, column)}</span>
                 </td>)}
               </tr>

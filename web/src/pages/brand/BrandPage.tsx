@@ -4,6 +4,7 @@ import { ReportView } from "../../reports/ReportView";
 import { lazily } from "../../ui/lazily";
 import type { PageProps } from "../../ui/pages";
 import { query } from "../../ui/router";
+import { useShown } from "../../ui/useShown";
 import { BrandGate, brandName } from "./BrandGate";
 import { ShortagesPanel } from "./ShortagesPanel";
 import { text } from "./texts";
@@ -44,9 +45,10 @@ function Chosen({ id }: { id: string }): JSX.Element {
 function Desk({ brandId }: ViewProps): JSX.Element {
   const named = new URLSearchParams(query.value).get("view");
   const shown: View = VIEWS.find((view) => view === named) ?? "report";
+  const tabs = useShown<HTMLElement>(shown);
   return (
     <main id="main" class="page brand-page" data-testid="brand-desk">
-      <nav class="segments" aria-label={text.tabs}>{VIEWS.map((view) => (
+      <nav ref={tabs} class="segments" aria-label={text.tabs}>{VIEWS.map((view) => (
         <a key={view} href={view === "report" ? `/brand/${brandId}` : `/brand/${brandId}?view=${view}`} aria-current={view === shown ? "page" : undefined} data-testid={`view-${view}`}>{text[view]}</a>
       ))}</nav>
       {shown === "report" && <><ShortagesPanel /><ReportView scope={{ brandId }} name={brandName(brandId)} /></>}

@@ -25,9 +25,9 @@ export function CohortsBoard({ rows }: { rows: readonly Cohort[] }): JSX.Element
                 const minor = row[`ltv_${days}_minor`];
                 const depth = minor === null ? 0 : Math.round((Math.max(0, minor) / highest) * 60);
                 return (
-                  <td key={days} data-label={fill(lives.days, { n: days })} style={{ background: `color-mix(in srgb, var(--indigo) ${Math.round(depth / 2.2)}%, transparent)` }}>
+                  <td key={days} data-label={fill(lives.days, { n: days })} style={{ background: `color-mix(in srgb, var(--indigo) ${Math.round(depth / 4)}%, transparent)` }}>
                     {minor === null ? <span class="few">{text.suppressed}</span> : money(minor)}
-                    {minor !== null && !row[`complete_${days}`] && <span class="small muted"> {lives.so_far}</span>}
+                    {minor !== null && !row[`complete_${days}`] && <span class="small"> {lives.so_far}</span>}
                   </td>
                 );
               })}

@@ -15,8 +15,8 @@ export function PinBoard({ pins, nowMs }: { pins: readonly TimelinePin[]; nowMs:
   const highestCtr = Math.max(1, ...pins.map((pin) => pin.ctr_bp ?? 0));
   const people = (value: number | null): JSX.Element | string => (value === null ? <span class="few">{text.suppressed}</span> : count(value));
   return (
-    <section class="card table-card" aria-labelledby="pins-title" data-testid="pin-board">
-      <h2 id="pins-title">{line.pins}</h2>
+    <section class="card table-card" data-testid="pin-board">
+      <h2>{line.pins}</h2>
       {pins.length === 0 ? <Empty icon="pin">{line.no_pins}</Empty> : (
         <div class="scroller" tabIndex={0} role="region" aria-label={line.pins}>
           <table class="num figures-table">
@@ -33,9 +33,9 @@ export function PinBoard({ pins, nowMs }: { pins: readonly TimelinePin[]; nowMs:
                   <span class={index < 3 ? `rank top-${index + 1}` : "rank"}><span class="sr">{text.rank} </span>{index + 1}</span>
                   <span class="grow">{pin.title}<span class="small muted sub num">{clockTime(pin.from_ms)}–{pin.to_ms === null ? line.still : clockTime(pin.to_ms)} ・ {duration(((pin.to_ms ?? nowMs) - pin.from_ms) / 1000)}</span></span>
                 </span></th>
-                <td data-label={line.pin_sales} class="net"><span class="bar" aria-hidden="true"><span style={{ width: `${shareOf(pin.gross_minor, highest)}%` }} /></span><span class="said">{money(pin.gross_minor)}</span></td>
+                <td data-label={line.pin_sales} class="net"><span class="meter" aria-hidden="true"><span style={{ width: `${shareOf(pin.gross_minor, highest)}%` }} /></span><span class="said">{money(pin.gross_minor)}</span></td>
                 <td data-label={line.pin_orders}>{count(pin.orders)}</td>
-                <td data-label={line.ctr} class="ctr">{pin.ctr_bp !== null && <span class="bar shu" aria-hidden="true"><span style={{ width: `${shareOf(pin.ctr_bp, highestCtr)}%` }} /></span>}{pin.ctr_bp === null ? <span class="few">{text.suppressed}</span> : ctr(pin)}</td>
+                <td data-label={line.ctr} class="ctr">{pin.ctr_bp !== null && <span class="meter shu" aria-hidden="true"><span style={{ width: `${shareOf(pin.ctr_bp, highestCtr)}%` }} /></span>}{pin.ctr_bp === null ? <span class="few">{text.suppressed}</span> : ctr(pin)}</td>
                 <td data-label={line.shown}>{people(pin.shown_to)}</td>
                 <td data-label={line.clickers}>{people(pin.clickers)}</td>
               </tr>

@@ -41,16 +41,16 @@ export function StatementsView({ brandId }: { brandId: string }): JSX.Element {
       {closed.problem !== null && <Failed problem={closed.problem} onRetry={closed.reload} />}
       {closed.value === null && closed.problem === null && <Loading />}
       {closed.value !== null && done.length > 0 && (
-        <section class="card table-card" aria-labelledby="closed-title" data-testid="closed">
-          <h2 id="closed-title">{text.closed}</h2>
+        <section class="card table-card" data-testid="closed">
+          <h2>{text.closed}</h2>
           <StatementTable title={text.closed} items={done} named="liver" onPaid={setPaying} />
           {done.some((one) => one.state === "payable") && <Payout brandId={brandId} month={month} />}
         </section>
       )}
       {preview.problem !== null && <Failed problem={preview.problem} onRetry={preview.reload} />}
       {preview.value !== null && closed.value !== null && (open.length > 0 ? (
-        <section class="card table-card" aria-labelledby="preview-title" data-testid="preview">
-          <h2 id="preview-title">{text.preview}</h2>
+        <section class="card table-card" data-testid="preview">
+          <h2>{text.preview}</h2>
           <p class="small muted">{text.preview_lead}</p>
           <StatementTable title={text.preview} items={open} named="liver" preview />
           <div class="row wrap spread closing">

@@ -28,8 +28,8 @@ export function TimelineChart({ minutes, pins, nowMs, picked, onPick }: Timeline
   const place = Math.min(picked ?? 0, minutes.length - 1);
   const minute = minutes[place];
   return (
-    <section class="card panel timeline" aria-labelledby="timeline-chart">
-      <h2 id="timeline-chart">{line.chart}</h2>
+    <section class="card panel timeline">
+      <h2>{line.chart}</h2>
       <p class="small muted tools">{line.chart_hint}</p>
       <div class="chart-scroller" tabIndex={0} role="region" aria-label={line.chart}>
         <div class="strips" style={{ minWidth: `${minutes.length * MINUTE_WIDTH_PX + 2 * SCALE_PX}px`, "--scale": `${SCALE_PX}px` }}>

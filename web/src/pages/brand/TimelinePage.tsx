@@ -66,7 +66,7 @@ function Story({ brandId, timeline, audience }: { brandId: string; timeline: Tim
             <p class="muted num">{dateTime(timeline.started_at_ms)}{timeline.ended_at_ms !== null && ` ・ ${duration((timeline.ended_at_ms - timeline.started_at_ms) / 1000)}`}</p>
           )}
         </div>
-        <button type="button" class="btn small tools" onClick={() => print()}><Icon name="print" />{text.print}</button>
+        <p class="row tools"><button type="button" class="btn small" onClick={() => print()}><Icon name="print" />{text.print}</button></p>
       </div>
       {minutes.length === 0 ? <div class="card"><Empty icon="chart">{line.none}</Empty></div> : (
         <>

@@ -47,7 +47,7 @@ function Bar({ row, highest }: { row: Row; highest: number }): JSX.Element {
   const parts = STATES.map((state) => ({ state, minor: row[`${state}_minor`] ?? 0 }));
   const known = parts.some(({ minor }) => minor > 0);
   return (
-    <span class="bar states" aria-hidden="true" title={parts.filter(({ minor }) => minor !== 0).map(({ state, minor }) => `${text[state]} ${money(minor)}`).join(" ・ ")}>
+    <span class="meter states" aria-hidden="true" title={parts.filter(({ minor }) => minor !== 0).map(({ state, minor }) => `${text[state]} ${money(minor)}`).join(" ・ ")}>
       {known ? parts.map(({ state, minor }) => <span key={state} class={state} style={{ width: `${shareOf(minor, highest)}%` }} />) : <span style={{ width: `${shareOf(row.commission_minor, highest)}%` }} />}
     </span>
   );

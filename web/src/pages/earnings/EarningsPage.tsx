@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import { lazily } from "../../ui/lazily";
 import { RoleGate } from "../../ui/RoleGate";
 import { query } from "../../ui/router";
+import { useShown } from "../../ui/useShown";
 import { EarningsView } from "./EarningsView";
 import { text } from "./texts";
 import "../studio/studio.css";
@@ -28,9 +29,10 @@ export function EarningsPage(): JSX.Element {
 function Desk(): JSX.Element {
   const named = new URLSearchParams(query.value).get("view");
   const shown: View = VIEWS.find((view) => view === named) ?? "earnings";
+  const tabs = useShown<HTMLElement>(shown);
   return (
     <main id="main" class="page earnings-page" data-testid="earnings-page">
-      <nav class="segments" aria-label={text.tabs}>{VIEWS.map((view) => (
+      <nav ref={tabs} class="segments" aria-label={text.tabs}>{VIEWS.map((view) => (
         <a key={view} href={view === "earnings" ? "/earnings" : `/earnings?view=${view}`} aria-current={view === shown ? "page" : undefined} data-testid={`view-${view}`}>{text[view]}</a>
       ))}</nav>
       {shown === "earnings" && <EarningsView />}

@@ -19,8 +19,8 @@ export function MyStatements(): JSX.Element {
   };
   useEffect(() => load(null), []);
   return (
-    <section class="stack" aria-labelledby="statements-title" data-testid="my-statements">
-      <h1 id="statements-title">{text.title}</h1>
+    <section class="stack" data-testid="my-statements">
+      <h1>{text.title}</h1>
       {problem !== null && <Failed problem={problem} onRetry={() => load(cursor)} />}
       {items === null && problem === null && <Loading />}
       {items !== null && items.length === 0 && <div class="card"><Empty icon="yen">{text.none_mine}</Empty></div>}
