@@ -19,7 +19,7 @@ const FIGURES: Figures = {
   orders: 4, units: 6, gross_minor: 20_000, cancelled_minor: -5_000, net_minor: 15_000, commission_minor: 1_500, aov_minor: 3_750,
   buyers: 12, new_buyers: null, returning_buyers: null, refund_rate_bp: 2_500,
 };
-const row = (key: string, figures: Partial<Figures> = {}): ReportRow => ({ key, label: `名 ${key}`, label_sub: null, figures: { ...FIGURES, ...figures } });
+const row = (key: string, figures: Partial<Figures> = {}): ReportRow => ({ key, label: `名 ${key}`, label_sub: "", figures: { ...FIGURES, ...figures } });
 const report = (rows: ReportRow[], previous: Figures | null = null): Report => ({
   brand_id: "brand_1", by: "live", currency: "JPY", from_ms: 0, to_ms: 1, as_of_ms: 1, totals: FIGURES, previous, rows,
   definitions: [{ name: "net_minor", ja: "サーバーの定義", en: "The server's definition" }],

@@ -28,7 +28,8 @@ export interface ReportRow {
   /** An id, a Japanese day ("2026-11-28"), an hour of the day ("00" to "23"), a channel or a campaign. */
   key: string;
   label: string;
-  label_sub: string | null;
+  /** Below it; empty where there is nothing more to say. */
+  label_sub: string;
   figures: Figures;
 }
 
@@ -153,10 +154,24 @@ export interface CreditLine {
 
 export interface Step {
   rule: string;
+  /** Fits, and is the one that decides. */
+  decided?: boolean;
   matched: boolean;
   ja: string;
   en: string;
   touches: { touch_id: string; kind: string; live_title: string | null; at_ms: number }[];
+}
+
+/** A row of the ledger, as an explanation shows it. */
+export interface ExplainedCredit {
+  credit_id: string;
+  kind: "sale" | "reversal";
+  pool: "liver" | "staff";
+  qty: number;
+  base_minor: number;
+  commission_bp: number;
+  commission_minor: number;
+  at_ms: number;
 }
 
 /** Why a sale is whose. */
@@ -170,12 +185,16 @@ export interface Attribution {
   sold_at_ms: number;
   owner: { liver_id: string; liver_name: string; live_id: string | null; live_title: string | null } | null;
   staff: { name: string; location: string | null } | null;
-  rule: string;
+  /** Which step decided. */
+  rule: string | null;
   rule_version: number;
+  commission_bp: number;
+  /** Deciding again gives what is stored. */
+  recomputed: boolean;
   contract: { contract_id: string; version: number; rate_bp: number } | null;
   steps: Step[];
   assists: { live_id: string; title: string; kind: string; at_ms: number }[];
-  credits: CreditLine[];
+  credits: ExplainedCredit[];
   ja: string;
   en: string;
 }

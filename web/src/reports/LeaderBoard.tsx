@@ -91,7 +91,7 @@ function Name({ scope, by, row, rank, onLines }: NameProps): JSX.Element {
             ? <a class="drill" href={`/brand/${row.key}`} aria-label={fill(text.open_brand, { label })} data-testid="open-brand">{label}</a>
             : <span class="drill-less">{label}</span>
           : <button type="button" class="drill" aria-label={fill(text.show_lines, { label })} data-testid="drill" onClick={() => onLines(row)}>{label}</button>}
-        {row.label_sub !== null && row.label_sub !== "" && <span class="small muted sub">{row.label_sub}</span>}
+        {row.label_sub !== "" && <span class="small muted sub">{row.label_sub}</span>}
         {by === "live" && scope !== "all" && row.key !== "" && <a class="small sub" href={`/brand/${scope.brandId}/lives/${row.key}`} data-testid="to-timeline">{text.minutes}</a>}
       </span>
       {isFilter(by) && row.key !== "" && <button type="button" class="icon-btn narrow" title={fill(text.narrow, { label })} aria-label={fill(text.narrow, { label })} data-testid="narrow" onClick={narrow}><Icon name="funnel" /></button>}

@@ -1,12 +1,13 @@
 import type { JSX } from "preact";
-import { reports, type Attribution, type Step } from "../api/reports";
+import { reports, type Attribution, type ExplainedCredit, type Step } from "../api/reports";
 import { fullDateTime, money, rate } from "../i18n/format";
 import { language } from "../i18n/language";
 import { fill } from "../i18n/phrases";
 import { Icon } from "../ui/icons";
 import { Failed, Loading } from "../ui/states";
 import { useLoad } from "../ui/useLoad";
-import { Lines, named } from "./Lines";
+import { named } from "./Lines";
+import { text } from "./texts";
 import { touchKind, why } from "./why-texts";
 import "./why.css";
 
@@ -14,9 +15,9 @@ import "./why.css";
 export function Why({ brandId, lineId }: { brandId: string; lineId: string }): JSX.Element {
   const { value, problem, reload } = useLoad(() => reports.attribution(brandId, lineId), [brandId, lineId]);
   if (value === null) return problem === null ? <Loading /> : <Failed problem={problem} onRetry={reload} />;
-  const decisive = value.steps.findIndex((step) => step.matched);
+  const decisive = value.steps.findIndex((step) => step.decided ?? step.matched);
   return (
-    <div class="stack why" data-testid="attribution" data-owner={value.owner?.liver_id ?? ""} data-rule={value.rule}>
+    <div class="stack why" data-testid="attribution" data-owner={value.owner?.liver_id ?? ""} data-rule={value.rule ?? ""}>
       <p class="verdict" data-testid="why-words">{language.value === "ja" ? value.ja : value.en}</p>
       <Facts of={value} />
       <section class="stack" aria-labelledby="why-steps">
@@ -35,7 +36,8 @@ export function Why({ brandId, lineId }: { brandId: string; lineId: string }): J
       )}
       <section class="stack" aria-labelledby="why-credits">
         <h2 id="why-credits">{why.credits}</h2>
-        <Lines lines={value.credits} />
+        <Credits credits={value.credits} />
+        <p class={value.recomputed ? "notice good" : "notice bad"} data-testid="recomputed" data-good={String(value.recomputed)}>{value.recomputed ? why.recomputed : why.not_recomputed}</p>
       </section>
     </div>
   );
@@ -55,6 +57,22 @@ function Facts({ of }: { of: Attribution }): JSX.Element {
       )}</dd></div>
       <div><dt>{why.rule}</dt><dd>{fill(why.rule_version, { n: of.rule_version })}</dd></div>
     </dl>
+  );
+}
+
+function Credits({ credits }: { credits: readonly ExplainedCredit[] }): JSX.Element {
+  return (
+    <div class="scroller" tabIndex={0} role="region" aria-label={why.credits}>
+      <table class="num">
+        <thead><tr>{[text.at, text.kind, why.pool, text.qty, text.base, text.rate, text.commission].map((heading) => <th key={heading} scope="col">{heading}</th>)}</tr></thead>
+        <tbody>{credits.map((credit) => (
+          <tr key={credit.credit_id} class={credit.kind} data-testid="why-credit" data-kind={credit.kind} data-pool={credit.pool} data-base={credit.base_minor}>
+            <td>{fullDateTime(credit.at_ms)}</td><td><span class={credit.kind === "sale" ? "tag ok" : "tag live plain"}>{text[credit.kind]}</span></td>
+            <td>{credit.pool === "liver" ? text.by_liver : text.by_staff}</td><td>{credit.qty}</td><td>{money(credit.base_minor)}</td><td>{rate(credit.commission_bp)}</td><td>{money(credit.commission_minor)}</td>
+          </tr>
+        ))}</tbody>
+      </table>
+    </div>
   );
 }
 

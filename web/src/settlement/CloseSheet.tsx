@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { explainFully } from "../api/problem-texts";
-import { statements, type Statement } from "../api/settlement";
+import { statements, type Draft } from "../api/settlement";
 import { count, money } from "../i18n/format";
 import { fill } from "../i18n/phrases";
 import { persist } from "../purchase/persist";
@@ -15,7 +15,7 @@ import { statement as text } from "./statement-texts";
 interface CloseSheetProps {
   brandId: string;
   month: string;
-  items: readonly Statement[];
+  items: readonly Draft[];
   onClose: () => void;
   onDone: () => void;
 }

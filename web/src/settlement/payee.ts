@@ -1,5 +1,5 @@
 /** Pure: a bank account as it is typed, and as banks take it. */
-import type { Payee } from "../api/settlement";
+import type { Payee, Payer } from "../api/settlement";
 
 export const EMPTY_PAYEE: Payee = {
   name_kana: "", bank_code: "", branch_code: "", account_type: "ordinary", account_number: "", holder_kana: "", registration: null,
@@ -16,6 +16,19 @@ export function kana(text: string): string {
 }
 
 const KANA = /^[\u30a1-\u30f6ーA-Z0-9().\-/ ]+$/;
+
+export const EMPTY_PAYER: Payer = { consignor_code: "", name_kana: "", bank_code: "", branch_code: "", account_type: "ordinary", account_number: "" };
+
+export type PayerField = keyof Payer;
+
+export function payerOf(typed: Payer): { payer: Payer } | { wrong: PayerField } {
+  const consignor = digits(typed.consignor_code);
+  if (!/^\d{1,10}$/.test(consignor)) return { wrong: "consignor_code" };
+  const read = payeeOf({ ...typed, holder_kana: typed.name_kana, registration: null });
+  if ("wrong" in read) return { wrong: read.wrong as PayerField };
+  const { name_kana, bank_code, branch_code, account_number } = read.payee;
+  return { payer: { consignor_code: consignor.padStart(10, "0"), name_kana, bank_code, branch_code, account_type: typed.account_type, account_number } };
+}
 
 export type PayeeField = keyof Payee;
 

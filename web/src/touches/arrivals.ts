@@ -4,7 +4,6 @@ import { asProblem } from "../api/problem";
 import { me } from "../api/session";
 import { touches, type TouchKind } from "../api/touches";
 import { persist } from "../purchase/persist";
-import { uuid } from "../purchase/uuid";
 import { toast } from "../ui/toast";
 import { fill } from "../i18n/phrases";
 import { consent, followConsent } from "./consent";
@@ -69,10 +68,9 @@ export function tellArrivals(arrivals: readonly Arrival[]): void {
 }
 
 function tell({ kind, code, liveId }: Arrival, mark: string): void {
-  const key = uuid();
-  persist(() => touches.note(kind, code, liveId, key), {}).then(() => {
+  persist(() => touches.note(kind, code, liveId), {}).then(({ name }) => {
     remember(mark);
-    if (kind === "staff_code") toast(fill(note.staff_noted, { code }));
+    if (kind === "staff_code") toast(fill(note.staff_noted, { name: name ?? code }));
   }, (thrown: unknown) => {
     // A code that is none (any more) keeps nobody from watching; who typed a staff's is told.
     if (kind === "staff_code" && asProblem(thrown).kind !== "network") toast(fill(note.staff_unknown, { code }), true);

@@ -29,7 +29,7 @@ export const note = phrases({
   ],
   stop: ["「記録しない」を選ぶと、以後は記録しません。", "After “no”, nothing more is noted."],
   to_settings: ["きっかけの記録の設定", "What is noted"],
-  staff_noted: ["スタッフコード {code} を受け付けました。", "Staff code {code} is noted."],
+  staff_noted: ["担当スタッフ：{name} さん", "Helped by {name}"],
   staff_unknown: ["スタッフコード {code} は使えません。", "The staff code {code} is not valid."],
 });
 

@@ -2,7 +2,7 @@ import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
 /** A row of choices that is wider than a phone: the chosen one is moved to where it is seen, and the page stays where it is. */
-export function useShown<T extends HTMLElement>(chosen: string): RefObject<T> {
+export function useShown<T extends HTMLElement>(chosen: string): RefObject<T | null> {
   const row = useRef<T>(null);
   useEffect(() => {
     const box = row.current;

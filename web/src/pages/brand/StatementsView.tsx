@@ -1,11 +1,14 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { statements, type Statement } from "../../api/settlement";
+import { statements, type Statement, type Warning } from "../../api/settlement";
 import { count, money } from "../../i18n/format";
+import { language } from "../../i18n/language";
 import { fill } from "../../i18n/phrases";
 import { CloseSheet } from "../../settlement/CloseSheet";
 import { isMonth, lastMonth, monthName, monthsUntil } from "../../settlement/months";
+import { Payout } from "../../settlement/Payout";
 import { PaidSheet } from "../../settlement/PaidSheet";
+import { PayerForm } from "../../settlement/PayerForm";
 import { statement as text } from "../../settlement/statement-texts";
 import { StatementTable } from "../../settlement/StatementTable";
 import { query, setQuery } from "../../ui/router";
@@ -52,27 +55,28 @@ export function StatementsView({ brandId }: { brandId: string }): JSX.Element {
         <section class="card table-card" data-testid="preview">
           <h2>{text.preview}</h2>
           <p class="small muted">{text.preview_lead}</p>
-          <StatementTable title={text.preview} items={open} named="liver" preview />
+          <StatementTable title={text.preview} items={open} named="liver" />
+          <Warnings of={preview.value.warnings} />
           <div class="row wrap spread closing">
             <p>{text.to_pay} <strong class="num" data-testid="preview-total">{money(open.reduce((sum, one) => sum + one.payable_minor, 0))}</strong> <span class="small muted">{fill(text.livers, { n: count(open.length) })}</span></p>
-            <button type="button" class="btn primary" data-testid="close-month" onClick={() => setClosing(true)}>{fill(text.close, { month: monthName(month) })}</button>
+            <button type="button" class="btn primary" disabled={!preview.value.closable} aria-describedby="closable" data-testid="close-month" onClick={() => setClosing(true)}>{fill(text.close, { month: monthName(month) })}</button>
+            {!preview.value.closable && <p id="closable" class="small muted">{text.not_over}</p>}
           </div>
         </section>
       ) : done.length === 0 && <div class="card"><Empty icon="yen">{text.none_preview}</Empty></div>)}
+      <PayerForm brandId={brandId} />
       {closing && <CloseSheet brandId={brandId} month={month} items={open} onClose={() => setClosing(false)} onDone={() => { setClosing(false); reload(); }} />}
       {paying !== null && <PaidSheet statement={paying} onClose={() => setPaying(null)} onDone={() => { setPaying(null); reload(); }} />}
     </section>
   );
 }
 
-function Payout({ brandId, month }: { brandId: string; month: string }): JSX.Element {
+/** What the server says should be looked at first. */
+function Warnings({ of }: { of: readonly Warning[] }): JSX.Element | null {
+  if (of.length === 0) return null;
   return (
-    <div class="row wrap spread closing">
-      <p class="small muted">{text.payout}: {text.payout_lead}</p>
-      <p class="row wrap">
-        <a class="btn small" href={statements.payoutPath(brandId, month, "txt")} download data-testid="payout-txt">{text.zengin}</a>
-        <a class="btn small" href={statements.payoutPath(brandId, month, "csv")} download data-testid="payout-csv">{text.payout_csv}</a>
-      </p>
-    </div>
+    <ul class="warnings small" aria-label={text.warnings}>{of.map((warning, index) => (
+      <li key={index} class="notice gold" data-testid="warning" data-kind={warning.kind}>{language.value === "ja" ? warning.ja : warning.en}</li>
+    ))}</ul>
   );
 }

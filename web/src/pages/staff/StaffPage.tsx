@@ -35,7 +35,7 @@ function Codes(): JSX.Element {
       {stores.length > 0 && problem !== null && <Failed problem={problem} onRetry={reload} />}
       {stores.length > 0 && value === null && problem === null && <Loading />}
       {value !== null && stores.map((store) => {
-        const code = value.codes.find((one) => one.location_id === store) ?? (stores.length === 1 ? value.codes[0] : undefined);
+        const code = value.codes.find((one) => one.location_id === store);
         const name = value.places.find((place) => place.id === store)?.name ?? code?.location_name ?? store;
         return code === undefined ? <NoCode key={store} locationId={store} name={name} onMade={reload} /> : <Code key={store} of={code} name={name} />;
       })}
@@ -45,7 +45,7 @@ function Codes(): JSX.Element {
 
 /** Made to be held out to somebody: large, and scannable. */
 function Code({ of, name }: { of: StaffCode; name: string }): JSX.Element {
-  const link = `${location.origin}/${of.url_suffix}`;
+  const link = `${location.origin}/?staff=${encodeURIComponent(of.code)}`;
   const qr = qrOf(link);
   return (
     <section class="card staff-card" aria-label={name} data-testid="staff-code" data-code={of.code}>

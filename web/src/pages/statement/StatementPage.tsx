@@ -1,8 +1,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { CreditLine } from "../../api/reports";
 import { me } from "../../api/session";
-import { statements, type Statement } from "../../api/settlement";
+import { statements, type Statement, type StatementLine } from "../../api/settlement";
 import { date, money, rate } from "../../i18n/format";
 import { fill } from "../../i18n/phrases";
 import { named } from "../../reports/Lines";
@@ -27,12 +26,12 @@ export function StatementPage({ id }: PageProps): JSX.Element {
 }
 
 interface Whole {
-  lines: CreditLine[];
+  lines: StatementLine[];
   more: boolean;
 }
 
 async function allLines(id: string): Promise<Whole> {
-  const lines: CreditLine[] = [];
+  const lines: StatementLine[] = [];
   let cursor: string | null = null;
   do {
     const page: Awaited<ReturnType<typeof statements.lines>> = await statements.lines(id, cursor);
@@ -86,7 +85,7 @@ function Paper({ of, lines }: { of: Statement; lines: Whole | null }): JSX.Eleme
         <p class="to">{fill(text.to, { liver: of.liver_name })}</p>
         <dl>
           <div><dt>{text.number}</dt><dd class="num">{of.statement_id}</dd></div>
-          <div><dt>{text.from}</dt><dd>{of.brand_name}</dd></div>
+          <div><dt>{text.from}</dt><dd>{of.brand_name}{of.brand_registration !== null && <><br /><span class="small num">{of.brand_registration}</span></>}</dd></div>
           <div><dt>{text.closed_at}</dt><dd class="num">{date(of.closed_at_ms)}</dd></div>
           {of.pay_by_ms !== null && <div><dt>{text.pay_by}</dt><dd class="num">{date(of.pay_by_ms)}</dd></div>}
           {of.paid_at_ms !== null && <div><dt>{text.paid_at}</dt><dd class="num">{date(of.paid_at_ms)}</dd></div>}
