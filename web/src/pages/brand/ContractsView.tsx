@@ -5,6 +5,7 @@ import { contracts } from "../../api/settlement";
 import { DAY_MS } from "../../reports/range";
 import { ContractList } from "../../settlement/ContractList";
 import { contract as text } from "../../settlement/contract-texts";
+import { RuleForm } from "../../settlement/RuleForm";
 import { firstFields } from "../../settlement/terms";
 import { TermsForm } from "../../settlement/TermsForm";
 import { Icon } from "../../ui/icons";
@@ -25,6 +26,7 @@ export function ContractsView({ brandId }: { brandId: string }): JSX.Element {
       </div>
       {proposing && <Proposal brandId={brandId} onClose={() => setProposing(false)} />}
       <ContractList side="brand" load={(cursor) => contracts.ofBrand(brandId, cursor)} />
+      <RuleForm brandId={brandId} />
     </section>
   );
 }
