@@ -52,11 +52,21 @@ CREATE TABLE touches_2 (
     CHECK (live_id IS NOT NULL OR kind = 'staff_code')
 );
 INSERT INTO touches_2 (id, customer_id, live_id, kind, product_id, at_ms, stored_at_ms)
-SELECT id, customer_id, live_id, kind, product_id, at_ms, at_ms FROM touches;
+SELECT MIN(id), customer_id, live_id, kind, product_id, MIN(at_ms), MIN(at_ms)
+FROM touches
+WHERE kind IN ('view', 'click', 'replay', 'link')
+GROUP BY customer_id, live_id, kind, product_id, at_ms / 60000;
+INSERT INTO touches_2 (id, customer_id, live_id, kind, product_id, at_ms, stored_at_ms)
+SELECT id, customer_id, live_id, kind, product_id, at_ms, at_ms
+FROM touches
+WHERE kind NOT IN ('view', 'click', 'replay', 'link');
 DROP TABLE touches;
 ALTER TABLE touches_2 RENAME TO touches;
 CREATE INDEX touches_by_customer ON touches (customer_id, at_ms);
 CREATE INDEX touches_by_live ON touches (live_id, kind, at_ms);
+-- The same once a minute: nobody fills this table by clicking.
+CREATE UNIQUE INDEX touches_once_a_minute ON touches (customer_id, kind, live_id, COALESCE(product_id, ''), (at_ms / 60000))
+    WHERE kind IN ('view', 'click', 'replay', 'link');
 
 -- A brand's rule. Append-only: the newest that began before a sale counts. Without a row the house's rule counts, which is
 -- version 1 of every brand.

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioTimer;
 use parking_lot::RwLock;
 
 use crate::{
-    attribution::{self, Reports, Touches},
+    attribution::{self, Attribution, Reports, Touches},
     bus::{Bus, Fact, Heard, Relay},
     cascade::Cascade,
     clock::Clock,
@@ -80,6 +80,8 @@ pub struct Rooms {
     pub imports: Imports,
     /// What brands read.
     pub reports: Reports,
+    /// Rules, codes, links, and why a sale is whose.
+    pub attribution: Attribution,
     /// Views and clicks.
     pub touches: Touches,
     /// Locations.
@@ -144,7 +146,7 @@ impl App {
         let people = People::new(db.clone(), clock.clone());
         let passes = people.passes().await.context("cannot load the key that passes are signed with")?;
         let leaving = tokio_util::sync::CancellationToken::new();
-        let touches = Touches::start(db.clone(), &tasks);
+        let touches = Touches::start(db.clone(), clock.clone(), &tasks);
         let lives = Lives::start(live::Wiring {
             db: db.clone(),
             clock: clock.clone(),
@@ -180,6 +182,7 @@ impl App {
             people,
             passes,
             reports: Reports::new(db.clone(), clock.clone()),
+            attribution: Attribution::new(db.clone(), clock.clone(), touches.clone()),
             touches,
             lives,
             showcase: Showcase::new(db.clone(), clock.clone(), relay.clone()),
@@ -414,7 +417,15 @@ fn touch_sink(touches: Touches) -> live::TouchSink {
             live::TouchKind::Click => attribution::TouchKind::Click,
         };
         let live::NewTouch { customer, live, product, at, .. } = touch;
-        touches.record(attribution::NewTouch { customer, live, kind, product, at });
+        touches.record(attribution::NewTouch {
+            customer,
+            live: Some(live),
+            kind,
+            product,
+            code: None,
+            campaign: None,
+            at,
+        });
     })
 }
 

@@ -11,6 +11,7 @@ use hanamichi::{
     clock::Clock,
     commerce::Reconciler,
     config::{Config, LogFormat},
+    ids::OrderLineId,
     store::Db,
     tasks::Tasks,
 };
@@ -57,10 +58,29 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Whose a sale is, and why.
+    Attribution {
+        #[command(subcommand)]
+        about: AttributionCommand,
+    },
     /// Print the OpenAPI 3.1 description.
     Openapi,
     /// Check the configuration, print it without secrets, and stop.
     CheckConfig,
+}
+
+#[derive(Debug, Subcommand)]
+enum AttributionCommand {
+    /// Tell in words why a sold line is whose.
+    Explain {
+        /// The line's id (`lin_…`), as reports and exports name it.
+        order_line: String,
+        /// One JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Decide every credited line again from touches, terms and orders; exits with 1 when one comes to something else.
+    Recompute,
 }
 
 fn main() -> ExitCode {
@@ -126,10 +146,42 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             }
             anyhow::ensure!(report.open == 0, "the provider's books and ours do not agree");
         }
+        Command::Attribution { about } => {
+            let config = Config::load(cli.config.as_deref())?;
+            let db = Db::connect(&config.database).await.context("cannot open the database")?;
+            let told = attribution(&db, about).await;
+            db.close().await;
+            told?;
+        }
         Command::Openapi => print!("{}", hanamichi::http::openapi()),
         Command::CheckConfig => {
             let config = Config::load(cli.config.as_deref())?;
             println!("{:#?}\nthe configuration is valid", config.without_secrets());
+        }
+    }
+    Ok(())
+}
+
+async fn attribution(db: &Db, about: AttributionCommand) -> anyhow::Result<()> {
+    match about {
+        AttributionCommand::Explain { order_line, json } => {
+            let line = OrderLineId::parse(&order_line).context("the id of a sold line looks like lin_…")?;
+            let found = hanamichi::attribution::explanation(db, &line).await?;
+            let found = found.with_context(|| format!("nobody is credited with {line}"))?;
+            if json {
+                println!("{}", serde_json::to_string(&found)?);
+            } else {
+                print!("{}", found.to_text());
+            }
+        }
+        AttributionCommand::Recompute => {
+            let mut tx = db.read("recompute credits").await?;
+            let found = hanamichi::attribution::recompute(&mut tx, usize::MAX).await?;
+            for (line, expected, stored) in &found.faults {
+                println!("{line}: commission by the rule {expected}, stored {stored}");
+            }
+            println!("{} credited lines decided again, {} differ", found.lines, found.faults.len());
+            anyhow::ensure!(found.faults.is_empty(), "credits are not what their rules make");
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use crate::{
+    attribution,
     clock::Millis,
     commerce::{self, OpenPurchase},
     ids::{CustomerId, LiveId, LocationId, OfferId, ProductId, SkuId},
@@ -114,6 +115,7 @@ pub async fn run(db: &Db, now: Millis) -> Result<Report, StoreError> {
         stray_money(&mut tx, now, &mut notes).await?,
         payments(&mut tx).await?,
         credits(&mut tx).await?,
+        decided(&mut tx).await?,
         documents(&mut tx).await?,
         postings(&mut tx).await?,
         refunds(&mut tx).await?,
@@ -449,6 +451,15 @@ async fn credits(tx: &mut Tx) -> Result<Check, StoreError> {
         GROUP BY l.id, l.amount_minor
         HAVING l.amount_minor <> COALESCE(SUM(c.base_minor), 0)";
     by_query(tx, "each line sold is credited", ALL, FAULTY).await
+}
+
+async fn decided(tx: &mut Tx) -> Result<Check, StoreError> {
+    let found = attribution::recompute(tx, MAX_EXAMPLES).await?;
+    let mut finding = Finding::of("credits are what their rule makes of touches and terms", found.lines);
+    for (row, expected, found) in found.faults {
+        finding.fault(format!("{row}: expected {expected}, found {found}"));
+    }
+    Ok(finding.check)
 }
 
 /// What of a line is on the invoices: all that was not called off before the money was taken.

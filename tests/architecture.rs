@@ -71,7 +71,7 @@ fn imports_follow_the_arrows() {
         ("people", &[][..]),
         ("live", &["bus"][..]),
         ("media", &[][..]),
-        ("attribution", &[][..]),
+        ("attribution", &["people"][..]),
         ("commerce", &["bus", "people", "attribution", "omo"][..]),
         ("omo", &["commerce"][..]),
     ]);

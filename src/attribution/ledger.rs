@@ -7,12 +7,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
     reversal::{Left, take_back},
-    rule::{Credit, Line, RULE_VERSION, credits},
+    rule::{AllTerms, Channel, Credit, Line, Touch, credits},
+    shown, terms,
     touch::{self, NewTouch, TouchKind},
 };
 use crate::{
     clock::Millis,
-    ids::{BrandId, CreditId, CustomerId, LiveId, OrderId, OrderLineId, ProductId, PurchaseId, RefundId, SkuId},
+    ids::{
+        BrandId, ContractId, CreditId, CustomerId, LiveId, LiverId, LocationId, OrderId, OrderLineId, ProductId,
+        PurchaseId, RefundId, SkuId,
+    },
     money::Currency,
     on,
     store::{Kind, Rows, StoreError, Tx},
@@ -27,7 +31,9 @@ pub struct SoldLine {
     pub line_id: OrderLineId,
     /// Whose product it is.
     pub brand_id: BrandId,
-    /// In which live it was bought.
+    /// Where it was sold.
+    pub channel: Channel,
+    /// In which live, or its replay, it was bought.
     pub live_id: LiveId,
     /// By whom.
     pub customer_id: CustomerId,
@@ -50,43 +56,52 @@ pub struct SoldLine {
 /// # Errors
 /// The database's; the caller's transaction is then rolled back with the sale.
 pub async fn credit_sales(tx: &mut Tx, lines: &[SoldLine], now: Millis) -> Result<(), StoreError> {
-    let bought: Vec<NewTouch> = lines
-        .iter()
-        .map(|line| NewTouch {
-            customer: line.customer_id.clone(),
-            live: line.live_id.clone(),
-            kind: TouchKind::LivePurchase,
-            product: Some(line.product_id.clone()),
-            at: now,
-        })
-        .collect();
-    touch::insert(tx, &bought).await?;
-    let customers: BTreeSet<CustomerId> = lines.iter().map(|line| line.customer_id.clone()).collect();
-    let touches = touch::of_customers(tx, &customers.into_iter().collect::<Vec<_>>(), now).await?;
-    let rates = commission_rates(tx, lines).await?;
+    let bought: Vec<NewTouch> = lines.iter().filter_map(|line| own_touch(line, now)).collect();
+    touch::insert(tx, &bought, now).await?;
+    let customers = lines.iter().map(|line| (&line.customer_id, now)).collect();
+    let mut touches: HashMap<CustomerId, Vec<Touch>> = HashMap::new();
+    for ((customer, _), stored) in touch::before(tx, &customers).await? {
+        touches.insert(customer, stored.into_iter().map(|stored| stored.touch).collect());
+    }
+    let brands: BTreeSet<&BrandId> = lines.iter().map(|line| &line.brand_id).collect();
+    let livers: BTreeSet<&LiverId> =
+        touches.values().flatten().filter_map(|touch| touch.live.as_ref()).map(|(_, liver)| liver).collect();
+    let terms: AllTerms = terms::of_sales(tx, &brands, &livers, now).await?;
+    let shown = shown::of(tx, touches.values().flatten(), now).await?;
     let mut rows: Vec<Row> = Vec::with_capacity(lines.len());
     for line in lines {
         let of_customer = touches.get(&line.customer_id).map_or(&[][..], Vec::as_slice);
         let asked = Line {
-            bought_in: &line.live_id,
+            channel: line.channel,
+            bought_in: Some(&line.live_id),
             product: &line.product_id,
+            shown_in: shown.get(&line.product_id).unwrap_or(shown::NOWHERE),
+            coupon: None,
             amount_minor: line.amount_minor,
-            commission_bp: rates.get(&line.brand_id).copied().unwrap_or(0),
             paid_at: now,
         };
-        rows.extend(credits(&asked, of_customer).into_iter().map(|credit| sale(line, credit)));
+        let Some(terms) = terms.get(&line.brand_id) else { continue };
+        rows.extend(credits(&asked, of_customer, terms).into_iter().map(|credit| sale(line, credit)));
     }
     insert(tx, &rows, now).await
 }
 
-async fn commission_rates(tx: &mut Tx, lines: &[SoldLine]) -> Result<HashMap<BrandId, i32>, StoreError> {
-    const RATES: &str = "SELECT b.id, b.commission_bp FROM rows CROSS JOIN brands b WHERE b.id = rows.id";
-    let brands: BTreeSet<&BrandId> = lines.iter().map(|line| &line.brand_id).collect();
-    let mut rows = Rows::new(&[("id", Kind::Text)]);
-    for brand in brands {
-        rows.push([brand.into()]);
-    }
-    Ok(rows.fetch::<(BrandId, i32)>(tx, RATES).await?.into_iter().collect())
+/// A purchase in a live, or in a replay, is why its customer came.
+fn own_touch(line: &SoldLine, now: Millis) -> Option<NewTouch> {
+    let kind = match line.channel {
+        Channel::Live => TouchKind::LivePurchase,
+        Channel::Replay => TouchKind::ReplayPurchase,
+        Channel::Shop | Channel::Store => return None,
+    };
+    Some(NewTouch {
+        customer: line.customer_id.clone(),
+        live: Some(line.live_id.clone()),
+        kind,
+        product: Some(line.product_id.clone()),
+        code: None,
+        campaign: None,
+        at: now,
+    })
 }
 
 /// A row of the ledger.
@@ -96,10 +111,13 @@ struct Row {
     order: OrderId,
     line: OrderLineId,
     brand: BrandId,
-    live: LiveId,
+    live: Option<LiveId>,
     product: ProductId,
     sku: SkuId,
     customer: CustomerId,
+    channel: Channel,
+    location: Option<LocationId>,
+    campaign: Option<String>,
     pool: &'static str,
     party: String,
     qty: i64,
@@ -110,10 +128,14 @@ struct Row {
     currency: Currency,
     rule: String,
     rule_version: i32,
+    contract: Option<(ContractId, i32)>,
     evidence: String,
 }
 
 fn sale(line: &SoldLine, credit: Credit) -> Row {
+    let evidence = serde_json::json!({
+        "purchase": line.purchase_id, "touches": credit.evidence, "considered": credit.considered,
+    });
     Row {
         kind: "sale",
         cause: String::new(),
@@ -124,6 +146,9 @@ fn sale(line: &SoldLine, credit: Credit) -> Row {
         product: line.product_id.clone(),
         sku: line.sku_id.clone(),
         customer: line.customer_id.clone(),
+        channel: line.channel,
+        location: credit.location,
+        campaign: credit.campaign,
         pool: credit.pool.as_str(),
         party: credit.party,
         qty: line.qty.into(),
@@ -132,18 +157,22 @@ fn sale(line: &SoldLine, credit: Credit) -> Row {
         commission_bp: credit.commission_bp,
         commission_minor: credit.commission_minor,
         currency: line.currency,
-        rule: credit.rule.to_owned(),
-        rule_version: RULE_VERSION,
-        evidence: serde_json::json!({ "purchase": line.purchase_id, "touches": credit.evidence }).to_string(),
+        rule: credit.rule.as_str().to_owned(),
+        rule_version: credit.rule_version,
+        contract: credit.contract,
+        evidence: evidence.to_string(),
     }
 }
 
 async fn insert(tx: &mut Tx, rows: &[Row], now: Millis) -> Result<(), StoreError> {
     const INSERT: &str = "
         INSERT INTO credits (id, kind, cause_id, order_id, order_line_id, brand_id, live_id, product_id, sku_id,
-                             customer_id, channel, pool, party_id, qty, base_minor, share_bp, commission_bp, commission_minor, currency, rule, rule_version, evidence, at_ms)
+                             customer_id, channel, location_id, campaign, pool, party_id, qty, base_minor, share_bp,
+                             commission_bp, commission_minor, currency, rule, rule_version, contract_id, contract_version,
+                             evidence, at_ms)
         SELECT id, kind, cause_id, order_id, order_line_id, brand_id, live_id, product_id, sku_id, customer_id, channel,
-               pool, party_id, qty, base_minor, share_bp, commission_bp, commission_minor, currency, rule, rule_version, evidence, at_ms
+               location_id, campaign, pool, party_id, qty, base_minor, share_bp, commission_bp, commission_minor, currency,
+               rule, rule_version, contract_id, contract_version, evidence, at_ms
         FROM rows";
     let mut table = Rows::new(&[
         ("id", Kind::Text),
@@ -157,6 +186,8 @@ async fn insert(tx: &mut Tx, rows: &[Row], now: Millis) -> Result<(), StoreError
         ("sku_id", Kind::Text),
         ("customer_id", Kind::Text),
         ("channel", Kind::Text),
+        ("location_id", Kind::Text),
+        ("campaign", Kind::Text),
         ("pool", Kind::Text),
         ("party_id", Kind::Text),
         ("qty", Kind::Number),
@@ -167,6 +198,8 @@ async fn insert(tx: &mut Tx, rows: &[Row], now: Millis) -> Result<(), StoreError
         ("currency", Kind::Text),
         ("rule", Kind::Text),
         ("rule_version", Kind::Number),
+        ("contract_id", Kind::Text),
+        ("contract_version", Kind::Number),
         ("evidence", Kind::Text),
         ("at_ms", Kind::Number),
     ]);
@@ -178,11 +211,13 @@ async fn insert(tx: &mut Tx, rows: &[Row], now: Millis) -> Result<(), StoreError
             (&row.order).into(),
             (&row.line).into(),
             (&row.brand).into(),
-            (&row.live).into(),
+            row.live.as_ref().into(),
             (&row.product).into(),
             (&row.sku).into(),
             (&row.customer).into(),
-            "live".into(),
+            row.channel.as_str().into(),
+            row.location.as_ref().into(),
+            row.campaign.as_deref().into(),
             row.pool.into(),
             row.party.as_str().into(),
             row.qty.into(),
@@ -193,6 +228,8 @@ async fn insert(tx: &mut Tx, rows: &[Row], now: Millis) -> Result<(), StoreError
             row.currency.as_str().into(),
             row.rule.as_str().into(),
             row.rule_version.into(),
+            row.contract.as_ref().map(|(contract, _)| contract).into(),
+            row.contract.as_ref().map(|(_, version)| i64::from(*version)).into(),
             row.evidence.as_str().into(),
             now.into(),
         ]);
@@ -218,10 +255,13 @@ pub struct ReturnedLine {
 struct Credited {
     order_line_id: OrderLineId,
     brand_id: BrandId,
-    live_id: LiveId,
+    live_id: Option<LiveId>,
     product_id: ProductId,
     sku_id: SkuId,
     customer_id: CustomerId,
+    channel: Channel,
+    location_id: Option<LocationId>,
+    campaign: Option<String>,
     pool: String,
     party_id: String,
     share_bp: i32,
@@ -229,6 +269,8 @@ struct Credited {
     currency: Currency,
     rule: String,
     rule_version: i32,
+    contract_id: Option<ContractId>,
+    contract_version: Option<i32>,
     base_minor: i64,
     commission_minor: i64,
 }
@@ -246,14 +288,18 @@ pub async fn reverse(
 ) -> Result<BTreeMap<BrandId, i64>, StoreError> {
     // What each party still has: the sale, less what was taken back before.
     const LEFT: &str = "
-        SELECT order_line_id, brand_id, live_id, product_id, sku_id, customer_id, pool, party_id, MAX(share_bp) AS share_bp,
-               MAX(commission_bp) AS commission_bp, MAX(currency) AS currency, MAX(rule) AS rule,
-               MAX(rule_version) AS rule_version, CAST(SUM(base_minor) AS BIGINT) AS base_minor,
-               CAST(SUM(commission_minor) AS BIGINT) AS commission_minor
-        FROM credits
-        WHERE order_id = $1
-        GROUP BY order_line_id, brand_id, live_id, product_id, sku_id, customer_id, pool, party_id
-        ORDER BY order_line_id, pool, party_id, live_id";
+        SELECT c.order_line_id, c.brand_id, c.live_id, c.product_id, c.sku_id, c.customer_id, c.channel, c.location_id,
+               c.campaign, c.pool, c.party_id, c.share_bp, c.commission_bp, c.currency, c.rule, c.rule_version,
+               c.contract_id, c.contract_version, s.base_minor, s.commission_minor
+        FROM credits c
+        JOIN (SELECT order_line_id, pool, party_id, CAST(SUM(base_minor) AS BIGINT) AS base_minor,
+                     CAST(SUM(commission_minor) AS BIGINT) AS commission_minor
+              FROM credits
+              WHERE order_id = $1
+              GROUP BY order_line_id, pool, party_id) s
+          ON s.order_line_id = c.order_line_id AND s.pool = c.pool AND s.party_id = c.party_id
+        WHERE c.order_id = $1 AND c.kind = 'sale'
+        ORDER BY c.order_line_id, c.pool, c.party_id";
     let credited = on!(tx, |conn| sqlx::query_as::<_, Credited>(LEFT).bind(order).fetch_all(conn).await?);
     let (mut rows, mut by_brand) = (Vec::new(), BTreeMap::new());
     for back in returned {
@@ -280,6 +326,9 @@ pub async fn reverse(
                     product: party.product_id.clone(),
                     sku: party.sku_id.clone(),
                     customer: party.customer_id.clone(),
+                    channel: party.channel,
+                    location: party.location_id.clone(),
+                    campaign: party.campaign.clone(),
                     pool,
                     party: party.party_id.clone(),
                     qty: -back.qty,
@@ -290,6 +339,7 @@ pub async fn reverse(
                     currency: party.currency,
                     rule: party.rule.clone(),
                     rule_version: party.rule_version,
+                    contract: party.contract_id.clone().zip(party.contract_version),
                     evidence: serde_json::json!({ "refund": refund }).to_string(),
                 });
             }

@@ -2,17 +2,29 @@
 //!
 //! Touches say why a customer came; credits are an append-only ledger; reports are sums over it.
 
+mod codes;
+mod explain;
+mod judged;
 mod ledger;
+mod recompute;
 mod report;
 mod reversal;
 mod rule;
+mod service;
+mod shown;
+mod terms;
 mod touch;
 
+pub use codes::{NewLink, ShareLink, StaffCode};
+pub use explain::{Assist, ExplainedStep, ExplainedTouch, Explanation, Owner};
 pub use ledger::{ReturnedLine, SoldLine, commissions, credit_sales, reverse};
+pub use recompute::{Recomputed, recompute};
 pub use report::{
     CreditLine, Definition, LineFilter, LinePage, Report, ReportRow, Reports, Totals, Window, definitions,
 };
-pub use rule::Pool;
+pub use rule::{Channel, Pool, Step};
+pub use service::{Attribution, BrandRule, CodeKind, NamedCode, explanation};
+pub use terms::{NewRule, RuleVersion};
 pub use touch::{NewTouch, TouchKind, Touches};
 
 use crate::store::StoreError;
@@ -23,6 +35,9 @@ pub enum AttributionError {
     /// A parameter is wrong.
     #[error("{0}")]
     Invalid(String),
+    /// There is none, or it is another's.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -405,7 +405,7 @@ fn csv_row(line: &CreditLine) -> [String; 17] {
 }
 
 /// Japan's civil time with its offset (RFC 3339).
-fn civil(at: Millis) -> String {
+pub(super) fn civil(at: Millis) -> String {
     let instant = jiff::Timestamp::from_millisecond(at.0).unwrap_or_default();
     match instant.in_tz("Asia/Tokyo") {
         Ok(zoned) => zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),

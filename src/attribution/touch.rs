@@ -1,16 +1,21 @@
 //! Table: touches: why a customer came. Append-only.
 //!
-//! Views and clicks are many and worth little alone: they pass a bounded queue and are written in batches. When the
-//! queue is full the touch is dropped and counted; a purchase in a live writes its own touch in its own transaction.
+//! Views, clicks, links and replays are noted only of those who let us (`customers.touches_allowed`), and once a minute of
+//! the same person, live and product. They are many and worth little alone: they pass a bounded queue and are written in
+//! batches. When the queue is full the touch is dropped and counted. A purchase writes its own touch in its own
+//! transaction; so does who names a code, which is an act of their own.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use tokio::sync::mpsc;
 
 use super::rule;
 use crate::{
-    clock::Millis,
-    ids::{CustomerId, LiveId, LiverId, ProductId, TouchId},
+    clock::{Clock, Millis},
+    ids::{AccountId, CustomerId, LiveId, LiverId, LocationId, ProductId, TouchId},
     store::{Db, Kind, Rows, StoreError, Tx},
     tasks::Tasks,
 };
@@ -19,10 +24,10 @@ use crate::{
 const QUEUE: usize = 8_192;
 /// Touches of one statement.
 const MAX_BATCH: usize = 500;
-/// Touches of one customer the rule looks at: the newest.
-const MAX_PER_CUSTOMER: usize = 64;
-/// The longest window of any rule.
-const LOOK_BACK_MS: i64 = 30 * 24 * 3600 * 1000;
+/// Touches of one customer the rule looks at: the newest that could decide.
+pub(super) const MAX_PER_CUSTOMER: usize = 64;
+/// The longest window that a rule or terms can have.
+pub(super) const LOOK_BACK_MS: i64 = 90 * rule::DAY_MS;
 
 /// Why a customer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,6 +40,8 @@ pub enum TouchKind {
     LivePurchase,
     /// Watched the replay.
     Replay,
+    /// Bought in the replay.
+    ReplayPurchase,
     /// Followed a link.
     Link,
     /// Redeemed a live's coupon in a store.
@@ -44,8 +51,16 @@ pub enum TouchKind {
 }
 
 impl TouchKind {
-    const ALL: &[Self] =
-        &[Self::View, Self::Click, Self::LivePurchase, Self::Replay, Self::Link, Self::Coupon, Self::StaffCode];
+    pub(super) const ALL: &[Self] = &[
+        Self::View,
+        Self::Click,
+        Self::LivePurchase,
+        Self::Replay,
+        Self::ReplayPurchase,
+        Self::Link,
+        Self::Coupon,
+        Self::StaffCode,
+    ];
 
     /// As stored.
     #[must_use]
@@ -55,6 +70,7 @@ impl TouchKind {
             Self::Click => "click",
             Self::LivePurchase => "live_purchase",
             Self::Replay => "replay",
+            Self::ReplayPurchase => "replay_purchase",
             Self::Link => "link",
             Self::Coupon => "coupon",
             Self::StaffCode => "staff_code",
@@ -69,12 +85,16 @@ crate::stored_as_text!(TouchKind);
 pub struct NewTouch {
     /// Who.
     pub customer: CustomerId,
-    /// Through which live.
-    pub live: LiveId,
+    /// Through which live; a staff code may be named without one.
+    pub live: Option<LiveId>,
     /// How.
     pub kind: TouchKind,
     /// To which product.
     pub product: Option<ProductId>,
+    /// The code that was followed or named, or the coupon.
+    pub code: Option<String>,
+    /// The link's or coupon's.
+    pub campaign: Option<String>,
     /// When.
     pub at: Millis,
 }
@@ -88,7 +108,7 @@ pub struct Touches {
 impl Touches {
     /// Starts the task that writes them.
     #[must_use]
-    pub fn start(db: Db, tasks: &Tasks) -> Self {
+    pub fn start(db: Db, clock: Clock, tasks: &Tasks) -> Self {
         let (queue, mut waiting) = mpsc::channel::<NewTouch>(QUEUE);
         let stopping = tasks.stopping();
         tasks.spawn("touches", async move {
@@ -106,7 +126,7 @@ impl Touches {
                         continue;
                     }
                 }
-                if let Err(error) = write(&db, &batch).await {
+                if let Err(error) = write(&db, &batch, clock.now()).await {
                     tracing::warn!(error = %error, touches.lost = batch.len(), "touches not written");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -124,33 +144,44 @@ impl Touches {
     }
 }
 
-async fn write(db: &Db, touches: &[NewTouch]) -> Result<(), StoreError> {
+async fn write(db: &Db, touches: &[NewTouch], now: Millis) -> Result<(), StoreError> {
     let mut tx = db.write("write touches").await?;
-    insert(&mut tx, touches).await?;
+    insert(&mut tx, touches, now).await?;
     tx.commit().await
 }
 
-/// Writes touches.
-pub(super) async fn insert(tx: &mut Tx, touches: &[NewTouch]) -> Result<(), StoreError> {
+/// Writes touches. Those that need leave are left out where it was not given, or when the same was noted this minute.
+pub(super) async fn insert(tx: &mut Tx, touches: &[NewTouch], now: Millis) -> Result<(), StoreError> {
     const INSERT: &str = "
-        INSERT INTO touches (id, customer_id, live_id, kind, product_id, at_ms, stored_at_ms)
-        SELECT id, customer_id, live_id, kind, product_id, at_ms, at_ms FROM rows";
+        INSERT INTO touches (id, customer_id, live_id, kind, product_id, code, campaign, at_ms, stored_at_ms)
+        SELECT rows.id, rows.customer_id, rows.live_id, rows.kind, rows.product_id, rows.code, rows.campaign, rows.at_ms,
+               rows.stored_at_ms
+        FROM rows CROSS JOIN customers c
+        WHERE c.id = rows.customer_id
+          AND (rows.kind IN ('live_purchase', 'replay_purchase', 'coupon', 'staff_code') OR c.touches_allowed)
+        ON CONFLICT DO NOTHING";
     let mut rows = Rows::new(&[
         ("id", Kind::Text),
         ("customer_id", Kind::Text),
         ("live_id", Kind::Text),
         ("kind", Kind::Text),
         ("product_id", Kind::Text),
+        ("code", Kind::Text),
+        ("campaign", Kind::Text),
         ("at_ms", Kind::Number),
+        ("stored_at_ms", Kind::Number),
     ]);
     for touch in touches {
         rows.push([
             String::from(TouchId::fresh()).into(),
             (&touch.customer).into(),
-            (&touch.live).into(),
+            touch.live.as_ref().into(),
             touch.kind.as_str().into(),
             touch.product.as_ref().into(),
+            touch.code.as_deref().into(),
+            touch.campaign.as_deref().into(),
             touch.at.into(),
+            now.into(),
         ]);
     }
     rows.execute(tx, INSERT).await?;
@@ -159,44 +190,61 @@ pub(super) async fn insert(tx: &mut Tx, touches: &[NewTouch]) -> Result<(), Stor
 
 #[derive(sqlx::FromRow)]
 struct Row {
+    until_ms: Millis,
     id: TouchId,
     customer_id: CustomerId,
     kind: TouchKind,
-    live_id: LiveId,
-    liver_id: LiverId,
+    live_id: Option<LiveId>,
+    liver_id: Option<LiverId>,
     product_id: Option<ProductId>,
+    code: Option<String>,
+    staff_account_id: Option<AccountId>,
+    staff_location_id: Option<LocationId>,
+    campaign: Option<String>,
     at_ms: Millis,
+    stored_at_ms: Millis,
 }
 
-/// The newest touches of these customers that some rule may still look at.
-pub(super) async fn of_customers(
-    tx: &mut Tx,
-    customers: &[CustomerId],
-    now: Millis,
-) -> Result<HashMap<CustomerId, Vec<rule::Touch>>, StoreError> {
+/// A touch, and when it was written.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) touch: rule::Touch,
+    pub(super) stored_at: Millis,
+}
+
+/// Touches by customer and moment.
+pub(super) type Before = HashMap<(CustomerId, Millis), Vec<Stored>>;
+
+/// The newest touches of each customer up to a moment that some rule may look at then, newest first.
+pub(super) async fn before(tx: &mut Tx, wanted: &BTreeSet<(&CustomerId, Millis)>) -> Result<Before, StoreError> {
+    // Views never decide; there are many of them.
     const NEWEST: &str = "
-        SELECT t.id, t.customer_id, t.kind, t.live_id, l.liver_id, t.product_id, t.at_ms
-        FROM rows CROSS JOIN touches t JOIN lives l ON l.id = t.live_id
-        WHERE t.customer_id = rows.customer_id AND t.at_ms >= rows.since_ms
-        ORDER BY t.at_ms DESC";
-    let since = Millis(now.0 - LOOK_BACK_MS);
-    let mut wanted = Rows::new(&[("customer_id", Kind::Text), ("since_ms", Kind::Number)]);
-    for customer in customers {
-        wanted.push([customer.into(), since.into()]);
+        SELECT rows.until_ms, t.id, t.customer_id, t.kind, t.live_id, l.liver_id, t.product_id, t.code,
+               s.account_id AS staff_account_id, s.location_id AS staff_location_id, t.campaign, t.at_ms, t.stored_at_ms
+        FROM rows CROSS JOIN touches t
+        LEFT JOIN lives l ON l.id = t.live_id
+        LEFT JOIN staff_codes s ON t.kind = 'staff_code' AND s.code = t.code
+        WHERE t.customer_id = rows.customer_id AND t.at_ms >= rows.since_ms AND t.at_ms <= rows.until_ms AND t.kind <> 'view'
+        ORDER BY t.at_ms DESC, t.id DESC";
+    let mut rows = Rows::new(&[("customer_id", Kind::Text), ("since_ms", Kind::Number), ("until_ms", Kind::Number)]);
+    for (customer, until) in wanted {
+        rows.push([(*customer).into(), Millis(until.0 - LOOK_BACK_MS).into(), (*until).into()]);
     }
-    let rows: Vec<Row> = wanted.fetch(tx, NEWEST).await?;
-    let mut found: HashMap<CustomerId, Vec<rule::Touch>> = HashMap::new();
-    for row in rows {
-        let of_one = found.entry(row.customer_id).or_default();
+    let mut found = Before::new();
+    for row in rows.fetch::<Row>(tx, NEWEST).await? {
+        let of_one = found.entry((row.customer_id, row.until_ms)).or_default();
         if of_one.len() < MAX_PER_CUSTOMER {
-            of_one.push(rule::Touch {
+            let touch = rule::Touch {
                 id: row.id,
                 kind: row.kind,
-                live: row.live_id,
-                liver: row.liver_id,
+                live: row.live_id.zip(row.liver_id),
                 product: row.product_id,
+                code: row.code,
+                staff: row.staff_account_id.zip(row.staff_location_id),
+                campaign: row.campaign,
                 at: row.at_ms,
-            });
+            };
+            of_one.push(Stored { touch, stored_at: row.stored_at_ms });
         }
     }
     Ok(found)

@@ -1059,6 +1059,8 @@ impl<'a> Batch<'a> {
                     order_id: order.id.clone(),
                     line_id: new.id,
                     brand_id: new.brand_id,
+                    // A live's offers end with it: so far everything is bought while it is on.
+                    channel: attribution::Channel::Live,
                     live_id: order.purchase.live_id.clone(),
                     customer_id: order.purchase.customer_id.clone(),
                     product_id: new.line.product_id.clone(),

@@ -2,7 +2,8 @@
 //!
 //! One router a room, in one visible list. Invariant: what a handler does not answer is answered as problem+json.
 
-pub(crate) mod auth;
+pub(crate) mod attribution;
+mod auth;
 mod demo;
 mod description;
 mod events;
@@ -77,6 +78,7 @@ fn creating() -> OpenApiRouter<App> {
         .merge(live::creating_router())
         .merge(questions::creating_router())
         .merge(moderation::creating_router())
+        .merge(attribution::creating_router())
 }
 
 fn rooms() -> OpenApiRouter<App> {
@@ -89,6 +91,7 @@ fn rooms() -> OpenApiRouter<App> {
         .merge(refunds::router())
         .merge(reconciliation::router())
         .merge(reports::router())
+        .merge(attribution::router())
         .merge(live::router())
         .merge(questions::router())
         .merge(moderation::router())

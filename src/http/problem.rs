@@ -420,6 +420,7 @@ impl From<AttributionError> for Problem {
     fn from(error: AttributionError) -> Self {
         match error {
             AttributionError::Invalid(detail) => Self::invalid(detail),
+            AttributionError::NotFound(what) => Self::not_found(what),
             AttributionError::Store(error) => error.into(),
         }
     }

@@ -145,6 +145,13 @@ pub(super) async fn insert(tx: &mut Tx, account: &Account, hash: &str, now: Mill
     Ok(())
 }
 
+/// Whether touches of a customer are noted: asked with every batch of them, so it stands with the customer.
+pub(super) async fn allow_touches(tx: &mut Tx, customer: &CustomerId, given: bool) -> Result<(), StoreError> {
+    const ALLOW: &str = "UPDATE customers SET touches_allowed = $2 WHERE id = $1";
+    on!(tx, |conn| sqlx::query(ALLOW).bind(customer).bind(given).execute(conn).await.map(drop))?;
+    Ok(())
+}
+
 pub(super) async fn find_by_email(tx: &mut Tx, email: &str) -> Result<Option<(AccountId, String)>, StoreError> {
     Ok(on!(tx, |conn| sqlx::query_as("SELECT id, password_hash FROM accounts WHERE email = $1")
         .bind(email)

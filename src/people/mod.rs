@@ -4,6 +4,7 @@
 
 mod accounts;
 mod audit;
+mod consents;
 mod familiar;
 mod passes;
 mod passwords;
@@ -22,7 +23,7 @@ pub use sessions::{ApiKey, SESSION_TTL};
 use familiar::Familiar;
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Millis},
     ids::{AccountId, ApiKeyId, AuditId, BrandId, CustomerId, LiveId, LiverId, LocationId},
     store::{Db, StoreError},
 };
@@ -349,6 +350,28 @@ impl People {
     pub async fn customer_name(&self, customer: &CustomerId) -> Result<Option<String>, PeopleError> {
         let mut tx = self.db.read("customer name").await?;
         Ok(find_customer_name(&mut tx, customer).await?)
+    }
+
+    /// Whether a customer lets touches be noted, and since when; `None` before they were asked.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn touches_allowed(&self, customer: &CustomerId) -> Result<Option<(bool, Millis)>, PeopleError> {
+        let mut tx = self.db.read("consent").await?;
+        Ok(consents::newest(&mut tx, customer).await?)
+    }
+
+    /// A customer allows it, or takes it back. Gives the moment.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn allow_touches(&self, customer: &CustomerId, given: bool) -> Result<Millis, PeopleError> {
+        let mut tx = self.db.write("consent").await?;
+        let now = self.clock.now();
+        consents::insert(&mut tx, customer, given, now).await?;
+        accounts::allow_touches(&mut tx, customer, given).await?;
+        tx.commit().await?;
+        Ok(now)
     }
 
     /// Writes into the audit log: who did what to what. Every money, rule and export action is noted.

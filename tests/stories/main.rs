@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test spawns and reads the environment")]
 
+mod attribution;
 mod buying;
 mod cluster;
 mod crash;
