@@ -83,8 +83,9 @@ describe("what is asked", () => {
     const question = { from_ms: tokyo(2026, 3, 1), to_ms: tokyo(2026, 3, 2), live_id: "l1" };
     expect(drillQuestion(question, "product", { key: "p1" })).toEqual({ ...question, product_id: "p1" });
     expect(drillQuestion(question, "day", { key: "2026-03-01" })).toEqual(question);
-    expect(drillQuestion(question, "hour", { key: "02" })).toEqual({ ...question, from_ms: question.from_ms + 7_200_000, to_ms: question.from_ms + 10_800_000 });
-    expect(drillQuestion({ ...question, to_ms: tokyo(2026, 3, 5) }, "hour", { key: "02" })).toMatchObject({ hour: "02", from_ms: question.from_ms });
+    expect(drillQuestion(question, "hour", { key: "02" })).toEqual({ ...question, hour: 2 });
+    expect(drillQuestion(question, "staff", { key: "acc" }), "a pool of its own").toBeNull();
+    expect(drillQuestion(question, "campaign", { key: "" }), "no campaign has no name").toBeNull();
   });
 });
 
@@ -207,7 +208,7 @@ describe("the pages of reports", () => {
   it("sort by a heading, lead to the lines, and keep all brands from asking for them", () => {
     const asked: string[] = [];
     const rows = [row("l1", { net_minor: 1, orders: 9 }), row("l2", { net_minor: 5, orders: 1 })];
-    act(() => render(<LeaderBoard scope={{ brandId: "b" }} by="live" report={report(rows)} onLines={({ key }) => asked.push(key)} />, box));
+    act(() => render(<LeaderBoard scope={{ brandId: "b" }} by="live" report={report(rows)} onLines={({ key }) => () => void asked.push(key)} />, box));
     const order = (): string[] => [...box.querySelectorAll<HTMLElement>('[data-testid="report-row"]')].map((one) => one.dataset["key"] ?? "");
     expect(order()).toEqual(["l2", "l1"]);
     act(() => inside("sort-orders").click());

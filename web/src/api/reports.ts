@@ -204,11 +204,14 @@ export type Scope = { brandId: string } | "all";
 
 const root = (scope: Scope): string => (scope === "all" ? "/v1/admin/reports" : `/v1/brands/${seg(scope.brandId)}/reports`);
 
+const rowsOf = async <T>(brandId: string, name: string, query: Query): Promise<T[]> =>
+  (await api.get<{ rows: T[] }>(withQuery(`${root({ brandId })}/${name}`, query))).rows;
+
 export const reports = {
   by: (scope: Scope, by: Dimension, query: Query) => api.get<Report>(withQuery(`${root(scope)}/${by}`, query)),
-  audience: async (scope: Scope, query: Query) => (await api.get<{ items: AudienceRow[] }>(withQuery(`${root(scope)}/audience`, query))).items,
-  ltv: async (scope: Scope, query: Query) => (await api.get<{ items: Cohort[] }>(withQuery(`${root(scope)}/ltv`, query))).items,
-  assists: async (scope: Scope, query: Query) => (await api.get<{ items: Assist[] }>(withQuery(`${root(scope)}/assists`, query))).items,
+  audience: (brandId: string, query: Query) => rowsOf<AudienceRow>(brandId, "audience", query),
+  ltv: (brandId: string, query: Query) => rowsOf<Cohort>(brandId, "ltv", query),
+  assists: (brandId: string, query: Query) => rowsOf<Assist>(brandId, "assists", query),
   timeline: (brandId: string, liveId: string) => api.get<Timeline>(`/v1/brands/${seg(brandId)}/lives/${seg(liveId)}/timeline`),
   lines: (brandId: string, query: Query) => api.get<Page<CreditLine>>(withQuery(`/v1/brands/${seg(brandId)}/report/lines`, query)),
   csvPath: (brandId: string, query: Query) => withQuery(`/v1/brands/${seg(brandId)}/report.csv`, query),

@@ -18,8 +18,8 @@ interface LeaderBoardProps {
   scope: Scope;
   by: Dimension;
   report: Report;
-  /** Not where the lines of all brands would be asked for. */
-  onLines: ((row: ReportRow) => void) | null;
+  /** Opens a row's lines, where they can be asked for. */
+  onLines: ((row: ReportRow) => (() => void) | null) | null;
 }
 
 export function LeaderBoard({ scope, by, report, onLines }: LeaderBoardProps): JSX.Element {
@@ -55,7 +55,7 @@ export function LeaderBoard({ scope, by, report, onLines }: LeaderBoardProps): J
           <thead><tr>{heading("key", text[`by_${by}`])}{COLUMNS.map((name) => heading(name, text[name]))}</tr></thead>
           <tbody>{shownRows.map((row, index) => (
             <tr key={row.key} data-testid="report-row" data-key={row.key} data-live={by === "live" ? row.key : undefined} data-net={row.figures.net_minor}>
-              <th scope="row"><Name scope={scope} by={by} row={row} rank={ranked ? index + 1 : null} onLines={onLines} /></th>
+              <th scope="row"><Name scope={scope} by={by} row={row} rank={ranked ? index + 1 : null} onLines={onLines === null ? null : onLines(row)} /></th>
               {cells(row.figures, true)}
             </tr>
           ))}</tbody>
@@ -72,7 +72,7 @@ interface NameProps {
   by: Dimension;
   row: ReportRow;
   rank: number | null;
-  onLines: ((row: ReportRow) => void) | null;
+  onLines: (() => void) | null;
 }
 
 /** Whose row it is, its lines, and the ways further down. */
@@ -90,7 +90,7 @@ function Name({ scope, by, row, rank, onLines }: NameProps): JSX.Element {
           ? by === "brand"
             ? <a class="drill" href={`/brand/${row.key}`} aria-label={fill(text.open_brand, { label })} data-testid="open-brand">{label}</a>
             : <span class="drill-less">{label}</span>
-          : <button type="button" class="drill" aria-label={fill(text.show_lines, { label })} data-testid="drill" onClick={() => onLines(row)}>{label}</button>}
+          : <button type="button" class="drill" aria-label={fill(text.show_lines, { label })} data-testid="drill" onClick={onLines}>{label}</button>}
         {row.label_sub !== "" && <span class="small muted sub">{row.label_sub}</span>}
         {by === "live" && scope !== "all" && row.key !== "" && <a class="small sub" href={`/brand/${scope.brandId}/lives/${row.key}`} data-testid="to-timeline">{text.minutes}</a>}
       </span>

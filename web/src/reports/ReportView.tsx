@@ -15,7 +15,7 @@ import { asked, FILTER_NAMES, FILTERS, isFilter, questionOf, type Filters } from
 import { HeadFigures, type Conversion } from "./HeadFigures";
 import { LeaderBoard } from "./LeaderBoard";
 import { LinesSheet } from "./LinesSheet";
-import { boundsOf, dayOf, daysOf, HOUR_MS, HOURS, previousOf, startOf, addDays, type Range } from "./range";
+import { boundsOf, dayOf, daysOf, HOURS, previousOf, startOf, addDays, type Range } from "./range";
 import { RangePicker, rangeWords } from "./RangePicker";
 import { text } from "./texts";
 import { TimeChart } from "./TimeChart";
@@ -35,16 +35,20 @@ export function ReportView({ scope, name }: { scope: Scope; name: string }): JSX
   const every = range.to >= dayOf(Date.now()) ? REFRESH_MS : 0;
   const hourly = range.from === range.to;
   const step: Dimension = hourly ? "hour" : "day";
+  const bounds = { from_ms: question["from_ms"], to_ms: question["to_ms"] };
   const before = previousOf(boundsOf(range));
 
   const head = useLoad(() => reports.by(scope, step, { ...question, compare: "previous" }), keys, every);
   const earlier = useLoad(() => reports.by(scope, step, { ...question, from_ms: before.fromMs, to_ms: before.toMs }), keys);
   const board = useLoad(() => reports.by(scope, by, question), [...keys, by], every);
-  const audience = useLoad(() => (scope === "all" || !isOfLives(filters) ? Promise.resolve(null) : reports.audience(scope, question)), keys, every * 4);
+  const audience = useLoad(() => (scope === "all" || !isOfLives(filters) ? Promise.resolve(null) : reports.audience(scope.brandId, bounds)), keys, every * 4);
 
   const places = hourly ? HOURS : daysOf(range);
   const empty = head.value !== null && head.value.totals.orders === 0 && head.value.totals.gross_minor === 0 && head.value.totals.cancelled_minor === 0;
-  const drill = (row: ReportRow): void => setOpen({ label: `${rowLabel(by, row)} ・ ${rangeWords(range)}`, question: drillQuestion(question, by, row) });
+  const drill = (row: ReportRow): (() => void) | null => {
+    const asks = drillQuestion(question, by, row);
+    return asks === null ? null : () => setOpen({ label: `${rowLabel(by, row)} ・ ${rangeWords(range)}`, question: asks });
+  };
   return (
     <div class="reports" data-testid="brand-report">
       <div class="row wrap spread head">
@@ -64,7 +68,7 @@ export function ReportView({ scope, name }: { scope: Scope; name: string }): JSX
       {head.value === null && head.problem === null && <Loading />}
       {head.value !== null && (
         <>
-          <HeadFigures report={head.value} series={head.value} places={places} conversion={conversionIn(audience.value)} />
+          <HeadFigures report={head.value} series={head.value} places={places} conversion={conversionIn(audience.value, filters.live)} />
           {empty
             ? <div class="card"><Empty icon="chart">{Object.keys(filters).length === 0 ? text.none : text.none_filtered}</Empty></div>
             : <TimeChart report={head.value} previous={earlier.value} places={places} previousPlaces={previousPlaces(range, hourly)} hourly={hourly} />}
@@ -94,25 +98,22 @@ function Dimensions({ all, by }: { all: boolean; by: Dimension }): JSX.Element {
   );
 }
 
-/** The lines of one row: its own days or hours, or what it is of. */
-export function drillQuestion(question: Record<string, string | number>, by: Dimension, row: Pick<ReportRow, "key">): Record<string, string | number> {
+/** The lines of one row: its own days or hours, or what it is of. null where they cannot be asked for alone. */
+export function drillQuestion(question: Record<string, string | number>, by: Dimension, row: Pick<ReportRow, "key">): Record<string, string | number> | null {
   if (by === "day") return { ...question, from_ms: startOf(row.key), to_ms: startOf(addDays(row.key, 1)) };
-  if (by === "hour") {
-    // An hour of one day is a stretch of time; one of many days is not, and the server is asked for it by its name.
-    const fromMs = Number(question["from_ms"]) + Number(row.key) * HOUR_MS;
-    return Number(question["to_ms"]) - Number(question["from_ms"]) <= 24 * HOUR_MS ? { ...question, from_ms: fromMs, to_ms: fromMs + HOUR_MS } : { ...question, hour: row.key };
-  }
-  if (by === "staff") return { ...question, pool: "staff", party_id: row.key };
-  return isFilter(by) ? { ...question, [FILTERS[by]]: row.key } : question;
+  if (by === "hour") return { ...question, hour: Number(row.key) };
+  // The staff's pool has lines of its own, and what is of no store or campaign has no name.
+  return isFilter(by) && row.key !== "" ? { ...question, [FILTERS[by]]: row.key } : null;
 }
 
 /** Viewers are of lives: narrowed to a product or a store, nobody knows who of them came for it. */
 function isOfLives(filters: Filters): boolean {
-  return FILTER_NAMES.every((name) => name === "live" || name === "liver" || filters[name] === undefined);
+  return FILTER_NAMES.every((name) => name === "live" || filters[name] === undefined);
 }
 
-function conversionIn(rows: readonly AudienceRow[] | null): Conversion | null {
-  if (rows === null) return null;
+function conversionIn(all: readonly AudienceRow[] | null, live: string | undefined): Conversion | null {
+  if (all === null) return null;
+  const rows = live === undefined ? all : all.filter((row) => row.live_id === live);
   const known = rows.filter((row) => row.buyers !== null && row.unique_viewers !== null);
   const sum = (of: (row: AudienceRow) => number | null): number => known.reduce((total, row) => total + (of(row) ?? 0), 0);
   return { bp: conversionOf(rows), buyers: sum((row) => row.buyers), viewers: sum((row) => row.unique_viewers) };

@@ -1,7 +1,6 @@
 import type { JSX } from "preact";
 import { reports } from "../../api/reports";
 import { asked, questionOf } from "../../reports/filters";
-import { FilterChips } from "../../reports/FilterChips";
 import { lives } from "../../reports/lives-texts";
 import { RangePicker } from "../../reports/RangePicker";
 import { query } from "../../ui/router";
@@ -14,18 +13,16 @@ import "../../reports/reports.css";
 
 /** Lives beside each other: who came, who bought, and what came of it later. */
 export function LivesView({ brandId }: { brandId: string }): JSX.Element {
-  const { range, filters } = asked(query.value, Date.now());
-  const question = questionOf({ range, filters });
-  const scope = { brandId };
+  const { range } = asked(query.value, Date.now());
+  const question = questionOf({ range, filters: {} });
   const keys = [brandId, JSON.stringify(question)];
-  const audience = useLoad(() => reports.audience(scope, question), keys);
-  const assists = useLoad(() => reports.assists(scope, question), keys);
-  const cohorts = useLoad(() => reports.ltv(scope, { from_ms: question["from_ms"], to_ms: question["to_ms"] }), keys);
+  const audience = useLoad(() => reports.audience(brandId, question), keys);
+  const assists = useLoad(() => reports.assists(brandId, question), keys);
+  const cohorts = useLoad(() => reports.ltv(brandId, question), keys);
   return (
     <div class="reports" data-testid="brand-lives">
       <h1>{lives.title}</h1>
       <RangePicker range={range} />
-      <FilterChips scope={scope} filters={filters} />
       {audience.problem !== null && <Failed problem={audience.problem} onRetry={audience.reload} />}
       {audience.value === null && audience.problem === null && <Loading />}
       {audience.value !== null && (audience.value.length === 0

@@ -36,7 +36,7 @@ function Page({ brandId, liveId }: { brandId: string; liveId: string }): JSX.Ele
   const ended = value !== null && value.ended_at_ms !== null;
   useEffect(() => { if (ended) setOver(true); }, [ended]);
   const audience = useLoad(
-    () => (began === null ? Promise.resolve([]) : reports.audience({ brandId }, { from_ms: began - EARLIER_DAYS * DAY_MS, to_ms: Date.now() + DAY_MS })),
+    () => (began === null ? Promise.resolve([]) : reports.audience(brandId, { from_ms: began - EARLIER_DAYS * DAY_MS, to_ms: Date.now() + DAY_MS })),
     [brandId, liveId, began], over ? 0 : REFRESH_MS * 3,
   );
   return (
