@@ -18,7 +18,7 @@ export function ContractCard({ of, titled }: { of: Contract; titled: "brand" | "
           {turn === "withdraw" && <span class="tag soon">{text.waiting_them}</span>}
           {turn === null && of.proposed !== null && <span class="tag soon">{text.proposed}</span>}
         </p>
-        <h3>{titled === "brand" ? of.brand_name : of.liver_name}</h3>
+        <h2>{titled === "brand" ? of.brand_name : of.liver_name}</h2>
         <p class="small muted">{of.current === null ? text.no_current : periodWords(of.current)}</p>
       </div>
       {of.current !== null && <p class="now"><span class="small muted">{text.rate_now}</span><strong class="num">{rate(of.current.rate_bp)}</strong></p>}
