@@ -127,7 +127,7 @@ function Delta({ name, now, before, currency, long }: DeltaProps): JSX.Element |
   return (
     <p class={`delta small ${change.trend}`} data-testid={`delta-${name}`} data-bp={changeBp ?? ""}>
       <span><span aria-hidden="true">{arrow}</span>{word}</span>
-      {long === true && FIGURES[name].kind === "money" && <span class="muted num">{fill(text.before, { value: shown(name, valueOf(before, name), currency) })}</span>}
+      {long === true && changeBp !== null && FIGURES[name].kind === "money" && <span class="muted num">{fill(text.before, { value: shown(name, valueOf(before, name), currency) })}</span>}
     </p>
   );
 }

@@ -24,7 +24,7 @@ export function TimeChart({ report, previous, places, previousPlaces, hourly }: 
   const [figure, setFigure] = useState<FigureName>("net");
   const label = (place: string): string => (hourly ? hourLabel(place) : dayLabel(place));
   const format = (value: number): string => shown(figure, value, report.currency);
-  const series: Series[] = [{ label: text[figure], values: along(places, report, figure), look: "area", ink: "indigo", format }];
+  const series: Series[] = [{ label: text[figure], values: along(places, report, figure), look: hourly ? "bar" : "area", ink: "indigo", format }];
   if (figure === "net") series.push({ label: text.gross, values: along(places, report, "gross"), look: "line", ink: "moss", format });
   if (previous !== null) series.push({ label: figure === "net" ? text.previous_net : `${text[figure]} (${text.before.replace(/\s?\{value\}/, "").replace(/:$/, "")})`, values: along(previousPlaces, previous, figure), look: "dots", ink: "ink-2", format });
   return (

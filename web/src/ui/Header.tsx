@@ -6,6 +6,7 @@ import { Icon } from "./icons";
 import { LanguageSwitch } from "./LanguageSwitch";
 import { path, signInPath } from "./router";
 import { toast } from "./toast";
+import { useShown } from "./useShown";
 import { words } from "./words";
 
 export function Header(): JSX.Element {
@@ -14,12 +15,13 @@ export function Header(): JSX.Element {
     <a href={href} aria-current={current ? "page" : undefined}>{label}</a>
   );
   const person = me.value;
+  const nav = useShown<HTMLElement>(`${here} ${person?.account_id ?? ""}`);
   return (
     <header class="site">
       <a class="sr" href="#main">{words.skip}</a>
       <div class="bar">
         <a class="brandmark" href="/" aria-label="花道 Hanamichi"><img src={mon} alt="" width="30" height="30" /><span class="latin">{words.app}</span></a>
-        <nav aria-label={words.main_nav}>
+        <nav ref={nav} aria-label={words.main_nav}>
           {link("/", words.lives, here === "/")}
           {link("/studio", words.studio, here.startsWith("/studio"))}
           {link("/brand", words.brand, here.startsWith("/brand"))}
