@@ -101,7 +101,7 @@ function People({ totals, report }: { totals: Figures; report: Report }): JSX.El
       {known && <div class="kept both" aria-hidden="true"><span style={{ width: `${shareOf(fresh, fresh + again)}%` }} /></div>}
       <dl class="row wrap small new-and-old">
         {(["new_buyers", "returning_buyers"] as const).map((name) => (
-          <div key={name} class="row"><dt class={`dot ${name}`}>{text[name]}<Meaning figure={text[name]} means={meaningOf(name, report.definitions)} /></dt><dd class="num">{shown(name, totals[name])}</dd></div>
+          <div key={name} class="row"><dt class={`split ${name}`}>{text[name]}<Meaning figure={text[name]} means={meaningOf(name, report.definitions)} /></dt><dd class="num">{shown(name, totals[name])}</dd></div>
         ))}
       </dl>
       {totals.buyers === null && <p class="small muted">{text.suppressed_why}</p>}

@@ -45,7 +45,7 @@ export function Why({ brandId, lineId }: { brandId: string; lineId: string }): J
 
 function Facts({ of }: { of: Attribution }): JSX.Element {
   return (
-    <dl class="facts">
+    <dl class="why-facts">
       <div><dt>{why.owner}</dt><dd>{of.owner === null ? why.nobody : <><strong>{of.owner.liver_name}</strong>{of.owner.live_title !== null && <span class="small muted"> {of.owner.live_title}</span>}</>}</dd></div>
       {of.staff !== null && <div><dt>{why.staff}</dt><dd>{of.staff.name}{of.staff.location !== null && <span class="small muted"> {of.staff.location}</span>}</dd></div>}
       <div><dt>{why.product}</dt><dd>{named(of)} × {of.qty}</dd></div>

@@ -7,7 +7,7 @@ export const statement = phrases({
   lead: ["月ごとに報酬を締め、ライバーへ支払います。", "Close each month's commission and pay the livers."],
   month: ["対象月", "Month"],
   preview: ["締め前の見込み", "Before it is closed"],
-  preview_lead: ["確定した明細だけを集計しています。まだ何も確定していません。", "Of confirmed lines only. Nothing is final yet."],
+  preview_lead: ["代金を受け取り、まだどの明細書にも入っていない販売の合計です。締めるまで変わります。", "Of sales whose money was taken and that are in no statement yet. It changes until the month is closed."],
   closed: ["締め済みの明細書", "Closed statements"],
   none_preview: ["この月に締める明細はありません。", "There is nothing to close in this month."],
   none_closed: ["この月はまだ締められていません。", "This month has not been closed."],
