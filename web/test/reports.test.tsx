@@ -10,7 +10,7 @@ import { LeaderBoard } from "../src/reports/LeaderBoard";
 import { addDays, boundsOf, dayOf, daysOf, DAYS_MAX, isDay, previousOf, rangeOf } from "../src/reports/range";
 import { drillQuestion } from "../src/reports/ReportView";
 import { nextSorting, sorted } from "../src/reports/sorting";
-import { bandsOf, bestMinute, everyMinute, lanesOf, MINUTE_MS, pinsIn } from "../src/reports/timeline";
+import { bandsOf, bestMinute, clickersOf, everyMinute, lanesOf, MINUTE_MS, pinsIn } from "../src/reports/timeline";
 import { shown } from "../src/reports/words-of";
 import { matchPage } from "../src/ui/pages";
 import { setQuery } from "../src/ui/router";
@@ -169,6 +169,13 @@ describe("a timeline", () => {
     expect(pinsIn(timeline.pins, at + 2 * MINUTE_MS, now).map(({ pin_id }) => pin_id)).toEqual(["1", "2"]);
     expect(pinsIn(timeline.pins, at + 5 * MINUTE_MS, now).map(({ pin_id }) => pin_id), "an end is not part of it").toEqual(["2"]);
     expect(pinsIn(timeline.pins, at + 9 * MINUTE_MS, now).map(({ pin_id }) => pin_id)).toEqual(["3"]);
+  });
+
+  it("knows of several times on stage only that there were no fewer than in one of them", () => {
+    expect(clickersOf([{ clickers: 12 }])).toEqual({ people: 12, atLeast: false });
+    expect(clickersOf([{ clickers: 12 }, { clickers: 30 }, { clickers: null }])).toEqual({ people: 30, atLeast: true });
+    expect(clickersOf([{ clickers: null }, { clickers: null }])).toEqual({ people: null, atLeast: false });
+    expect(clickersOf([])).toBeNull();
   });
 
   it("gives each product a lane of its own", () => {

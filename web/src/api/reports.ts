@@ -60,10 +60,9 @@ export interface AudienceRow {
   ended_at_ms: number | null;
   peak_viewers: number;
   average_viewers_milli: number;
+  /** To about 2 %. */
   unique_viewers: People;
   watched_ms: number;
-  /** Different people who tapped a product. */
-  clickers?: People;
   buyers: People;
   conversion_bp: number | null;
   gross_minor: number;

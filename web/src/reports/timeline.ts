@@ -40,6 +40,16 @@ export function pinsIn(pins: readonly TimelinePin[], minuteMs: number, nowMs: nu
   return pins.filter((pin) => pin.from_ms < minuteMs + MINUTE_MS && (pin.to_ms ?? nowMs) > minuteMs);
 }
 
+/**
+ * Different people who tapped any product: known of each time on stage alone, so of several together no fewer than the
+ * most of one of them. null: nobody is told.
+ */
+export function clickersOf(pins: readonly Pick<TimelinePin, "clickers">[]): { people: number | null; atLeast: boolean } | null {
+  if (pins.length === 0) return null;
+  const known = pins.flatMap(({ clickers }) => (clickers === null ? [] : [clickers]));
+  return { people: known.length === 0 ? null : Math.max(...known), atLeast: pins.length > 1 && known.length > 0 };
+}
+
 export interface Lane {
   productId: string;
   title: string;

@@ -73,7 +73,7 @@ function Story({ brandId, timeline, audience }: { brandId: string; timeline: Tim
           <div class="stage-heads">
             <Best timeline={timeline} place={best} minutes={minutes} nowMs={now} onShow={() => setPicked(best)} />
             <Sum timeline={timeline} />
-            <Funnel audience={mine} />
+            <Funnel audience={mine} pins={timeline.pins} />
           </div>
           <TimelineChart minutes={minutes} pins={timeline.pins} nowMs={now} picked={picked ?? best} onPick={setPicked} />
           <PinBoard pins={timeline.pins} nowMs={now} />

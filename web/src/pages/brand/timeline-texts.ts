@@ -44,6 +44,7 @@ export const line = phrases({
   step_viewers: ["視聴者", "Viewers"],
   step_clickers: ["商品をタップ", "Tapped a product"],
   step_buyers: ["購入者", "Buyers"],
+  at_least: ["{n}以上", "at least {n}"],
   of_viewers: ["視聴者の {rate}", "{rate} of the viewers"],
   funnel_unknown: ["視聴者の記録がありません。", "No viewers are known."],
 
