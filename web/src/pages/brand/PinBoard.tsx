@@ -9,7 +9,7 @@ import { line } from "./timeline-texts";
 import { ctr } from "./TimelineChart";
 
 /** Each time on stage, by what it sold: who saw it, who tapped, who bought. */
-export function PinBoard({ pins, nowMs }: { pins: readonly TimelinePin[]; nowMs: number }): JSX.Element {
+export function PinBoard({ pins, nowMs, over }: { pins: readonly TimelinePin[]; nowMs: number; over: boolean }): JSX.Element {
   const ordered = [...pins].sort((a, b) => b.gross_minor - a.gross_minor || a.from_ms - b.from_ms);
   const highest = Math.max(1, ...pins.map((pin) => pin.gross_minor));
   const highestCtr = Math.max(1, ...pins.map((pin) => pin.ctr_bp ?? 0));
@@ -31,7 +31,7 @@ export function PinBoard({ pins, nowMs }: { pins: readonly TimelinePin[]; nowMs:
               <tr key={pin.pin_id} data-testid="pin-row" data-pin={pin.pin_id} data-gross={pin.gross_minor}>
                 <th scope="row"><span class="named">
                   <span class={index < 3 ? `rank top-${index + 1}` : "rank"}><span class="sr">{text.rank} </span>{index + 1}</span>
-                  <span class="grow">{pin.title}<span class="small muted sub num">{clockTime(pin.from_ms)}–{pin.to_ms === null ? line.still : clockTime(pin.to_ms)} ・ {duration(((pin.to_ms ?? nowMs) - pin.from_ms) / 1000)}</span></span>
+                  <span class="grow">{pin.title}<span class="small muted sub num">{clockTime(pin.from_ms)}–{pin.to_ms === null && !over ? line.still : clockTime(pin.to_ms ?? nowMs)} ・ {duration(((pin.to_ms ?? nowMs) - pin.from_ms) / 1000)}</span></span>
                 </span></th>
                 <td data-label={line.pin_sales} class="net"><span class="meter" aria-hidden="true"><span style={{ width: `${shareOf(pin.gross_minor, highest)}%` }} /></span><span class="said">{money(pin.gross_minor)}</span></td>
                 <td data-label={line.pin_orders}>{count(pin.orders)}</td>

@@ -50,7 +50,8 @@ function Page({ brandId, liveId }: { brandId: string; liveId: string }): JSX.Ele
 }
 
 function Story({ brandId, timeline, audience }: { brandId: string; timeline: Timeline; audience: readonly AudienceRow[] }): JSX.Element {
-  const now = Date.now();
+  // What was on stage at the end was so until then.
+  const now = timeline.ended_at_ms ?? Date.now();
   const minutes = everyMinute(timeline, now);
   const best = bestMinute(minutes);
   const [picked, setPicked] = useState<number | null>(null);
@@ -76,7 +77,7 @@ function Story({ brandId, timeline, audience }: { brandId: string; timeline: Tim
             <Funnel audience={mine} pins={timeline.pins} />
           </div>
           <TimelineChart minutes={minutes} pins={timeline.pins} nowMs={now} picked={picked ?? best} onPick={setPicked} />
-          <PinBoard pins={timeline.pins} nowMs={now} />
+          <PinBoard pins={timeline.pins} nowMs={now} over={timeline.ended_at_ms !== null} />
           <Versus mine={mine} earlier={earlier} />
           {earlier.length > 0 && <AudienceBoard brandId={brandId} rows={mine === undefined ? earlier : [mine, ...earlier]} current={timeline.live_id} />}
           <MinuteTable minutes={minutes} />
