@@ -219,6 +219,7 @@ impl App {
         app.follow_endings(&bus);
         relay.start(&app.tasks);
         app.add_first_operator().await?;
+        app.reports.start(&app.tasks);
         app.start_sweeping();
         Ok(app)
     }

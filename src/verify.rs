@@ -118,6 +118,7 @@ pub async fn run(db: &Db, now: Millis) -> Result<Report, StoreError> {
         payments(&mut tx).await?,
         credits(&mut tx).await?,
         decided(&mut tx).await?,
+        sums(&mut tx).await?,
         documents(&mut tx).await?,
         postings(&mut tx).await?,
         refunds(&mut tx).await?,
@@ -473,6 +474,15 @@ async fn decided(tx: &mut Tx) -> Result<Check, StoreError> {
     let mut finding = Finding::of("credits are what their rule makes of touches and terms", found.lines);
     for (row, expected, found) in found.faults {
         finding.fault(format!("{row}: expected {expected}, found {found}"));
+    }
+    Ok(finding.check)
+}
+
+async fn sums(tx: &mut Tx) -> Result<Check, StoreError> {
+    let (looked_at, faults) = attribution::check(tx).await?;
+    let mut finding = Finding::of("kept sums are the ledger's", looked_at);
+    for fault in faults {
+        finding.fault(fault);
     }
     Ok(finding.check)
 }

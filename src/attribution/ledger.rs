@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
+    reports,
     reversal::{Left, take_back},
     rule::{AllTerms, Channel, Credit, Line, Touch, credits},
     shown, terms,
@@ -235,7 +236,8 @@ async fn insert(tx: &mut Tx, rows: &[Row], now: Millis) -> Result<(), StoreError
         ]);
     }
     table.execute(tx, INSERT).await?;
-    Ok(())
+    let written = rows.iter().map(|row| (row.order.as_str(), row.cause.as_str())).collect();
+    reports::enqueue(tx, &written).await
 }
 
 /// A part of a line that comes back, or will not be had.

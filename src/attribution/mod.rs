@@ -9,6 +9,7 @@ mod judged;
 mod ledger;
 mod recompute;
 mod report;
+mod reports;
 mod reversal;
 mod rule;
 mod service;
@@ -26,6 +27,10 @@ pub use report::{
     CreditLine, Definition, LineFilter, LinePage, Report, ReportRow, Reports, Totals, Window, definitions,
 };
 pub(crate) use report::{civil, guard};
+pub use reports::{
+    Asked, AssistRow, AudienceRow, By, CohortRow, Figures, Filters, LivesReport, SplitReport, SplitRow, Timeline,
+    TimelineMinute, TimelinePin, check, fold_all, requeue,
+};
 pub use rule::{Channel, Pool, Step};
 pub use service::{Attribution, BrandRule, CodeKind, NamedCode, explanation};
 pub(crate) use standing::{credit_standing, credit_standing_joins};

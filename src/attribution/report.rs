@@ -5,10 +5,10 @@
 
 use serde::Serialize;
 
-use super::AttributionError;
+use super::{AttributionError, Filters};
 use crate::{
     clock::{Clock, Millis},
-    ids::{BrandId, CreditId, LiveId, LiverId, OrderId, OrderLineId, SkuId},
+    ids::{BrandId, CreditId, LiveId, LiverId, LocationId, OrderId, OrderLineId, ProductId, SkuId},
     money::Currency,
     on,
     store::Db,
@@ -196,8 +196,8 @@ pub struct LinePage {
 /// The reading side. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Reports {
-    db: Db,
-    clock: Clock,
+    pub(super) db: Db,
+    pub(super) clock: Clock,
 }
 
 impl Reports {
@@ -284,8 +284,12 @@ impl Reports {
             JOIN livers v ON v.id = c.party_id
             WHERE c.brand_id = $1 AND c.pool = 'liver' AND c.at_ms >= $2 AND c.at_ms < $3
               AND ($4 = '' OR c.live_id = $4) AND ($5 = '' OR c.party_id = $5) AND c.id > $6
+              AND ($8 = '' OR c.product_id = $8) AND ($9 = '' OR c.sku_id = $9) AND ($10 = '' OR c.location_id = $10)
+              AND ($11 = '' OR c.channel = $11) AND ($12 = '' OR c.campaign = $12)
+              AND ($13 < 0 OR (c.at_ms + 32400000) / 3600000 % 24 = $13)
             ORDER BY c.id
             LIMIT $7";
+        let more = &filter.more;
         let (from, to) = filter.window.bounds();
         let limit = limit.clamp(1, MAX_PAGE);
         let after = match &filter.after {
@@ -299,18 +303,24 @@ impl Reports {
             .bind(brand)
             .bind(from)
             .bind(to)
-            .bind(filter.live.as_ref().map_or("", LiveId::as_str))
-            .bind(filter.liver.as_ref().map_or("", LiverId::as_str))
+            .bind(more.live.as_ref().map_or("", LiveId::as_str))
+            .bind(more.liver.as_ref().map_or("", LiverId::as_str))
             .bind(after)
             .bind(limit + 1)
+            .bind(more.product.as_ref().map_or("", ProductId::as_str))
+            .bind(more.sku.as_ref().map_or("", SkuId::as_str))
+            .bind(more.location.as_ref().map_or("", LocationId::as_str))
+            .bind(more.channel.as_deref().unwrap_or_default())
+            .bind(more.campaign.as_deref().unwrap_or_default())
+            .bind(filter.hour.map_or(-1, i64::from))
             .fetch_all(conn)
             .await
             .map_err(crate::store::StoreError::from)?);
-        let more = i64::try_from(items.len()).is_ok_and(|len| len > limit);
-        if more {
+        let is_more = i64::try_from(items.len()).is_ok_and(|len| len > limit);
+        if is_more {
             items.pop();
         }
-        let next_cursor = more.then(|| items.last().map(|line| line.credit_id.to_string())).flatten();
+        let next_cursor = is_more.then(|| items.last().map(|line| line.credit_id.to_string())).flatten();
         Ok(LinePage { items, next_cursor })
     }
 
@@ -368,16 +378,16 @@ impl Reports {
 pub struct LineFilter {
     /// When.
     pub window: Window,
-    /// Of one live.
-    pub live: Option<LiveId>,
-    /// Of one liver.
-    pub liver: Option<LiverId>,
+    /// Of one live, product, store and so on.
+    pub more: Filters,
+    /// Of this hour of the day, in Japan.
+    pub hour: Option<u8>,
     /// After this cursor.
     pub after: Option<String>,
 }
 
 impl Window {
-    fn bounds(self) -> (Millis, Millis) {
+    pub(super) fn bounds(self) -> (Millis, Millis) {
         (self.from.unwrap_or(Millis(i64::MIN)), self.to.unwrap_or(Millis(i64::MAX)))
     }
 }

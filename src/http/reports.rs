@@ -9,16 +9,32 @@ use axum::{
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Items, PathId, auth::BrandMember, problem::Problem};
+use super::{
+    Items, PathId,
+    auth::{BrandMember, Operator},
+    problem::Problem,
+};
 use crate::{
     app::App,
-    attribution::{CreditLine, LineFilter, Report, Window},
+    attribution::{
+        Asked, AssistRow, AudienceRow, By, CohortRow, CreditLine, Filters, LineFilter, LivesReport, Report,
+        SplitReport, Timeline, Window,
+    },
     clock::Millis,
-    ids::{BrandId, LiveId, LiverId},
+    ids::{BrandId, LiveId, LiverId, LocationId, ProductId, SkuId},
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(report)).routes(routes!(lines)).routes(routes!(csv))
+    OpenApiRouter::new()
+        .routes(routes!(report))
+        .routes(routes!(lines))
+        .routes(routes!(csv))
+        .routes(routes!(audience))
+        .routes(routes!(ltv))
+        .routes(routes!(assists))
+        .routes(routes!(timeline))
+        .routes(routes!(split))
+        .routes(routes!(split_all))
 }
 
 /// From when until when.
@@ -54,18 +70,169 @@ async fn report(
     Ok(Json(app.reports.report(&brand, period.window()?).await?))
 }
 
+/// Which sales; all where absent. (Not flattened into the others: numbers in a query would be read as texts.)
+macro_rules! which {
+    ($(#[$doc:meta])* $name:ident { $($(#[$of:meta])* $field:ident: $kind:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Deserialize, utoipa::IntoParams)]
+        #[into_params(parameter_in = Query)]
+        struct $name {
+            /// First moment, Unix milliseconds; open when absent.
+            from_ms: Option<Millis>,
+            /// First moment after; open when absent.
+            to_ms: Option<Millis>,
+            /// Credited to this live.
+            live_id: Option<LiveId>,
+            /// Credited to this liver.
+            liver_id: Option<LiverId>,
+            /// Of this product.
+            product_id: Option<ProductId>,
+            /// Of this SKU.
+            sku_id: Option<SkuId>,
+            /// Sold in this store.
+            location_id: Option<LocationId>,
+            /// Sold through `live`, `replay`, `shop` or `store`.
+            channel: Option<String>,
+            /// Of this campaign.
+            campaign: Option<String>,
+            $($(#[$of])* $field: $kind,)*
+        }
+
+        impl $name {
+            fn window(&self) -> Result<Window, Problem> {
+                Period { from_ms: self.from_ms, to_ms: self.to_ms }.window()
+            }
+
+            fn filters(&self) -> Filters {
+                Filters {
+                    live: self.live_id.clone(),
+                    liver: self.liver_id.clone(),
+                    product: self.product_id.clone(),
+                    sku: self.sku_id.clone(),
+                    location: self.location_id.clone(),
+                    channel: self.channel.clone(),
+                    campaign: self.campaign.clone(),
+                }
+            }
+        }
+    };
+}
+
+which! {
+/// A report's question.
+SplitQuery {
+    /// `previous`: beside the figures of as long a time before.
+    compare: Option<Compare>,
+}}
+
+/// With what a report is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Compare {
+    Previous,
+}
+
+/// A brand's sales of a period, split by live, liver, product, SKU, day, hour, store, channel, campaign or staff.
+#[utoipa::path(get, path = "/v1/brands/{brand}/reports/{by}", tag = "reports",
+    params(("brand" = String, Path), ("by" = By, Path), SplitQuery),
+    responses((status = 200, body = SplitReport), (status = "4XX", body = Problem)))]
+async fn split(
+    member: BrandMember,
+    State(app): State<App>,
+    PathId((brand, by)): PathId<(BrandId, By)>,
+    query: Result<Query<SplitQuery>, QueryRejection>,
+) -> Result<Json<SplitReport>, Problem> {
+    member.of(&brand)?;
+    if by == By::Brand {
+        return Err(Problem::not_found("report"));
+    }
+    let Query(query) = query?;
+    let asked = Asked { brand: Some(brand), by, window: query.window()?, filters: query.filters() };
+    Ok(Json(app.reports.split(&asked, query.compare.is_some()).await?))
+}
+
+/// The same over all brands, and by brand; for operators.
+#[utoipa::path(get, path = "/v1/admin/reports/{by}", tag = "reports", params(("by" = By, Path), SplitQuery),
+    responses((status = 200, body = SplitReport), (status = "4XX", body = Problem)))]
+async fn split_all(
+    _: Operator,
+    State(app): State<App>,
+    PathId(by): PathId<By>,
+    query: Result<Query<SplitQuery>, QueryRejection>,
+) -> Result<Json<SplitReport>, Problem> {
+    let Query(query) = query?;
+    let asked = Asked { brand: None, by, window: query.window()?, filters: query.filters() };
+    Ok(Json(app.reports.split(&asked, query.compare.is_some()).await?))
+}
+
+/// Who watched the lives of a period, and who of them bought.
+#[utoipa::path(get, path = "/v1/brands/{brand}/reports/audience", tag = "reports",
+    params(("brand" = String, Path), Period),
+    responses((status = 200, body = LivesReport<AudienceRow>), (status = "4XX", body = Problem)))]
+async fn audience(
+    member: BrandMember,
+    State(app): State<App>,
+    PathId(brand): PathId<BrandId>,
+    period: Result<Query<Period>, QueryRejection>,
+) -> Result<Json<LivesReport<AudienceRow>>, Problem> {
+    member.of(&brand)?;
+    let Query(period) = period?;
+    Ok(Json(app.reports.audience(&brand, period.window()?).await?))
+}
+
+/// What those have bought since whose first order is of the period, by the live that brought them.
+#[utoipa::path(get, path = "/v1/brands/{brand}/reports/ltv", tag = "reports",
+    params(("brand" = String, Path), Period),
+    responses((status = 200, body = LivesReport<CohortRow>), (status = "4XX", body = Problem)))]
+async fn ltv(
+    member: BrandMember,
+    State(app): State<App>,
+    PathId(brand): PathId<BrandId>,
+    period: Result<Query<Period>, QueryRejection>,
+) -> Result<Json<LivesReport<CohortRow>>, Problem> {
+    member.of(&brand)?;
+    let Query(period) = period?;
+    Ok(Json(app.reports.ltv(&brand, period.window()?).await?))
+}
+
+/// Which lives had been watched before another one sold.
+#[utoipa::path(get, path = "/v1/brands/{brand}/reports/assists", tag = "reports",
+    params(("brand" = String, Path), Period),
+    responses((status = 200, body = LivesReport<AssistRow>), (status = "4XX", body = Problem)))]
+async fn assists(
+    member: BrandMember,
+    State(app): State<App>,
+    PathId(brand): PathId<BrandId>,
+    period: Result<Query<Period>, QueryRejection>,
+) -> Result<Json<LivesReport<AssistRow>>, Problem> {
+    member.of(&brand)?;
+    let Query(period) = period?;
+    Ok(Json(app.reports.assists(&brand, period.window()?).await?))
+}
+
+/// A live minute by minute: the brand's sales, who watched, chat, questions, and its products while they were shown.
+#[utoipa::path(get, path = "/v1/brands/{brand}/lives/{live}/timeline", tag = "reports",
+    params(("brand" = String, Path), ("live" = String, Path)),
+    responses((status = 200, body = Timeline), (status = "4XX", body = Problem)))]
+async fn timeline(
+    member: BrandMember,
+    State(app): State<App>,
+    PathId((brand, live)): PathId<(BrandId, LiveId)>,
+) -> Result<Json<Timeline>, Problem> {
+    member.of(&brand)?;
+    Ok(Json(app.reports.timeline(&brand, &live).await?))
+}
+
+which! {
 /// Which ledger lines.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-struct LineQuery {
-    from_ms: Option<Millis>,
-    to_ms: Option<Millis>,
-    live_id: Option<LiveId>,
-    liver_id: Option<LiverId>,
+LineQuery {
+    /// Hour of the day in Japan, 0 to 23.
+    hour: Option<u8>,
+    /// Where the page before ended.
     cursor: Option<String>,
     /// 1 to 500; 100 when absent.
     limit: Option<i64>,
-}
+}}
 
 /// The ledger lines behind a report, oldest first.
 #[utoipa::path(get, path = "/v1/brands/{brand}/report/lines", tag = "reports", params(("brand" = String, Path), LineQuery),
@@ -78,8 +245,11 @@ async fn lines(
 ) -> Result<Json<Items<CreditLine>>, Problem> {
     member.of(&brand)?;
     let Query(query) = query?;
-    let window = Period { from_ms: query.from_ms, to_ms: query.to_ms }.window()?;
-    let filter = LineFilter { window, live: query.live_id, liver: query.liver_id, after: query.cursor };
+    let (window, more) = (query.window()?, query.filters());
+    if query.hour.is_some_and(|hour| hour > 23) {
+        return Err(Problem::invalid("hour is 0 to 23"));
+    }
+    let filter = LineFilter { window, more, hour: query.hour, after: query.cursor };
     let page = app.reports.lines(&brand, &filter, query.limit.unwrap_or(100)).await?;
     Ok(Json(Items { items: page.items, next_cursor: page.next_cursor }))
 }

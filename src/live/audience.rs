@@ -143,6 +143,7 @@ impl Lives {
             ProductId::parse(&pin.product.as_ref()?.id).ok()
         });
         let product = product.ok_or(LiveError::NotFound("pin"))?;
+        member.stage.note_tap(pin_id, member.id);
         if let Some(visitor) = member.visitor() {
             self.0.hub.touch(&member.stage.live, &visitor.customer_id, TouchKind::Click, Some(product));
         }

@@ -39,6 +39,7 @@ mod seat;
 mod secret;
 mod session;
 mod shard;
+mod shows;
 mod stage;
 mod steward;
 mod talk;

@@ -4,7 +4,7 @@
 //! the counts that are not old. Nobody is told who came or went.
 //! Invariant: counts never go below zero; `watched` is the area under this node's own curve.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::uniques::Uniques;
 use crate::clock::Millis;
@@ -13,8 +13,21 @@ use crate::clock::Millis;
 const OLD_AFTER_MS: i64 = 5_000;
 /// Registers go to other nodes this often.
 const SHARED_EVERY_MS: i64 = 5_000;
+/// Of a minute.
+const MINUTE_MS: i64 = 60_000;
+/// Minutes that are counted at once, a day: a clock that leaps makes no more.
+const MAX_MINUTES: i64 = 1_440;
 /// Nodes whose counts are kept; a live is never on more.
 const MAX_NODES: usize = 1_024;
+
+/// One minute of an audience.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct MinuteWatched {
+    /// The most at once, of all nodes.
+    pub(super) peak: u32,
+    /// Of this node.
+    pub(super) watched_ms: i64,
+}
 
 /// The audience of one live, as one node knows it.
 #[derive(Debug)]
@@ -28,6 +41,8 @@ pub(super) struct Presence {
     watched_ms: i64,
     /// Viewer milliseconds that are stored, of all nodes, as of the last look.
     stored_ms: i64,
+    /// What nobody has stored yet, by minute (counted from 1970-01-01).
+    minutes: BTreeMap<i64, MinuteWatched>,
     counted_at: Millis,
     shared_at: Millis,
 }
@@ -41,6 +56,7 @@ impl Presence {
             uniques,
             watched_ms: 0,
             stored_ms,
+            minutes: BTreeMap::new(),
             counted_at: now,
             shared_at: now,
         }
@@ -48,6 +64,18 @@ impl Presence {
 
     fn count_time(&mut self, now: Millis) {
         let passed = now.since(self.counted_at).max(0);
+        if self.watching > 0 {
+            let (watching, viewers) = (self.watching, self.viewers(now));
+            let mut from = self.counted_at.0.max(now.0 - MAX_MINUTES * MINUTE_MS);
+            while from < now.0 {
+                let minute = from.div_euclid(MINUTE_MS);
+                let to = ((minute + 1) * MINUTE_MS).min(now.0);
+                let of = self.minutes.entry(minute).or_default();
+                of.peak = of.peak.max(viewers);
+                of.watched_ms = of.watched_ms.saturating_add((to - from) * i64::from(watching));
+                from = to;
+            }
+        }
         self.counted_at = self.counted_at.max(now);
         self.watched_ms = self.watched_ms.saturating_add(passed.saturating_mul(i64::from(self.watching)));
     }
@@ -56,7 +84,10 @@ impl Presence {
         self.count_time(now);
         self.watching += 1;
         self.uniques.add(who);
-        self.peak = self.peak.max(self.viewers(now));
+        let viewers = self.viewers(now);
+        self.peak = self.peak.max(viewers);
+        let of = self.minutes.entry(now.0.div_euclid(MINUTE_MS)).or_default();
+        of.peak = of.peak.max(viewers);
     }
 
     pub(super) fn leave(&mut self, now: Millis) {
@@ -106,6 +137,12 @@ impl Presence {
         taken
     }
 
+    /// Minutes that are to be stored: the highest peak counts, time is added.
+    pub(super) fn take_minutes(&mut self, now: Millis) -> BTreeMap<i64, MinuteWatched> {
+        self.count_time(now);
+        std::mem::take(&mut self.minutes)
+    }
+
     /// Viewer milliseconds, stored or not.
     pub(super) fn watched_ms(&self) -> i64 {
         self.stored_ms.saturating_add(self.watched_ms)
@@ -125,6 +162,21 @@ mod tests {
         assert_eq!(presence.take_watched(Millis(3_000)), 500 + 1_000 + 2_000);
         assert_eq!(presence.take_watched(Millis(2_000)), 0, "a clock that steps back takes nothing");
         assert_eq!(presence.watched_ms(), 4_500);
+    }
+
+    #[test]
+    fn minutes_have_their_own_peak_and_their_part_of_the_time() {
+        let mut presence = Presence::new(9, Uniques::default(), 0, Millis(0));
+        presence.enter(1, Millis(50_000));
+        presence.enter(2, Millis(59_000));
+        presence.leave(Millis(61_000));
+        let of = |peak, watched_ms| MinuteWatched { peak, watched_ms };
+        assert_eq!(
+            presence.take_minutes(Millis(130_000)),
+            BTreeMap::from([(0, of(2, 11_000)), (1, of(2, 1_000 + 60_000)), (2, of(1, 10_000))])
+        );
+        assert_eq!(presence.take_minutes(Millis(131_000)), BTreeMap::from([(2, of(1, 1_000))]));
+        assert_eq!(presence.take_minutes(Millis(i64::MAX / 4)).len(), 1_441, "a clock that leaps");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use crate::bus::{Fact, StockEdge};
+use crate::clock::Millis;
 use crate::wire::{self, ordered::Event, state::Value};
 
 /// Questions a snapshot shows: newest first choice, the one on air always.
@@ -164,6 +165,11 @@ impl State {
     pub fn shows_product(&self, product: &str) -> bool {
         let mut pinned = self.pins.values().filter_map(|slot| slot.pin.as_ref()?.product.as_ref());
         pinned.any(|pinned| pinned.id == product)
+    }
+
+    /// The pins that are shown, and since when.
+    pub fn shown_pins(&self) -> impl Iterator<Item = (&str, Millis)> {
+        self.pins.values().filter_map(|slot| slot.pin.as_ref()).map(|pin| (pin.id.as_str(), Millis(pin.pinned_at_ms)))
     }
 
     /// A pin that is shown.

@@ -32,6 +32,7 @@ use super::{
     presence::Presence,
     room::{Change, News, State},
     shard::RoomBell,
+    shows::Shows,
     talk::{Entry, Scribe},
     thinning::Thinner,
     uniques::Uniques,
@@ -141,6 +142,7 @@ struct Inner {
     thinner: Thinner,
     seats: HashMap<u64, Arc<Lane>>,
     presence: Presence,
+    shows: Shows,
     peak_noted: u32,
     viewers_version: i64,
     reacted: BTreeMap<&'static str, i64>,
@@ -246,6 +248,7 @@ impl Stage {
             thinner: Thinner::new(now),
             seats: HashMap::new(),
             presence: opening.presence,
+            shows: Shows::default(),
             peak_noted,
             viewers_version: 0,
             reacted: BTreeMap::new(),
@@ -435,6 +438,7 @@ impl Stage {
         }
         if !lane.is_liver() {
             inner.presence.enter(who, now);
+            inner.shows.enter(id, who, now);
         }
         inner.seats.insert(id, lane);
         drop(inner);
@@ -450,6 +454,7 @@ impl Stage {
             && !lane.is_liver()
         {
             inner.presence.leave(now);
+            inner.shows.leave(id, now);
         }
         inner.idle_since = Instant::now();
         drop(inner);
@@ -675,6 +680,7 @@ impl Stage {
             if now >= viewers_due {
                 viewers_due = now + VIEWERS_EVERY;
                 self.share_presence(&bus, &node);
+                self.look_at_pins();
                 if self.tell_viewers() {
                     self.tell_sales();
                     self.note_peak(&scribe);
@@ -760,8 +766,28 @@ impl Stage {
         }
     }
 
+    /// Who is here has what is pinned before them.
+    fn look_at_pins(&self) {
+        let now = self.clock.now();
+        let mut inner = self.inner.lock();
+        let Inner { shows, state, .. } = &mut *inner;
+        shows.look(state.shown_pins(), now);
+    }
+
+    /// Somebody in this seat tapped a pin.
+    pub(super) fn note_tap(&self, pin: &str, seat: u64) {
+        self.inner.lock().shows.tap(pin, seat);
+    }
+
     fn note_audience(&self, scribe: &Scribe) {
         let mut inner = self.inner.lock();
+        let minutes = inner.presence.take_minutes(self.clock.now());
+        if !minutes.is_empty() {
+            scribe.note(Entry::Minutes { live: self.live.clone(), minutes });
+        }
+        for shown in inner.shows.take_changed() {
+            scribe.note(Entry::Shown(shown));
+        }
         let watched_ms = inner.presence.take_watched(self.clock.now());
         let changed = inner.presence.uniques.take_changed();
         if watched_ms > 0 || changed {

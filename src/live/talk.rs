@@ -1,4 +1,4 @@
-//! Table: `chat`, `reactions` and `audiences`, and the peak of viewers: what is told first and stored in batches.
+//! Table: `chat`, `reactions`, `audiences`, `audience_minutes`, `pin_audiences`, and the peak of viewers: what is told first and stored in batches.
 //!
 //! A room never waits for these rows. The writer takes what has queued up, at most [`LINGER`] old, and writes it in one
 //! transaction; at stop it writes what is left.
@@ -10,12 +10,12 @@ use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::uniques::Uniques;
+use super::{presence::MinuteWatched, shows::Shown, uniques::Uniques};
 use crate::{
     clock::Millis,
     ids::{AccountId, ChatId, CustomerId, LiveId},
     on,
-    store::{Db, StoreError, Tx},
+    store::{Db, Kind, Rows, StoreError, Tx},
     tasks::Tasks,
     wire,
 };
@@ -44,6 +44,10 @@ pub(super) enum Entry {
     Peak { live: LiveId, viewers: i64 },
     /// So much more was watched, and by these at least.
     Audience { live: LiveId, watched_ms: i64, uniques: Uniques },
+    /// So many watched at once, and for so long, minute by minute.
+    Minutes { live: LiveId, minutes: BTreeMap<i64, MinuteWatched> },
+    /// These at least had a pin before them, and tapped it.
+    Shown(Shown),
     /// Whoever waits at the other end hears when everything before this is stored: the sender is dropped with the batch.
     Flush {
         #[expect(dead_code, reason = "its drop is the answer")]
@@ -137,6 +141,8 @@ async fn write(db: &Db, batch: &[Entry]) -> Result<(), StoreError> {
     let mut reactions: BTreeMap<(&LiveId, &str), i64> = BTreeMap::new();
     let mut peaks: BTreeMap<&LiveId, i64> = BTreeMap::new();
     let mut audiences: BTreeMap<&LiveId, (i64, Uniques)> = BTreeMap::new();
+    let mut minutes: BTreeMap<(&LiveId, i64), MinuteWatched> = BTreeMap::new();
+    let mut shown: BTreeMap<&str, &Shown> = BTreeMap::new();
     for entry in batch {
         match entry {
             Entry::Chat { live, author, message } => lines.push(serde_json::json!({
@@ -153,6 +159,15 @@ async fn write(db: &Db, batch: &[Entry]) -> Result<(), StoreError> {
                 audience.0 += watched_ms;
                 audience.1.merge(uniques);
             }
+            Entry::Minutes { live, minutes: more } => {
+                for (minute, more) in more {
+                    let of: &mut MinuteWatched = minutes.entry((live, *minute)).or_default();
+                    of.peak = of.peak.max(more.peak);
+                    of.watched_ms += more.watched_ms;
+                }
+            }
+            // Registers only grow: the newest of this node has the others.
+            Entry::Shown(of) => drop(shown.insert(&of.pin, of)),
             Entry::Flush { .. } => {}
         }
     }
@@ -168,6 +183,10 @@ async fn write(db: &Db, batch: &[Entry]) -> Result<(), StoreError> {
     }
     for (live, (watched_ms, uniques)) in audiences {
         add_audience(&mut tx, live, watched_ms, uniques).await?;
+    }
+    add_minutes(&mut tx, &minutes).await?;
+    for shown in shown.into_values() {
+        add_shown(&mut tx, shown).await?;
     }
     tx.commit().await
 }
@@ -194,6 +213,58 @@ async fn add_audience(tx: &mut Tx, live: &LiveId, watched_ms: i64, mut uniques: 
             .bind(i64::from(uniques.count()))
             .execute(conn)
             .await?;
+    });
+    Ok(())
+}
+
+async fn add_minutes(tx: &mut Tx, minutes: &BTreeMap<(&LiveId, i64), MinuteWatched>) -> Result<(), StoreError> {
+    // (SQLite's MAX of two is PostgreSQL's GREATEST.)
+    const ADD: &str = "
+        INSERT INTO audience_minutes (live_id, minute, peak, watched_ms)
+        SELECT live_id, minute, peak, watched_ms FROM rows WHERE true
+        ON CONFLICT (live_id, minute) DO UPDATE SET
+            peak = CASE WHEN excluded.peak > audience_minutes.peak THEN excluded.peak ELSE audience_minutes.peak END,
+            watched_ms = audience_minutes.watched_ms + excluded.watched_ms";
+    let mut rows = Rows::new(&[
+        ("live_id", Kind::Text),
+        ("minute", Kind::Number),
+        ("peak", Kind::Number),
+        ("watched_ms", Kind::Number),
+    ]);
+    for ((live, minute), of) in minutes {
+        rows.push([(*live).into(), (*minute).into(), i64::from(of.peak).into(), of.watched_ms.into()]);
+    }
+    rows.execute(tx, ADD).await?;
+    Ok(())
+}
+
+/// As with audiences, nodes merge what each has counted.
+async fn add_shown(tx: &mut Tx, of: &Shown) -> Result<(), StoreError> {
+    let (stored_shown, stored_tapped) = on!(&mut *tx, |conn| {
+        sqlx::query_as::<_, (String, String)>(
+            "INSERT INTO pin_audiences (pin_id, shown_to, shown, tapped_by, tapped)
+             VALUES ($1, 0, '', 0, '')
+             ON CONFLICT (pin_id) DO UPDATE SET shown_to = pin_audiences.shown_to
+             RETURNING shown, tapped",
+        )
+        .bind(&of.pin)
+        .fetch_one(conn)
+        .await?
+    });
+    let (mut shown, mut tapped) = (of.shown.clone(), of.tapped.clone());
+    shown.merge(&Uniques::from_text(&stored_shown));
+    tapped.merge(&Uniques::from_text(&stored_tapped));
+    on!(tx, |conn| {
+        sqlx::query(
+            "UPDATE pin_audiences SET shown_to = $2, shown = $3, tapped_by = $4, tapped = $5 WHERE pin_id = $1",
+        )
+        .bind(&of.pin)
+        .bind(i64::from(shown.count()))
+        .bind(shown.to_text())
+        .bind(i64::from(tapped.count()))
+        .bind(tapped.to_text())
+        .execute(conn)
+        .await?;
     });
     Ok(())
 }

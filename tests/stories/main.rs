@@ -35,6 +35,8 @@ mod refunds;
 mod relay;
 mod relay_faults;
 mod reports;
+mod reports_live;
+mod reports_sums;
 mod rooms_nodes;
 mod rooms_redis;
 mod settlement_contracts;

@@ -1,0 +1,19 @@
+//! Door: what brands and operators read of the credit ledger, split in every way that a question may be asked.
+
+mod figures;
+mod fold;
+mod labels;
+mod ledger_sums;
+mod people;
+mod query;
+mod reach;
+mod rollups;
+mod timeline;
+
+pub use figures::{Figures, SplitReport, SplitRow};
+pub use fold::By;
+pub use query::{Asked, Filters};
+pub use reach::{AssistRow, AudienceRow, CohortRow, LivesReport};
+pub(super) use rollups::enqueue;
+pub use rollups::{check, fold_all, requeue};
+pub use timeline::{Timeline, TimelineMinute, TimelinePin};
