@@ -10,6 +10,7 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/hanamichi
 WEB := web/dist/.built
 # Its own process, its own licence (GPL-3.0): no part of it is in this repository or in the product.
 LOCALSTRIPE := $(HOME)/.cache/hanamichi/localstripe-1.15.10
+READERS := $(HOME)/.cache/hanamichi/readers-1
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
 .PHONY: help demo demo-reset test check rust-test faults payment-faults fuzz browser-test web openapi loadtest setup-demo setup-test clean
@@ -108,6 +109,9 @@ setup-test: setup-demo
 	@[ -x $(LOCALSTRIPE)/bin/localstripe ] || { echo '→ installing localstripe, a second opinion on Stripe'; \
 		/usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null || { $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq python3-venv; }; \
 		/usr/bin/python3 -m venv --clear $(LOCALSTRIPE) && $(LOCALSTRIPE)/bin/pip install --quiet --disable-pip-version-check localstripe==1.15.10; }
+	@[ -x $(READERS)/bin/python ] && $(READERS)/bin/python -c 'import openpyxl, pyarrow' 2>/dev/null || { echo '→ installing readers of workbooks and Parquet files'; \
+		/usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null || { $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq python3-venv; }; \
+		/usr/bin/python3 -m venv --clear $(READERS) && $(READERS)/bin/pip install --quiet --disable-pip-version-check openpyxl==3.1.5 pyarrow==21.0.0; }
 	@command -v chromium >/dev/null || { echo '→ installing Chromium'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq chromium; }
 	@command -v firefox-esr >/dev/null || { echo '→ installing Firefox'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq firefox-esr; }
 	@command -v ip >/dev/null && command -v unshare >/dev/null && command -v nsenter >/dev/null || { echo '→ installing what lays a cable between two networks'; $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq iproute2 util-linux; }

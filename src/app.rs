@@ -11,7 +11,7 @@ use hyper_util::rt::TokioTimer;
 use parking_lot::RwLock;
 
 use crate::{
-    attribution::{self, Attribution, Reports, Touches},
+    attribution::{self, Attribution, Exports, Reports, Touches},
     bus::{Bus, Fact, Heard, Relay},
     cascade::Cascade,
     clock::Clock,
@@ -22,6 +22,7 @@ use crate::{
     media::{self, Media, MediaConfig},
     omo::Omo,
     people::{self, NewPerson, Passes, People, PeopleError},
+    settlement::{Contracts, Earnings, Statements},
     showcase::{self, Showcase},
     store::Db,
     tasks::Tasks,
@@ -82,6 +83,14 @@ pub struct Rooms {
     pub reports: Reports,
     /// Rules, codes, links, and why a sale is whose.
     pub attribution: Attribution,
+    /// Files of the ledger.
+    pub exports: Exports,
+    /// What brands and livers agree on.
+    pub contracts: Contracts,
+    /// What livers are owed by month.
+    pub statements: Statements,
+    /// What livers read.
+    pub earnings: Earnings,
     /// Views and clicks.
     pub touches: Touches,
     /// Locations.
@@ -144,6 +153,7 @@ impl App {
         reconciler.start(&tasks);
         let refunds = Refunds::start(db.clone(), clock.clone(), sequencer.clone(), payment, checkout.clone(), &tasks);
         let people = People::new(db.clone(), clock.clone());
+        people.start_sealing(&tasks);
         let passes = people.passes().await.context("cannot load the key that passes are signed with")?;
         let leaving = tokio_util::sync::CancellationToken::new();
         let touches = Touches::start(db.clone(), clock.clone(), &tasks);
@@ -182,7 +192,11 @@ impl App {
             people,
             passes,
             reports: Reports::new(db.clone(), clock.clone()),
+            exports: Exports::start(db.clone(), clock.clone(), &tasks),
             attribution: Attribution::new(db.clone(), clock.clone(), touches.clone()),
+            contracts: Contracts::new(db.clone(), clock.clone()),
+            statements: Statements::new(db.clone(), clock.clone()),
+            earnings: Earnings::new(db.clone(), clock.clone(), config.settlement.return_days),
             touches,
             lives,
             showcase: Showcase::new(db.clone(), clock.clone(), relay.clone()),

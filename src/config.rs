@@ -54,6 +54,8 @@ pub struct Config {
     pub metrics: MetricsSection,
     /// Buying.
     pub commerce: Commerce,
+    /// What livers earn and are paid.
+    pub settlement: SettlementSection,
     /// The first operator; made at start when missing.
     pub operator: Option<Operator>,
     /// Log lines: `text` or `json`.
@@ -188,6 +190,20 @@ pub struct Commerce {
     pub stripe: StripeConfig,
 }
 
+/// What livers earn and are paid.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SettlementSection {
+    /// Days after the goods have left in which they may come back; a commission is estimated until then.
+    pub return_days: u32,
+}
+
+impl Default for SettlementSection {
+    fn default() -> Self {
+        Self { return_days: 14 }
+    }
+}
+
 /// Who collects the money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -230,6 +246,7 @@ impl Default for Config {
             media: MediaSection::default(),
             metrics: MetricsSection::default(),
             commerce: Commerce::default(),
+            settlement: SettlementSection::default(),
             operator: None,
             log_format: LogFormat::Text,
             log_filter: "info,str0m=warn,webrtc=warn,rtc=warn,sqlx=warn".to_owned(),
@@ -347,6 +364,9 @@ impl Config {
         }
         if !(60..=3600).contains(&self.commerce.action_ttl_s) {
             return contradiction("commerce.action_ttl_s must be between 60 and 3600");
+        }
+        if self.settlement.return_days > 365 {
+            return contradiction("settlement.return_days must be at most 365");
         }
         self.check_payment()?;
         if self.hub.ping_every_s == 0 || self.hub.silent_after_s <= self.hub.ping_every_s {

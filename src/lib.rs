@@ -11,6 +11,7 @@
 //! - [`media`]: WHIP in, WHEP out
 //! - [`commerce`]: catalogue, offers, the stock sequencer, purchases, payment
 //! - [`attribution`]: touches, credits, reports
+//! - [`settlement`]: contracts, statements, what livers are paid
 //! - [`omo`]: where online and offline meet
 //! - [`showcase`]: pins joined with offers
 //! - [`showcase`]: joins pins and offers
@@ -34,6 +35,7 @@ pub mod media;
 pub mod money;
 pub mod omo;
 pub mod people;
+pub mod settlement;
 pub mod showcase;
 pub mod store;
 pub mod tasks;

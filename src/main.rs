@@ -11,7 +11,7 @@ use hanamichi::{
     clock::Clock,
     commerce::Reconciler,
     config::{Config, LogFormat},
-    ids::OrderLineId,
+    ids::{BrandId, OrderLineId},
     store::Db,
     tasks::Tasks,
 };
@@ -63,10 +63,33 @@ enum Command {
         #[command(subcommand)]
         about: AttributionCommand,
     },
+    /// Who of a brand's own tools may read its figures in the database (PostgreSQL).
+    Reporting {
+        #[command(subcommand)]
+        about: ReportingCommand,
+    },
     /// Print the OpenAPI 3.1 description.
     Openapi,
     /// Check the configuration, print it without secrets, and stop.
     CheckConfig,
+}
+
+#[derive(Debug, Subcommand)]
+enum ReportingCommand {
+    /// Let a role of the database read a brand's views (schema `reporting`).
+    Allow {
+        /// The role, which exists already.
+        role: String,
+        /// The brand (`brd_…`).
+        brand: String,
+    },
+    /// Let it read them no longer.
+    Deny {
+        /// The role.
+        role: String,
+        /// The brand (`brd_…`).
+        brand: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -153,6 +176,18 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             db.close().await;
             told?;
         }
+        Command::Reporting { about } => {
+            let config = Config::load(cli.config.as_deref())?;
+            let db = Db::connect(&config.database).await.context("cannot open the database")?;
+            let done = match &about {
+                ReportingCommand::Allow { role, brand } => {
+                    db.let_read(role, &brand_id(brand)?, Clock::system().now()).await
+                }
+                ReportingCommand::Deny { role, brand } => db.let_read_no_longer(role, &brand_id(brand)?).await,
+            };
+            db.close().await;
+            done?;
+        }
         Command::Openapi => print!("{}", hanamichi::http::openapi()),
         Command::CheckConfig => {
             let config = Config::load(cli.config.as_deref())?;
@@ -160,6 +195,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn brand_id(text: &str) -> anyhow::Result<BrandId> {
+    BrandId::parse(text).context("the id of a brand looks like brd_…")
 }
 
 async fn attribution(db: &Db, about: AttributionCommand) -> anyhow::Result<()> {

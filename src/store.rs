@@ -5,8 +5,10 @@
 //! `SQLITE_BUSY` cannot happen between our own writers) and several read from the WAL.
 //! Invariant: no network await other than the database's own while a [`Tx`] is open.
 
+mod reporting;
 mod rows;
 
+pub use reporting::ReportingError;
 pub use rows::{Cell, Kind, Rows};
 
 use std::{str::FromStr, time::Duration};
@@ -231,8 +233,13 @@ impl Db {
         match self {
             Self::Sqlite { writer, .. } => MIGRATIONS.run(writer).await?,
             Self::Postgres { pool, .. } => {
+                let make = reporting::drop_old(pool).await?;
                 MIGRATIONS.run(pool).await?;
                 loosen(pool).await?;
+                if make && let Err(error) = reporting::make(pool).await {
+                    // Everything else works without them; who may not make a schema is told how to have them.
+                    tracing::warn!(error = %error, "the reporting views were not made: this role may not create a schema?");
+                }
             }
         }
         Ok(())

@@ -4,6 +4,8 @@
 //! unit explained by the ledger, every promise backed by goods, every order by stock and money and credit.
 //! Invariant: it writes nothing. A fault names the row; a note is something that a running server is about to do.
 
+mod settled;
+
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
@@ -13,7 +15,7 @@ use crate::{
     clock::Millis,
     commerce::{self, OpenPurchase},
     ids::{CustomerId, LiveId, LocationId, OfferId, ProductId, SkuId},
-    on,
+    on, people,
     store::{Db, StoreError, Tx},
 };
 
@@ -122,7 +124,11 @@ pub async fn run(db: &Db, now: Millis) -> Result<Report, StoreError> {
         refunds(&mut tx).await?,
         returned_credits(&mut tx).await?,
         payable(&mut tx).await?,
+        settled::statements(&mut tx).await?,
+        settled::carried(&mut tx).await?,
+        settled::paid(&mut tx).await?,
         votes(&mut tx).await?,
+        audit(&mut tx, now).await?,
     ];
     let clean = checks.iter().all(|check| check.faults == 0);
     Ok(Report { verdict: if clean { "clean" } else { "faulty" }, checks, notes })
@@ -454,6 +460,15 @@ async fn credits(tx: &mut Tx) -> Result<Check, StoreError> {
     by_query(tx, "each line sold is credited", ALL, FAULTY).await
 }
 
+async fn audit(tx: &mut Tx, now: Millis) -> Result<Check, StoreError> {
+    let (lines, faults) = people::verify_audit(tx, now).await?;
+    let mut finding = Finding::of("the audit log is what was sealed", lines);
+    for fault in faults {
+        finding.fault(fault);
+    }
+    Ok(finding.check)
+}
+
 async fn decided(tx: &mut Tx) -> Result<Check, StoreError> {
     let found = attribution::recompute(tx, MAX_EXAMPLES).await?;
     let mut finding = Finding::of("credits are what their rule makes of touches and terms", found.lines);
@@ -632,11 +647,15 @@ async fn payable(tx: &mut Tx) -> Result<Check, StoreError> {
         WHERE w.amount <> b.amount
         UNION ALL
         SELECT 'commission payable', w.amount, b.amount
-        FROM (SELECT CAST(COALESCE(SUM(c.commission_minor), 0) AS BIGINT) AS amount
-              FROM credits c
-              JOIN orders o ON o.id = c.order_id
-              JOIN purchases p ON p.id = o.purchase_id
-              WHERE p.state IN ('captured', 'fulfilled', 'refunded')) w
+        FROM (SELECT CAST(e.amount - d.amount AS BIGINT) AS amount
+              FROM (SELECT COALESCE(SUM(c.commission_minor), 0) AS amount
+                    FROM credits c
+                    JOIN orders o ON o.id = c.order_id
+                    JOIN purchases p ON p.id = o.purchase_id
+                    WHERE p.state IN ('captured', 'fulfilled', 'refunded')) e
+              CROSS JOIN (SELECT COALESCE(SUM(payable_minor - tax_minor), 0) AS amount
+                          FROM statements
+                          WHERE state = 'paid') d) w
         CROSS JOIN (SELECT CAST(COALESCE(SUM(CASE WHEN credit = 'commission_payable' THEN amount_minor
                                                   WHEN debit = 'commission_payable' THEN -amount_minor ELSE 0 END), 0) AS BIGINT)
                            AS amount

@@ -74,15 +74,27 @@ fn imports_follow_the_arrows() {
         ("attribution", &["people"][..]),
         ("commerce", &["bus", "people", "attribution", "omo"][..]),
         ("omo", &["commerce"][..]),
+        ("settlement", &["people", "attribution", "commerce"][..]),
     ]);
     const VALUES: [&str; 8] = ["ids", "money", "clock", "config", "tasks", "wire", "store", "on"];
     for (path, text) in house() {
         let room = room(&path);
         let Some(allowed) = allowed.get(room.as_str()).filter(|_| !is_test(&path)) else { continue };
         let text = product(&text);
-        for other in
-            ["http", "app", "showcase", "demo", "live", "media", "commerce", "attribution", "omo", "people", "bus"]
-        {
+        for other in [
+            "http",
+            "app",
+            "showcase",
+            "demo",
+            "live",
+            "media",
+            "commerce",
+            "attribution",
+            "omo",
+            "people",
+            "bus",
+            "settlement",
+        ] {
             let named = text.contains(&format!("crate::{other}::"))
                 || text.split("use crate::{").nth(1).is_some_and(|uses| {
                     uses.split("};").next().unwrap_or_default().lines().any(|line| {

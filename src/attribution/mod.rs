@@ -4,6 +4,7 @@
 
 mod codes;
 mod explain;
+mod exports;
 mod judged;
 mod ledger;
 mod recompute;
@@ -13,22 +14,26 @@ mod reversal;
 mod rule;
 mod service;
 mod shown;
+mod standing;
 mod terms;
 mod touch;
 
 pub use codes::{NewLink, ShareLink, StaffCode};
 pub use explain::{Assist, ExplainedStep, ExplainedTouch, Explanation, Owner};
+pub use exports::{Export, ExportFilter, ExportState, Exports, Format};
 pub use ledger::{ReturnedLine, SoldLine, commissions, credit_sales, reverse};
 pub use recompute::{Recomputed, recompute};
 pub use report::{
     CreditLine, Definition, LineFilter, LinePage, Report, ReportRow, Reports, Totals, Window, definitions,
 };
+pub(crate) use report::{civil, guard};
 pub use reports::{
     Asked, AssistRow, AudienceRow, By, CohortRow, Figures, Filters, LivesReport, SplitReport, SplitRow, Timeline,
     TimelineMinute, TimelinePin, check, fold_all, requeue,
 };
 pub use rule::{Channel, Pool, Step};
 pub use service::{Attribution, BrandRule, CodeKind, NamedCode, explanation};
+pub(crate) use standing::{credit_standing, credit_standing_joins};
 pub use terms::{NewRule, RuleVersion};
 pub use touch::{NewTouch, TouchKind, Touches};
 

@@ -415,7 +415,7 @@ fn csv_row(line: &CreditLine) -> [String; 17] {
 }
 
 /// Japan's civil time with its offset (RFC 3339).
-pub(super) fn civil(at: Millis) -> String {
+pub(crate) fn civil(at: Millis) -> String {
     let instant = jiff::Timestamp::from_millisecond(at.0).unwrap_or_default();
     match instant.in_tz("Asia/Tokyo") {
         Ok(zoned) => zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
@@ -424,7 +424,7 @@ pub(super) fn civil(at: Millis) -> String {
 }
 
 /// A text that a spreadsheet would run as a formula gets an apostrophe in front (OWASP: CSV injection).
-fn guard(text: &str) -> String {
+pub(crate) fn guard(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 

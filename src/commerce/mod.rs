@@ -11,6 +11,7 @@ mod cards;
 mod catalog;
 mod checkout;
 mod collect;
+mod commission_paid;
 mod confirmation;
 mod facts;
 mod findings;
@@ -48,6 +49,7 @@ pub use catalog::{
 };
 pub use checkout::{Checkout, LineRequest, PlaceRequest};
 pub use collect::CollectConfig;
+pub use commission_paid::{CommissionPaid, post_commission_paid};
 pub use confirmation::Confirmation;
 pub use facts::{FactAnswer, FactClass, SafetyChange, ShelfAfter, StockFact};
 pub use findings::{Finding, FindingKind, How, Run};

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::tax::TaxLine;
+use super::{commission_paid::CommissionPaid, tax::TaxLine};
 use crate::ids::{BrandId, OrderId, PurchaseId, RefundId};
 
 /// An account of the money ledger.
@@ -92,6 +92,8 @@ pub(super) enum Cause {
     Payout,
     /// A difference that somebody set aside.
     Suspense,
+    /// A liver was paid.
+    CommissionPaid,
 }
 
 impl Cause {
@@ -107,6 +109,7 @@ impl Cause {
             Self::Fee => "fee",
             Self::Payout => "payout",
             Self::Suspense => "suspense",
+            Self::CommissionPaid => "commission_paid",
         }
     }
 }
@@ -211,6 +214,16 @@ pub(super) fn of_commission_back(refund: &RefundId, by_brand: &BTreeMap<BrandId,
     for (brand, amount) in by_brand {
         page.push((Account::CommissionPayable, Account::CommissionExpense), *amount, (Some(brand), None));
     }
+    page.done()
+}
+
+/// A liver was paid. The tax on it is taken off what the state is owed, as far as it can be deducted.
+pub(super) fn of_commission_paid(paid: &CommissionPaid, about: &About) -> Vec<Transfer> {
+    let mut page = Page::new(Cause::CommissionPaid, paid.statement.as_str(), about);
+    let (brand, rate) = (Some(&paid.brand), Some(paid.tax_rate_bp));
+    page.push((Account::CommissionPayable, Account::Bank), paid.commission_minor, (brand, None));
+    page.push((Account::TaxPayable, Account::Bank), paid.deductible_minor, (brand, rate));
+    page.push((Account::CommissionExpense, Account::Bank), paid.tax_minor - paid.deductible_minor, (brand, rate));
     page.done()
 }
 

@@ -64,6 +64,10 @@ impl Client {
         self.answer(self.http.post(format!("{}{path}", self.base)).header("idempotency-key", key).json(body)).await
     }
 
+    pub(super) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.answer(self.http.put(format!("{}{path}", self.base)).json(body)).await
+    }
+
     pub(super) async fn delete(&self, path: &str) -> anyhow::Result<Value> {
         self.answer(self.http.delete(format!("{}{path}", self.base))).await
     }

@@ -69,6 +69,8 @@ pub(super) fn start(base: &str, live: &LiveId, tasks: &Tasks) {
 
 async fn visit(base: &str, email: &str, live: &LiveId, stopping: &CancellationToken) -> anyhow::Result<()> {
     let client = Client::sign_in(base, email).await?;
+    // They let it be noted what they saw, so that the demo's reports have something to tell.
+    client.put("/v1/me/consents/touches", &json!({ "given": true })).await?;
     let url = format!("{}/v1/lives/{live}/hub", client.base().replacen("http", "ws", 1));
     let mut request = url.into_client_request()?;
     request.headers_mut().insert("cookie", HeaderValue::from_str(client.cookie())?);

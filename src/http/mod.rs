@@ -2,11 +2,15 @@
 //!
 //! One router a room, in one visible list. Invariant: what a handler does not answer is answered as problem+json.
 
-pub(crate) mod attribution;
-mod auth;
+mod attribution;
+mod audit;
+pub(crate) mod auth;
+mod contracts;
 mod demo;
 mod description;
+mod earnings;
 mod events;
+mod exports;
 mod first_word;
 mod goods;
 mod idempotency;
@@ -19,6 +23,7 @@ pub(crate) mod metrics;
 mod moderation;
 mod pages;
 mod payments;
+mod payouts;
 mod people;
 pub mod problem;
 mod questions;
@@ -27,6 +32,7 @@ mod reconciliation;
 mod refunds;
 mod reports;
 mod shop;
+mod statements;
 mod upgrade;
 mod ws;
 
@@ -79,6 +85,8 @@ fn creating() -> OpenApiRouter<App> {
         .merge(questions::creating_router())
         .merge(moderation::creating_router())
         .merge(attribution::creating_router())
+        .merge(exports::creating_router())
+        .merge(contracts::creating_router())
 }
 
 fn rooms() -> OpenApiRouter<App> {
@@ -92,6 +100,12 @@ fn rooms() -> OpenApiRouter<App> {
         .merge(reconciliation::router())
         .merge(reports::router())
         .merge(attribution::router())
+        .merge(exports::router())
+        .merge(audit::router())
+        .merge(contracts::router())
+        .merge(statements::router())
+        .merge(payouts::router())
+        .merge(earnings::router())
         .merge(live::router())
         .merge(questions::router())
         .merge(moderation::router())

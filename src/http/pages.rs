@@ -28,8 +28,24 @@ const STRIPE_POLICY: &str = "default-src 'self'; script-src 'self' https://js.st
                              connect-src 'self' ws: wss: https://api.stripe.com; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The first parts of paths that are pages.
-const PAGES: [&str; 11] =
-    ["", "watch", "studio", "brand", "sign-in", "docs", "orders", "purchases", "cards", "sandbox", "admin"];
+const PAGES: [&str; 16] = [
+    "",
+    "watch",
+    "studio",
+    "brand",
+    "sign-in",
+    "docs",
+    "orders",
+    "purchases",
+    "cards",
+    "sandbox",
+    "admin",
+    "contracts",
+    "statements",
+    "earnings",
+    "staff",
+    "consents",
+];
 
 /// A page or one of its assets; anything else is a problem.
 pub(super) async fn page(State(app): State<App>, method: Method, uri: Uri, headers: HeaderMap) -> Response {

@@ -21,6 +21,7 @@ use crate::{
     live::{ChatRefusal, LiveError, ModerationRefusal, QuestionRefusal, SessionRefusal},
     media::MediaError,
     people::PeopleError,
+    settlement::{Refusal as SettlementRefusal, SettlementError},
     store::StoreError,
 };
 
@@ -163,6 +164,8 @@ problems! {
     StaleEtag = "stale-etag", 412, "If-Match does not match";
     /// The address is taken.
     EmailTaken = "email-taken", 409, "This email address is taken";
+    /// Livers cannot be paid, because nobody knows where to.
+    PayeeMissing = "payee-missing", 409, "A liver's bank account is not known";
     /// There is no such SKU.
     UnknownSku = "unknown-sku", 404, "There is no such SKU";
 }
@@ -422,6 +425,19 @@ impl From<AttributionError> for Problem {
             AttributionError::Invalid(detail) => Self::invalid(detail),
             AttributionError::NotFound(what) => Self::not_found(what),
             AttributionError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SettlementError> for Problem {
+    fn from(error: SettlementError) -> Self {
+        match error {
+            SettlementError::Invalid(detail) => Self::invalid(detail),
+            SettlementError::NotFound(what) => Self::not_found(what),
+            SettlementError::PayeesMissing(_) => Self::new(Kind::PayeeMissing, error.to_string()),
+            SettlementError::Refused(SettlementRefusal::NotThePayer) => Self::new(Kind::Forbidden, error.to_string()),
+            SettlementError::Refused(refusal) => Self::new(Kind::Conflict, refusal.to_string()),
+            SettlementError::Store(error) => error.into(),
         }
     }
 }

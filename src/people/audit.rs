@@ -1,5 +1,6 @@
 //! Table: audit_log. Append-only.
 
+use super::seals;
 use crate::{
     clock::Millis,
     ids::{AccountId, AuditId, LiveId, LiverId},
@@ -34,8 +35,9 @@ pub async fn insert_note(tx: &mut Tx, note: &AuditNote<'_>) -> Result<(), StoreE
     const INSERT: &str = "
         INSERT INTO audit_log (id, at_ms, account_id, action, subject_id, detail, liver_id, live_id)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    on!(tx, |conn| sqlx::query(INSERT)
-        .bind(AuditId::fresh())
+    let id = AuditId::fresh();
+    on!(&mut *tx, |conn| sqlx::query(INSERT)
+        .bind(&id)
         .bind(note.at)
         .bind(note.by)
         .bind(note.action)
@@ -46,11 +48,11 @@ pub async fn insert_note(tx: &mut Tx, note: &AuditNote<'_>) -> Result<(), StoreE
         .execute(conn)
         .await
         .map(drop))?;
-    Ok(())
+    seals::insert_unsealed(tx, &id).await
 }
 
-/// A line as moderators read it.
-#[derive(Debug, Clone, sqlx::FromRow)]
+/// A line as it is read.
+#[derive(Debug, Clone, serde::Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct AuditLine {
     /// Its id.
     pub id: AuditId,
@@ -87,6 +89,28 @@ pub(super) async fn of_live(
     Ok(on!(tx, |conn| sqlx::query_as(LIST)
         .bind(liver)
         .bind(live)
+        .bind(before.map_or("aud_~", AuditId::as_str))
+        .bind(limit)
+        .fetch_all(conn)
+        .await?))
+}
+
+/// Lines about one subject, or all of them; newest first, before `before`.
+pub(super) async fn list(
+    tx: &mut Tx,
+    subject: Option<&str>,
+    before: Option<&AuditId>,
+    limit: i64,
+) -> Result<Vec<AuditLine>, StoreError> {
+    const LIST: &str = "
+        SELECT l.id, l.at_ms, l.account_id, a.display_name AS by_name, l.action, l.subject_id, l.live_id, l.detail
+        FROM audit_log l
+        LEFT JOIN accounts a ON a.id = l.account_id
+        WHERE ($1 = '' OR l.subject_id = $1) AND l.id < $2
+        ORDER BY l.id DESC
+        LIMIT $3";
+    Ok(on!(tx, |conn| sqlx::query_as(LIST)
+        .bind(subject.unwrap_or(""))
         .bind(before.map_or("aud_~", AuditId::as_str))
         .bind(limit)
         .fetch_all(conn)

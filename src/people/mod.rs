@@ -8,6 +8,7 @@ mod consents;
 mod familiar;
 mod passes;
 mod passwords;
+mod seals;
 mod sessions;
 
 pub use accounts::{
@@ -18,6 +19,7 @@ pub use audit::{AuditLine, AuditNote, insert_note};
 pub use passes::{Bearer, PASS_TTL, Passes};
 pub use passwords::PasswordTooShort;
 pub(crate) use passwords::digest;
+pub use seals::{Seal, verify_audit};
 pub use sessions::{ApiKey, SESSION_TTL};
 
 use familiar::Familiar;
@@ -26,6 +28,7 @@ use crate::{
     clock::{Clock, Millis},
     ids::{AccountId, ApiKeyId, AuditId, BrandId, CustomerId, LiveId, LiverId, LocationId},
     store::{Db, StoreError},
+    tasks::Tasks,
 };
 
 /// What can be refused here.
@@ -60,6 +63,8 @@ pub struct People {
     familiar: Familiar,
 }
 
+/// How soon a line of the audit log is sealed.
+const SEAL_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
 /// Longest name people see.
 const MAX_NAME_CHARS: usize = 60;
 /// Longest email address (RFC 5321, 4.5.3.1).
@@ -390,6 +395,47 @@ impl People {
         insert_note(&mut tx, &note).await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Starts the task that seals the audit log.
+    pub fn start_sealing(&self, tasks: &Tasks) {
+        let (this, stopping) = (self.clone(), tasks.stopping());
+        tasks.spawn("audit seals", async move {
+            loop {
+                tokio::select! {
+                    () = stopping.cancelled() => return,
+                    () = tokio::time::sleep(SEAL_EVERY) => {}
+                }
+                if let Err(error) = this.seal().await {
+                    tracing::debug!(error = %error, "the audit log is sealed later");
+                }
+            }
+        });
+    }
+
+    async fn seal(&self) -> Result<(), StoreError> {
+        loop {
+            let mut tx = self.db.write("seal audit").await?;
+            let sealed = seals::seal(&mut tx, self.clock.now()).await?;
+            tx.commit().await?;
+            if sealed == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The audit log, of one subject or all, newest first before `before`, with the seal that vouches for it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn audit(
+        &self,
+        subject: Option<&str>,
+        before: Option<&AuditId>,
+        limit: i64,
+    ) -> Result<(Vec<AuditLine>, Option<Seal>), PeopleError> {
+        let mut tx = self.db.read("audit log").await?;
+        Ok((audit::list(&mut tx, subject, before, limit).await?, seals::newest(&mut tx).await?))
     }
 
     /// What was done by those who keep order in a live, and in all of its liver's; newest first, before `before`.

@@ -14,6 +14,11 @@ document.documentElement.dataset["page"] = first?.name ?? "";
 // Its code next: rendering would ask for it only after the first paint.
 void first?.load().catch(() => undefined);
 void loadSession();
+// Somebody's link or code led here: its code comes only then.
+if (/[?&](via|staff)=/.test(location.search)) {
+  const { pathname, search } = location;
+  void import("./touches/arrivals").then(({ arrivalsOf, tellArrivals }) => tellArrivals(arrivalsOf(pathname, search)), () => undefined);
+}
 listen((pathname) => matchPage(pathname) !== null);
 const root = document.getElementById("app");
 if (root !== null) render(<App />, root);

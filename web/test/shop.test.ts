@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { encodings, preferred } from "../src/media/whip";
-import { period } from "../src/pages/brand/period";
 import { EMPTY_FIELDS, pinRequest } from "../src/pages/studio/pin-request";
 import { available, offerState, pinState, qtyMax, QTY_MAX, timedUntil, type Shelf } from "../src/pages/watch/offers";
 import { inOrder } from "../src/pages/watch/question-order";
@@ -97,19 +96,6 @@ describe("questions", () => {
       aQuestion({ id: "done", state: "answered", votes: 99 }), aQuestion({ id: "now", state: "answering" }), aQuestion({ id: "gone", state: "hidden" }),
     ]).map((question) => question.id);
     expect(ids).toEqual(["now", "top", "early", "late", "done"]);
-  });
-});
-
-describe("periods", () => {
-  // 2026-03-01 00:30 in Tokyo is still February in UTC.
-  const now = Date.UTC(2026, 1, 28, 15, 30);
-  const tokyo = (month: number, day: number) => Date.UTC(2026, month - 1, day) - 9 * 3_600_000;
-
-  it("begin and end at Japanese midnights", () => {
-    expect(period("today", now)).toEqual({ fromMs: tokyo(3, 1), toMs: tokyo(3, 2) });
-    expect(period("week", now)).toEqual({ fromMs: tokyo(2, 23), toMs: tokyo(3, 2) });
-    expect(period("month", now)).toEqual({ fromMs: tokyo(3, 1), toMs: tokyo(3, 2) });
-    expect(period("all", now)).toEqual({ fromMs: null, toMs: null });
   });
 });
 

@@ -37,6 +37,7 @@ const TEXTS = phrases<ProblemName>({
   "unsupported-media": ["この映像・音声の形式には対応していません（H.264 / Opus）。", "This media format is not supported (use H.264 and Opus)."],
   "stale-etag": ["接続情報が古くなりました。つなぎ直します。", "The connection is out of date. Reconnecting."],
   "email-taken": ["このメールアドレスは登録済みです。サインインしてください。", "This e-mail address is already registered. Please sign in."],
+  "payee-missing": ["振込先が登録されていないライバーがいます。", "Some livers have given no bank account yet."],
   "unknown-sku": ["この商品は現在お取り扱いがありません。", "This item is not available."],
   "method-not-allowed": ["この操作はここではできません。", "This cannot be done here."],
   "unsupported-content-type": ["この種類のデータは受け付けていません。", "This kind of data is not accepted."],

@@ -29,7 +29,7 @@ export function App(): JSX.Element {
   let body: JSX.Element | null = null;
   if (page === null) body = <NotFound />;
   else if (problem !== null) body = <main id="main" class="page"><Failed problem={problem} onRetry={() => location.reload()} /></main>;
-  else if (shown !== null && shown.name === name) body = <shown.Page key={here} id={page.id} />;
+  else if (shown !== null && shown.name === name) body = <shown.Page key={here} id={page.id} sub={page.sub} />;
 
   return (
     <>

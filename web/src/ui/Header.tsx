@@ -6,6 +6,7 @@ import { Icon } from "./icons";
 import { LanguageSwitch } from "./LanguageSwitch";
 import { path, signInPath } from "./router";
 import { toast } from "./toast";
+import { useShown } from "./useShown";
 import { words } from "./words";
 
 export function Header(): JSX.Element {
@@ -14,16 +15,19 @@ export function Header(): JSX.Element {
     <a href={href} aria-current={current ? "page" : undefined}>{label}</a>
   );
   const person = me.value;
+  const nav = useShown<HTMLElement>(`${here} ${person?.account_id ?? ""}`);
   return (
     <header class="site">
       <a class="sr" href="#main">{words.skip}</a>
       <div class="bar">
         <a class="brandmark" href="/" aria-label="花道 Hanamichi"><img src={mon} alt="" width="30" height="30" /><span class="latin">{words.app}</span></a>
-        <nav aria-label={words.main_nav}>
+        <nav ref={nav} aria-label={words.main_nav}>
           {link("/", words.lives, here === "/")}
           {link("/studio", words.studio, here.startsWith("/studio"))}
           {link("/brand", words.brand, here.startsWith("/brand"))}
-          {person?.operator === true && link("/admin/money", words.admin, here.startsWith("/admin"))}
+          {person != null && person.liver_id !== null && link("/earnings", words.earnings, here.startsWith("/earnings"))}
+          {person != null && person.staff_location_ids.length > 0 && link("/staff", words.staff, here.startsWith("/staff"))}
+          {person?.operator === true && link("/admin/reports", words.admin, here.startsWith("/admin"))}
         </nav>
         <span class="grow" />
         <LanguageSwitch />

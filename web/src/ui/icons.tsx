@@ -30,6 +30,9 @@ const PATHS = {
   person: "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM4.5 20.5c.8-4 3.9-6 7.5-6s6.7 2 7.5 6",
   hide: "M4 4l16 16M9.9 6.1A9.5 9.5 0 0 1 12 5.8c6 0 9.5 6.2 9.5 6.2a16 16 0 0 1-3 3.7M6.2 8A15.5 15.5 0 0 0 2.5 12s3.5 6.2 9.5 6.2c1.4 0 2.7-.3 3.8-.8",
   chat: "M4 5h16v11H10l-4.5 4V16H4z",
+  funnel: "M4 5.5h16l-6.2 7.3v5.7l-3.6-2v-3.7z",
+  yen: "M6 4.5l6 8 6-8M12 12.5V20M7.5 13h9M7.5 16.3h9",
+  print: "M7 9V4h10v5M7 17H4V9.5h16V17h-3M7 14h10v6H7z",
 } as const;
 
 export type IconName = keyof typeof PATHS;

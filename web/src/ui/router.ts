@@ -46,3 +46,15 @@ export function safeReturn(address: string | null): string {
 export function signInPath(): string {
   return `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`;
 }
+
+/** Another view of the same page: it stands in the address, so that it can be shared and come back to. null takes away. */
+export function setQuery(changes: Readonly<Record<string, string | null>>): void {
+  const next = new URLSearchParams(location.search);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) next.delete(name);
+    else next.set(name, value);
+  }
+  const text = next.toString();
+  history.pushState(null, "", text === "" ? location.pathname : `${location.pathname}?${text}`);
+  follow();
+}

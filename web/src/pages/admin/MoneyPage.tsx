@@ -13,6 +13,7 @@ import { Empty, Failed, Loading } from "../../ui/states";
 import { toast } from "../../ui/toast";
 import { useLoad } from "../../ui/useLoad";
 import { words } from "../../ui/words";
+import { AdminTabs } from "./AdminTabs";
 import { named } from "./names";
 import { text } from "./texts";
 import "./admin.css";
@@ -41,6 +42,7 @@ function Money(): JSX.Element {
   const value = report.value;
   return (
     <main id="main" class="page money-page" data-testid="money-page">
+      <AdminTabs shown="money" />
       <div class="row wrap spread head">
         <div>
           <h1>{text.title}</h1>

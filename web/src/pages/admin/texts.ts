@@ -1,6 +1,11 @@
 import { phrases } from "../../i18n/phrases";
 
 export const text = phrases({
+  tabs: ["運営メニュー", "Operator's pages"],
+  tab_reports: ["レポート", "Reports"],
+  tab_money: ["照合", "Money"],
+  reports: ["全ブランドのレポート", "Reports of all brands"],
+  all_brands: ["全ブランド", "All brands"],
   title: ["お金の照合", "Money"],
   lead: ["帳簿と決済会社の記録が一致しているかを確認します。", "Whether our books and the provider's agree."],
   gate_lead: ["運営者だけが利用できます。", "For operators only."],

@@ -1,28 +1,38 @@
 import type { JSX } from "preact";
 import { me } from "../../api/session";
+import { ReportView } from "../../reports/ReportView";
+import { lazily } from "../../ui/lazily";
 import type { PageProps } from "../../ui/pages";
-import { RoleGate } from "../../ui/RoleGate";
 import { query } from "../../ui/router";
-import { orders } from "./orders-texts";
-import { OrdersView } from "./OrdersView";
-import { ReportView } from "./ReportView";
+import { useShown } from "../../ui/useShown";
+import { BrandGate, brandName } from "./BrandGate";
+import { ShortagesPanel } from "./ShortagesPanel";
 import { text } from "./texts";
 import "../studio/studio.css";
 import "./brand.css";
 
+interface ViewProps {
+  brandId: string;
+}
+
+const VIEWS = ["report", "lives", "contracts", "statements", "orders", "goods"] as const;
+type View = (typeof VIEWS)[number];
+
+/** Who reads figures does not carry the forms. */
+const Lives = lazily<ViewProps>(async () => (await import("./LivesView")).LivesView);
+const Contracts = lazily<ViewProps>(async () => (await import("./ContractsView")).ContractsView);
+const Statements = lazily<ViewProps>(async () => (await import("./StatementsView")).StatementsView);
+const Orders = lazily<ViewProps>(async () => (await import("./OrdersView")).OrdersView);
+const Goods = lazily<ViewProps>(async () => (await import("./GoodsView")).GoodsView);
+
 export function BrandPage({ id }: PageProps): JSX.Element {
-  return (
-    <RoleGate title={text.gate_title} lead={text.gate_lead} wrongRole={text.gate_wrong} role="brand"
-      allows={(person) => person.brands.length > 0 || (person.operator && id !== "")}>
-      <Chosen id={id} />
-    </RoleGate>
-  );
+  return <BrandGate id={id}><Chosen id={id} /></BrandGate>;
 }
 
 function Chosen({ id }: { id: string }): JSX.Element {
   const brands = me.value?.brands ?? [];
   const only = id !== "" ? id : brands.length === 1 ? brands[0]?.id : undefined;
-  if (only !== undefined) return <Desk brandId={only} name={brands.find((brand) => brand.id === only)?.name ?? ""} />;
+  if (only !== undefined) return <Desk key={only} brandId={only} />;
   return (
     <main id="main" class="page">
       <h1>{text.choose}</h1>
@@ -31,16 +41,22 @@ function Chosen({ id }: { id: string }): JSX.Element {
   );
 }
 
-/** Figures and orders; which of them stands in the address, so that it can be come back to. */
-function Desk({ brandId, name }: { brandId: string; name: string }): JSX.Element {
-  const shown = new URLSearchParams(query.value).get("view") === "orders" ? "orders" : "report";
-  const link = (view: typeof shown, label: string): JSX.Element => (
-    <a href={view === "report" ? `/brand/${brandId}` : `/brand/${brandId}?view=orders`} aria-current={view === shown ? "page" : undefined} data-testid={`view-${view}`}>{label}</a>
-  );
+/** Which of its views is shown stands in the address, so that it can be come back to. */
+function Desk({ brandId }: ViewProps): JSX.Element {
+  const named = new URLSearchParams(query.value).get("view");
+  const shown: View = VIEWS.find((view) => view === named) ?? "report";
+  const tabs = useShown<HTMLElement>(shown);
   return (
     <main id="main" class="page brand-page" data-testid="brand-desk">
-      <nav class="segments" aria-label={orders.tabs}>{link("report", orders.report)}{link("orders", orders.orders)}</nav>
-      {shown === "report" ? <ReportView brandId={brandId} name={name} /> : <OrdersView brandId={brandId} />}
+      <nav ref={tabs} class="segments" aria-label={text.tabs}>{VIEWS.map((view) => (
+        <a key={view} href={view === "report" ? `/brand/${brandId}` : `/brand/${brandId}?view=${view}`} aria-current={view === shown ? "page" : undefined} data-testid={`view-${view}`}>{text[view]}</a>
+      ))}</nav>
+      {shown === "report" && <><ShortagesPanel /><ReportView scope={{ brandId }} name={brandName(brandId)} /></>}
+      {shown === "lives" && <Lives brandId={brandId} />}
+      {shown === "contracts" && <Contracts brandId={brandId} />}
+      {shown === "statements" && <Statements brandId={brandId} />}
+      {shown === "orders" && <Orders brandId={brandId} />}
+      {shown === "goods" && <Goods brandId={brandId} />}
     </main>
   );
 }

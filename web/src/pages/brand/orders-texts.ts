@@ -1,9 +1,6 @@
 import { phrases } from "../../i18n/phrases";
 
 export const orders = phrases({
-  tabs: ["表示", "View"],
-  report: ["レポート", "Report"],
-  orders: ["注文", "Orders"],
   title: ["注文", "Orders"],
   none: ["注文はまだありません。", "There are no orders yet."],
   order: ["注文番号", "Order"],

@@ -58,6 +58,7 @@ function Orders(): JSX.Element {
       {items !== null && items.length === 0 && <div class="card"><Empty icon="bag">{text.none}</Empty></div>}
       {items !== null && items.length > 0 && <ul class="stack">{items.map((purchase) => <li key={purchase.id}><Row purchase={purchase} /></li>)}</ul>}
       {cursor !== null && <button type="button" class="btn" data-testid="more-orders" onClick={() => load(cursor)}>{words.more}</button>}
+      <p><a class="small muted" href="/consents" data-testid="to-consents">{text.consents}</a></p>
     </main>
   );
 }

@@ -13,7 +13,7 @@ import { text } from "./texts";
 import "./orders.css";
 
 /** Where a payment comes back to: the provider is asked now, and the page says what became of it. */
-export function PurchasePage({ id }: PageProps): JSX.Element {
+export function PurchasePage({ id }: Pick<PageProps, "id">): JSX.Element {
   return <MemberGate title={text.purchase} lead={text.gate_lead}><Back id={id} /></MemberGate>;
 }
 

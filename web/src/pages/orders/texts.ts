@@ -4,6 +4,7 @@ export const text = phrases({
   title: ["注文履歴", "My orders"],
   gate_lead: ["ご注文の状況、返金、請求書を確認できます。", "See where your orders stand, refunds and invoices."],
   none: ["ご注文はまだありません。", "You have not ordered anything yet."],
+  consents: ["きっかけの記録の設定", "What is noted of how you came"],
   cards: ["お支払い方法", "Payment methods"],
   order: ["ご注文の詳細", "Order"],
   number: ["注文番号", "Order number"],

@@ -8,6 +8,8 @@ import { Sheet } from "../../ui/Sheet";
 import { toast } from "../../ui/toast";
 import { words } from "../../ui/words";
 import { PrLabelField } from "./PrLabelField";
+import { share } from "./share-texts";
+import { ShareSheet } from "./ShareSheet";
 import type { Desk } from "./store";
 import { text } from "./texts";
 import type { SalesView } from "./useSales";
@@ -22,6 +24,7 @@ interface LiveHeadProps {
 /** What the liver needs at a glance: on air or not, who watches, what was sold. */
 export function LiveHead({ at, live, sales, onChanged }: LiveHeadProps): JSX.Element {
   const [editing, setEditing] = useState(false);
+  const [sharing, setSharing] = useState(false);
   const room = at.room.value;
   const state = room.live?.state ?? live.state;
   const title = room.live?.title ?? live.title;
@@ -43,6 +46,7 @@ export function LiveHead({ at, live, sales, onChanged }: LiveHeadProps): JSX.Ele
         </p>
         <h1 class="clip">{title}</h1>
         <a class="small" href={live.watch_path} target="_blank" rel="noopener" data-testid="watch-link">{text.watch} ↗</a>
+        {" "}<button type="button" class="btn quiet small" data-testid="share" onClick={() => setSharing(true)}>{share.open}</button>
       </div>
       <div class="figures">
         {figure(text.viewers, count(sales.viewers), "studio-viewers")}
@@ -50,6 +54,7 @@ export function LiveHead({ at, live, sales, onChanged }: LiveHeadProps): JSX.Ele
         {figure(text.orders, count(sales.orders), "studio-orders")}
         {figure(text.gross, money(sales.gross_minor, sales.currency), "studio-gross")}
       </div>
+      {sharing && <ShareSheet liveId={live.id} watchPath={live.watch_path} onClose={() => setSharing(false)} />}
       {editing && <EditPr live={live} label={prLabel} onClose={() => { setEditing(false); onChanged(); }} />}
     </header>
   );

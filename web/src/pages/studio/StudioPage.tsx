@@ -34,7 +34,7 @@ export function StudioPage({ id }: PageProps): JSX.Element {
   );
 }
 
-function Studio({ id }: PageProps): JSX.Element {
+function Studio({ id }: Pick<PageProps, "id">): JSX.Element {
   const at = useMemo(() => desk(id), [id]);
   useEffect(() => () => at.leave(), [at]);
   const rest = useLoad(() => api.get<Live>(`/v1/lives/${seg(id)}`), [id]);

@@ -8,6 +8,7 @@ import type { Live } from "../../api/types";
 import { keepsOrder } from "../../moderation/order";
 import { ToolsSheet, type Target } from "../../moderation/tools";
 import { openTurns } from "../../purchase/places";
+import { ConsentBanner } from "../../touches/ConsentBanner";
 import type { PageProps } from "../../ui/pages";
 import { Empty, Failed } from "../../ui/states";
 import { useLoad } from "../../ui/useLoad";
@@ -108,6 +109,7 @@ export function WatchPage({ id }: PageProps): JSX.Element {
         <PendingBanner room={here.room.value} covered={open !== null} onOpen={(purchaseId) => setOpen({ sheet: "purchase", purchaseId })} />
         <ShortBanner room={here.room.value} />
         <AnsweringBanner room={here.room} />
+        <ConsentBanner covered={open !== null} />
         <div class="spring" />
         {!wide.value && <ChatList room={here.room} overlay onTools={onTools} />}
         {first !== undefined && !over && (

@@ -1,0 +1,284 @@
+//! Shell: files of a brand's ledger, made in the background by whichever node is free.
+//!
+//! A file is written from one consistent picture of the ledger, so its sums are those of the report of that moment. It is
+//! kept in the database for a day, so every node can give it out. A node that dies loses its work to another, which begins
+//! anew. Invariant: a file that can be fetched is whole; its digest and sums are told with it.
+
+mod columns;
+mod jobs;
+mod source;
+mod writers;
+
+use std::{fs::File, io, sync::Arc, time::Duration};
+
+use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
+
+pub use jobs::{Export, ExportState};
+pub use source::ExportFilter;
+pub use writers::Format;
+
+use super::AttributionError;
+use crate::{
+    clock::Clock,
+    ids::{AccountId, BrandId, ExportId},
+    people::{AuditNote, insert_note},
+    store::{Db, StoreError},
+    tasks::Tasks,
+};
+use columns::LedgerRow;
+use jobs::{Claimed, Sums};
+use writers::Writer;
+
+/// Files of one brand that may wait or be made at once.
+const MAX_WAITING: i64 = 5;
+/// Files that are listed: the newest.
+const MAX_LISTED: i64 = 50;
+/// Bytes of one stored part.
+const CHUNK: usize = 256 * 1024;
+/// Pages between two words that the work goes on.
+const PAGES_PER_BEAT: usize = 10;
+/// How often it is looked whether something waits, also when nobody says so.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// The files. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Exports {
+    db: Db,
+    clock: Clock,
+    wake: Arc<Notify>,
+    /// This node's name among those that share the work.
+    node: Arc<str>,
+}
+
+/// Why a file was not made.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    /// Another node has it now, or this one stops.
+    #[error("somebody else makes it")]
+    Lost,
+    /// It cannot be made, whoever tries.
+    #[error("{0}")]
+    Cannot(String),
+    /// The disk's or the writer's.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The database's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Exports {
+    /// Over this database; starts the task that makes files.
+    #[must_use]
+    pub fn start(db: Db, clock: Clock, tasks: &Tasks) -> Self {
+        let node = format!("{}", ExportId::fresh()).into();
+        let exports = Self { db, clock, wake: Arc::new(Notify::new()), node };
+        let (this, stopping) = (exports.clone(), tasks.stopping());
+        tasks.spawn("exports", async move {
+            loop {
+                match this.make_next(&stopping).await {
+                    Ok(true) => continue,
+                    Ok(false) => {}
+                    Err(error) => tracing::warn!(error = %error, "exports are not made right now"),
+                }
+                tokio::select! {
+                    () = stopping.cancelled() => return,
+                    () = this.wake.notified() => {}
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                }
+            }
+        });
+        exports
+    }
+
+    /// Asks for a file.
+    ///
+    /// # Errors
+    /// [`AttributionError::Invalid`] for a period that ends before it begins, a format this server has not, or too many
+    /// files at once.
+    pub async fn ask(
+        &self,
+        brand: &BrandId,
+        by: &AccountId,
+        format: Format,
+        filter: &ExportFilter,
+    ) -> Result<Export, AttributionError> {
+        if filter.from_ms.zip(filter.to_ms).is_some_and(|(from, to)| from > to) {
+            return Err(AttributionError::Invalid("from_ms must not be after to_ms".to_owned()));
+        }
+        if format == Format::Parquet && !cfg!(feature = "parquet") {
+            return Err(AttributionError::Invalid("this server was built without Parquet".to_owned()));
+        }
+        let mut tx = self.db.write("ask for export").await?;
+        if jobs::waiting(&mut tx, brand).await? >= MAX_WAITING {
+            let detail = format!("{MAX_WAITING} files are being made for this brand; wait for one of them");
+            return Err(AttributionError::Invalid(detail));
+        }
+        let (id, now) = (ExportId::fresh(), self.clock.now());
+        jobs::insert(&mut tx, &id, (brand, by), format, filter, now).await?;
+        let detail = serde_json::json!({ "export": id, "format": format, "filter": filter }).to_string();
+        let action = "report.export";
+        let note = AuditNote { by, action, subject: brand.as_str(), liver: None, live: None, detail: &detail, at: now };
+        insert_note(&mut tx, &note).await?;
+        let export = jobs::find(&mut tx, &id).await?.ok_or(AttributionError::NotFound("export"))?;
+        tx.commit().await?;
+        self.wake.notify_one();
+        Ok(export)
+    }
+
+    /// A file, or how far it is.
+    ///
+    /// # Errors
+    /// [`AttributionError::NotFound`].
+    pub async fn find(&self, id: &ExportId) -> Result<Export, AttributionError> {
+        let mut tx = self.db.read("find export").await?;
+        jobs::find(&mut tx, id).await?.ok_or(AttributionError::NotFound("export"))
+    }
+
+    /// A brand's files, newest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn list(&self, brand: &BrandId) -> Result<Vec<Export>, AttributionError> {
+        let mut tx = self.db.read("list exports").await?;
+        Ok(jobs::list(&mut tx, brand, MAX_LISTED).await?)
+    }
+
+    /// A part of a file that is done, beginning with 0; `None` after the last.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn part(&self, id: &ExportId, n: i32) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut tx = self.db.read("export part").await?;
+        jobs::part(&mut tx, id, n).await
+    }
+
+    /// Makes the next file that waits; whether there was one.
+    async fn make_next(&self, stopping: &tokio_util::sync::CancellationToken) -> Result<bool, StoreError> {
+        let mut tx = self.db.write("claim export").await?;
+        jobs::forget_old(&mut tx, self.clock.now()).await?;
+        let claimed = jobs::claim(&mut tx, &self.node, self.clock.now()).await?;
+        tx.commit().await?;
+        let Some(claimed) = claimed else { return Ok(false) };
+        let made = self.make(&claimed, stopping).await;
+        let mut tx = self.db.write("end export").await?;
+        match made {
+            Ok((sums, bytes, digest)) => {
+                jobs::end(&mut tx, &claimed.id, &self.node, &sums, bytes, &digest, self.clock.now()).await?;
+            }
+            Err(Fault::Lost) => jobs::give_up_claim(&mut tx, &claimed.id, &self.node).await?,
+            Err(fault) => {
+                tracing::warn!(error = %fault, export.id = %claimed.id, "an export failed");
+                let cannot = matches!(fault, Fault::Cannot(_));
+                jobs::fail(&mut tx, &claimed, &self.node, &fault.to_string(), cannot, self.clock.now()).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Writes a file and stores it. Gives its sums, bytes and digest.
+    async fn make(
+        &self,
+        job: &Claimed,
+        stopping: &tokio_util::sync::CancellationToken,
+    ) -> Result<(Sums, i64, String), Fault> {
+        let (file, sums) = self.write(job, stopping).await?;
+        let (mut file, mut n, mut bytes, mut digest) = (Some(file), 0i32, 0i64, Sha256::new());
+        loop {
+            let mut taken = file.take().expect("given back below");
+            let (back, chunk) = blocking(move || {
+                let chunk = next_chunk(&mut taken)?;
+                Ok((taken, chunk))
+            })
+            .await?;
+            file = Some(back);
+            if chunk.is_empty() {
+                return Ok((sums, bytes, data_encoding::HEXLOWER.encode(&digest.finalize())));
+            }
+            digest.update(&chunk);
+            bytes += i64::try_from(chunk.len()).unwrap_or(0);
+            let mut tx = self.db.write("store export").await?;
+            if stopping.is_cancelled() || !jobs::beat(&mut tx, &job.id, &self.node, sums.rows, self.clock.now()).await?
+            {
+                return Err(Fault::Lost);
+            }
+            jobs::store_part(&mut tx, &job.id, n, &chunk).await?;
+            tx.commit().await?;
+            n += 1;
+        }
+    }
+
+    /// Writes a file on this machine, from one picture of the ledger.
+    async fn write(
+        &self,
+        job: &Claimed,
+        stopping: &tokio_util::sync::CancellationToken,
+    ) -> Result<(File, Sums), Fault> {
+        let mut ledger = self.db.read("export ledger").await?;
+        let total = source::count(&mut ledger, &job.brand_id, &job.filter).await?;
+        if job.format == Format::Xlsx && total > writers::MAX_XLSX_ROWS {
+            return Err(Fault::Cannot(format!("{total} rows do not fit a worksheet; choose a shorter period or csv")));
+        }
+        let mut tx = self.db.write("begin export").await?;
+        jobs::begin(&mut tx, &job.id, &self.node, total).await?;
+        tx.commit().await?;
+        let format = job.format;
+        let mut writer = Some(blocking(move || Writer::begin(format, tempfile::tempfile()?)).await?);
+        let (mut sums, mut after, mut pages) = (Sums::default(), None, 0usize);
+        loop {
+            let rows = source::page(&mut ledger, &job.brand_id, &job.filter, after.as_ref()).await?;
+            let Some(last) = rows.last() else { break };
+            after = Some((last.at_ms, last.credit_id.clone()));
+            sums.add(&rows);
+            let mut taken = writer.take().expect("given back below");
+            let write = move || {
+                taken.write(&rows)?;
+                Ok(taken)
+            };
+            writer = Some(blocking(write).await?);
+            pages += 1;
+            if pages.is_multiple_of(PAGES_PER_BEAT) {
+                let mut tx = self.db.write("export goes on").await?;
+                let ours = jobs::beat(&mut tx, &job.id, &self.node, sums.rows, self.clock.now()).await?;
+                tx.commit().await?;
+                if stopping.is_cancelled() || !ours {
+                    return Err(Fault::Lost);
+                }
+            }
+        }
+        drop(ledger);
+        let writer = writer.take().expect("given back above");
+        let file = blocking(move || {
+            let mut file = writer.end()?;
+            io::Seek::rewind(&mut file)?;
+            Ok(file)
+        })
+        .await?;
+        Ok((file, sums))
+    }
+}
+
+fn next_chunk(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut chunk = Vec::with_capacity(CHUNK);
+    io::Read::read_to_end(&mut io::Read::take(file, u64::try_from(CHUNK).expect("256 KiB fit")), &mut chunk)?;
+    Ok(chunk)
+}
+
+/// Runs what waits for the disk or computes for long beside the runtime.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Fault> {
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.map_err(|error| Fault::Io(io::Error::other(error)))??)
+}
+
+impl Sums {
+    fn add(&mut self, rows: &[LedgerRow]) {
+        for row in rows {
+            self.rows += 1;
+            self.units += i64::from(row.qty);
+            self.net_minor += row.base_minor;
+            self.commission_minor += row.commission_minor;
+        }
+    }
+}

@@ -1,0 +1,48 @@
+import { phrases } from "../i18n/phrases";
+
+export const note = phrases({
+  title: ["きっかけの記録", "How you came"],
+  ask: ["購入のきっかけを記録してもよいですか？", "May we note what led you to buy?"],
+  ask_more: ["見たライブ、タップした商品、開いたリンクを、ライバーの報酬の計算に使います。", "Lives you watched, products you tapped and links you followed; used to work out what livers earn."],
+  what: ["記録する内容", "What is noted"],
+  yes: ["記録してよい", "Yes, you may"],
+  no: ["記録しない", "No, do not"],
+  thanks_yes: ["ありがとうございます。設定はいつでも変更できます。", "Thank you. You can change this at any time."],
+  thanks_no: ["記録しません。設定はいつでも変更できます。", "Nothing is noted. You can change this at any time."],
+  gate_lead: ["サインインすると、記録の設定を変更できます。", "Sign in to change what is noted."],
+  now_yes: ["現在：記録してよい", "At present: you may"],
+  now_no: ["現在：記録しない", "At present: do not"],
+  now_unasked: ["現在：まだ選んでいません（記録しません）", "At present: not answered (nothing is noted)"],
+  since: ["{at} に選択", "chosen on {at}"],
+  choose: ["記録してもよいですか？", "May we note it?"],
+  noted: ["記録する内容", "What is noted"],
+  noted_1: ["見たライブとアーカイブ（3秒以上）", "Lives and replays you watched (3 seconds or more)"],
+  noted_2: ["タップした商品", "Products you tapped"],
+  noted_3: ["開いた共有リンク", "Shared links you followed"],
+  used: ["使いみち", "What for"],
+  used_1: ["購入がどのライバーの成果かを決め、報酬を計算するため", "To tell whose a sale is, and what livers earn"],
+  used_2: ["ブランドへの集計（個人が分からない形で、10人未満の数字は出しません）", "Sums for brands, without names; numbers under ten people are not shown"],
+  not_used: ["広告には使いません。ほかの会社に渡すこともありません。", "Never for advertising, and never given to other companies."],
+  always: [
+    "購入そのものの記録（注文、配信中に購入したこと）と、店頭でご自身が伝えたスタッフコードは、この設定にかかわらず取引の記録として残ります。",
+    "The purchase itself (the order, and that it was made in a live), and a staff code that you name yourself, stay on record as part of the deal.",
+  ],
+  stop: ["「記録しない」を選ぶと、以後は記録しません。", "After “no”, nothing more is noted."],
+  to_settings: ["きっかけの記録の設定", "What is noted"],
+  staff_noted: ["担当スタッフ：{name} さん", "Helped by {name}"],
+  staff_unknown: ["スタッフコード {code} は使えません。", "The staff code {code} is not valid."],
+});
+
+export const staff = phrases({
+  title: ["スタッフコード", "Staff code"],
+  gate_lead: ["店舗スタッフのコードとQRを表示します。", "Shows your code and QR as store staff."],
+  wrong: ["このアカウントは店舗スタッフではありません。", "This account is not a store's staff."],
+  lead: ["お客様に伝えるか、QRを読み取っていただくと、購入があなたの成果（スタッフ枠）になります。", "Tell it to customers or let them scan the QR: what they buy then counts for you (staff pool)."],
+  none: ["この店舗のコードはまだありません。", "You have no code for this store yet."],
+  make: ["コードを発行する", "Get a code"],
+  code: ["あなたのコード", "Your code"],
+  qr: ["コード {code} のQR", "QR of the code {code}"],
+  copy_link: ["リンクをコピー", "Copy the link"],
+  print: ["印刷", "Print"],
+  store: ["店舗", "Store"],
+});
