@@ -47,7 +47,7 @@ async fn add_person(db: &Db, name: &str, liver: Option<&LiverId>) -> Visitor {
             .expect("an account");
     });
     on!(&mut tx, |conn| {
-        sqlx::query("INSERT INTO customers VALUES ($1, $2, false, 0)")
+        sqlx::query("INSERT INTO customers (id, display_name, demo, created_at_ms) VALUES ($1, $2, false, 0)")
             .bind(&customer_id)
             .bind(name)
             .execute(conn)
