@@ -60,10 +60,6 @@ impl Line {
         self.cause.is_empty()
     }
 
-    fn day(&self) -> i64 {
-        (self.at + 9 * HOUR).div_euclid(DAY)
-    }
-
     fn key(&self, by: By) -> String {
         match by {
             By::Live => self.live.to_string(),
@@ -314,7 +310,7 @@ both_databases!(sums_are_the_ledgers_whatever_is_folded_yet, async |engine: Engi
     let database = Database::fresh(engine).await;
     let db = Db::connect(&database.url).await.expect("it opens");
     db.migrate().await.expect("migrated");
-    let reports = Reports::new(db.clone(), Clock::system());
+    let reports = Reports::new(db.clone(), Clock::system(), 14);
     let seed = Clock::system().now().0.unsigned_abs();
     eprintln!("seed {seed}");
     let mut market = Market::open(seed);
