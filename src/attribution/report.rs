@@ -5,7 +5,11 @@
 
 use serde::Serialize;
 
-use super::{AttributionError, Filters};
+use super::{
+    AttributionError, Filters,
+    rule::DAY_MS,
+    standing::{credit_standing, credit_standing_joins},
+};
 use crate::{
     clock::{Clock, Millis},
     ids::{BrandId, CreditId, LiveId, LiverId, LocationId, OrderId, OrderLineId, ProductId, SkuId},
@@ -180,7 +184,7 @@ pub struct CreditLine {
     pub rule_version: i32,
     /// Ids of what it rests on (JSON).
     pub evidence: String,
-    /// `estimated` until the money is captured and the return window is over.
+    /// `estimated`, then `confirmed` when the goods left and the days for returns are over, `payable`, `paid`.
     pub state: String,
 }
 
@@ -198,13 +202,19 @@ pub struct LinePage {
 pub struct Reports {
     pub(super) db: Db,
     pub(super) clock: Clock,
+    return_days: u32,
 }
 
 impl Reports {
     /// Over this database.
     #[must_use]
-    pub fn new(db: Db, clock: Clock) -> Self {
-        Self { db, clock }
+    pub fn new(db: Db, clock: Clock, return_days: u32) -> Self {
+        Self { db, clock, return_days }
+    }
+
+    /// What left before that can come back no more.
+    fn sent_before(&self) -> Millis {
+        Millis(self.clock.now().0 - i64::from(self.return_days) * DAY_MS)
     }
 
     /// The report of one brand.
@@ -273,22 +283,27 @@ impl Reports {
     /// # Errors
     /// [`AttributionError::Invalid`] for a cursor that is not ours.
     pub async fn lines(&self, brand: &BrandId, filter: &LineFilter, limit: i64) -> Result<LinePage, AttributionError> {
-        const LINES: &str = "
+        const LINES: &str = concat!(
+            "
             SELECT c.id AS credit_id, c.at_ms, c.kind, c.order_id, o.number AS order_number, c.order_line_id, c.live_id,
                    v.id AS liver_id, v.display_name AS liver_name, n.product_title, n.variant, n.sku_id, c.qty, c.base_minor,
                    c.share_bp, c.commission_bp, c.commission_minor, c.rule, c.rule_version, c.evidence,
-                   'estimated' AS state
+                   ",
+            credit_standing!("$14"),
+            " AS state
             FROM credits c
             JOIN orders o ON o.id = c.order_id
             JOIN order_lines n ON n.id = c.order_line_id
-            JOIN livers v ON v.id = c.party_id
-            WHERE c.brand_id = $1 AND c.pool = 'liver' AND c.at_ms >= $2 AND c.at_ms < $3
+            JOIN livers v ON v.id = c.party_id ",
+            credit_standing_joins!(),
+            "WHERE c.brand_id = $1 AND c.pool = 'liver' AND c.at_ms >= $2 AND c.at_ms < $3
               AND ($4 = '' OR c.live_id = $4) AND ($5 = '' OR c.party_id = $5) AND c.id > $6
               AND ($8 = '' OR c.product_id = $8) AND ($9 = '' OR c.sku_id = $9) AND ($10 = '' OR c.location_id = $10)
               AND ($11 = '' OR c.channel = $11) AND ($12 = '' OR c.campaign = $12)
               AND ($13 < 0 OR (c.at_ms + 32400000) / 3600000 % 24 = $13)
             ORDER BY c.id
-            LIMIT $7";
+            LIMIT $7"
+        );
         let more = &filter.more;
         let (from, to) = filter.window.bounds();
         let limit = limit.clamp(1, MAX_PAGE);
@@ -313,6 +328,7 @@ impl Reports {
             .bind(more.channel.as_deref().unwrap_or_default())
             .bind(more.campaign.as_deref().unwrap_or_default())
             .bind(filter.hour.map_or(-1, i64::from))
+            .bind(self.sent_before())
             .fetch_all(conn)
             .await
             .map_err(crate::store::StoreError::from)?);

@@ -310,7 +310,7 @@ both_databases!(sums_are_the_ledgers_whatever_is_folded_yet, async |engine: Engi
     let database = Database::fresh(engine).await;
     let db = Db::connect(&database.url).await.expect("it opens");
     db.migrate().await.expect("migrated");
-    let reports = Reports::new(db.clone(), Clock::system());
+    let reports = Reports::new(db.clone(), Clock::system(), 14);
     let seed = Clock::system().now().0.unsigned_abs();
     eprintln!("seed {seed}");
     let mut market = Market::open(seed);

@@ -34,6 +34,7 @@ pub(super) struct LedgerRow {
     pub(super) rule_version: i32,
     pub(super) contract_id: Option<ContractId>,
     pub(super) contract_version: Option<i32>,
+    pub(super) state: String,
 }
 
 /// What a column holds.
@@ -80,7 +81,7 @@ fn text(text: Option<&str>) -> Value<'_> {
 }
 
 /// In the order of every file. Columns are only added at the end.
-pub(super) const COLUMNS: [Column; 26] = [
+pub(super) const COLUMNS: [Column; 27] = [
     column("credit_id", Holds::Word, |row| Value::Text(row.credit_id.as_str())),
     column("at", Holds::Time, |row| Value::Time(row.at_ms)),
     column("kind", Holds::Word, |row| Value::Text(&row.kind)),
@@ -109,4 +110,5 @@ pub(super) const COLUMNS: [Column; 26] = [
     sometimes("contract_version", Holds::Number, |row| {
         row.contract_version.map_or(Value::Nothing, |version| Value::Number(version.into()))
     }),
+    column("state", Holds::Word, |row| Value::Text(&row.state)),
 ];

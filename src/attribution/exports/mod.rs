@@ -18,9 +18,9 @@ pub use jobs::{Export, ExportState};
 pub use source::ExportFilter;
 pub use writers::Format;
 
-use super::AttributionError;
+use super::{AttributionError, rule::DAY_MS};
 use crate::{
-    clock::Clock,
+    clock::{Clock, Millis},
     ids::{AccountId, BrandId, ExportId},
     people::{AuditNote, insert_note},
     store::{Db, StoreError},
@@ -47,6 +47,8 @@ pub struct Exports {
     db: Db,
     clock: Clock,
     wake: Arc<Notify>,
+    /// Days after the goods left in which they may come back.
+    return_days: u32,
     /// This node's name among those that share the work.
     node: Arc<str>,
 }
@@ -71,9 +73,9 @@ enum Fault {
 impl Exports {
     /// Over this database; starts the task that makes files.
     #[must_use]
-    pub fn start(db: Db, clock: Clock, tasks: &Tasks) -> Self {
+    pub fn start(db: Db, clock: Clock, return_days: u32, tasks: &Tasks) -> Self {
         let node = format!("{}", ExportId::fresh()).into();
-        let exports = Self { db, clock, wake: Arc::new(Notify::new()), node };
+        let exports = Self { db, clock, wake: Arc::new(Notify::new()), return_days, node };
         let (this, stopping) = (exports.clone(), tasks.stopping());
         tasks.spawn("exports", async move {
             loop {
@@ -217,6 +219,7 @@ impl Exports {
         stopping: &tokio_util::sync::CancellationToken,
     ) -> Result<(File, Sums), Fault> {
         let mut ledger = self.db.read("export ledger").await?;
+        let sent_before = Millis(self.clock.now().0 - i64::from(self.return_days) * DAY_MS);
         let total = source::count(&mut ledger, &job.brand_id, &job.filter).await?;
         if job.format == Format::Xlsx && total > writers::MAX_XLSX_ROWS {
             return Err(Fault::Cannot(format!("{total} rows do not fit a worksheet; choose a shorter period or csv")));
@@ -228,7 +231,7 @@ impl Exports {
         let mut writer = Some(blocking(move || Writer::begin(format, tempfile::tempfile()?)).await?);
         let (mut sums, mut after, mut pages) = (Sums::default(), None, 0usize);
         loop {
-            let rows = source::page(&mut ledger, &job.brand_id, &job.filter, after.as_ref()).await?;
+            let rows = source::page(&mut ledger, &job.brand_id, (&job.filter, sent_before), after.as_ref()).await?;
             let Some(last) = rows.last() else { break };
             after = Some((last.at_ms, last.credit_id.clone()));
             sums.add(&rows);

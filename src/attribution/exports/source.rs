@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::columns::LedgerRow;
+use super::{
+    super::standing::{credit_standing, credit_standing_joins},
+    columns::LedgerRow,
+};
 use crate::{
     clock::Millis,
     ids::{BrandId, CreditId, LiveId, LiverId, ProductId, SkuId},
@@ -68,7 +71,7 @@ pub(super) async fn count(tx: &mut Tx, brand: &BrandId, filter: &ExportFilter) -
 pub(super) async fn page(
     tx: &mut Tx,
     brand: &BrandId,
-    filter: &ExportFilter,
+    (filter, sent_before): (&ExportFilter, Millis),
     after: Option<&(Millis, CreditId)>,
 ) -> Result<Vec<LedgerRow>, StoreError> {
     // From where the last page ended, by the index of brand and time; the rows of its last moment are told apart by id.
@@ -76,13 +79,16 @@ pub(super) async fn page(
         "SELECT c.id AS credit_id, c.at_ms, c.kind, c.order_id, o.number AS order_number, c.order_line_id, c.live_id,
                 l.title AS live_title, v.id AS liver_id, v.display_name AS liver_name, c.product_id, n.product_title,
                 n.variant, c.sku_id, c.channel, c.location_id, c.campaign, c.qty, c.base_minor, c.share_bp,
-                c.commission_bp, c.commission_minor, c.rule, c.rule_version, c.contract_id, c.contract_version
+                c.commission_bp, c.commission_minor, c.rule, c.rule_version, c.contract_id, c.contract_version,",
+        credit_standing!("$10"),
+        "AS state
          FROM credits c
          JOIN orders o ON o.id = c.order_id
          JOIN order_lines n ON n.id = c.order_line_id
          JOIN lives l ON l.id = c.live_id
-         JOIN livers v ON v.id = c.party_id
-         WHERE ",
+         JOIN livers v ON v.id = c.party_id ",
+        credit_standing_joins!(),
+        "WHERE ",
         chosen!(),
         " AND (c.at_ms > $2 OR c.id > $8)
          ORDER BY c.at_ms, c.id
@@ -102,6 +108,7 @@ pub(super) async fn page(
         .bind(filter.sku_id.as_ref().map_or("", SkuId::as_str))
         .bind(id)
         .bind(PAGE)
+        .bind(sent_before)
         .fetch_all(conn)
         .await?))
 }
