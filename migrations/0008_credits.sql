@@ -65,8 +65,8 @@ ALTER TABLE touches_2 RENAME TO touches;
 CREATE INDEX touches_by_customer ON touches (customer_id, at_ms);
 CREATE INDEX touches_by_live ON touches (live_id, kind, at_ms);
 -- The same once a minute: nobody fills this table by clicking.
-CREATE UNIQUE INDEX touches_once_a_minute ON touches (customer_id, kind, live_id, COALESCE(product_id, ''), (at_ms / 60000))
-    WHERE kind IN ('view', 'click', 'replay', 'link');
+CREATE UNIQUE INDEX touches_once_a_minute ON touches (customer_id, kind, COALESCE(live_id, ''), COALESCE(product_id, ''), (at_ms / 60000))
+    WHERE kind IN ('view', 'click', 'replay', 'link', 'staff_code');
 
 -- A brand's rule. Append-only: the newest that began before a sale counts. Without a row the house's rule counts, which is
 -- version 1 of every brand.

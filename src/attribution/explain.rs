@@ -329,14 +329,17 @@ async fn helper(tx: &mut Tx, credit: &StoredCredit) -> Result<Option<Helper>, St
 }
 
 async fn assists(tx: &mut Tx, credit: &StoredCredit, owner: Option<&LiveId>) -> Result<Vec<Assist>, StoreError> {
-    // Only lives that showed one of the brand's products: what else somebody watches is not the brand's to know.
+    // Only lives that showed one of the brand's products: what else somebody watches is not the brand's to know, and a
+    // click on another brand's product is a view to this one.
     const ASSISTS: &str = "
-        SELECT t.live_id, l.title, MIN(t.kind) AS kind, MAX(t.at_ms) AS at_ms
+        SELECT t.live_id, l.title, MIN(CASE WHEN d.id IS NULL THEN 'view' ELSE t.kind END) AS kind,
+               MAX(t.at_ms) AS at_ms
         FROM touches t
         JOIN lives l ON l.id = t.live_id
+        LEFT JOIN products d ON d.id = t.product_id AND d.brand_id = $5
         WHERE t.customer_id = $1 AND t.kind IN ('view', 'click') AND t.at_ms >= $2 AND t.at_ms <= $3 AND t.live_id <> $4
-          AND EXISTS (SELECT 1 FROM pins p JOIN products d ON d.id = p.product_id
-                      WHERE p.live_id = t.live_id AND d.brand_id = $5)
+          AND EXISTS (SELECT 1 FROM pins p JOIN products o ON o.id = p.product_id
+                      WHERE p.live_id = t.live_id AND o.brand_id = $5)
         GROUP BY t.live_id, l.title
         ORDER BY MAX(t.at_ms) DESC
         LIMIT $6";

@@ -166,7 +166,7 @@ pub(super) async fn load(tx: &mut Tx, lines: &[OrderLineId]) -> Result<Vec<Judge
         rows.push([line.into()]);
     }
     let credits: Vec<StoredCredit> = rows.fetch(tx, CREDITS).await?;
-    let moments = credits.iter().map(|credit| (&credit.customer_id, credit.at_ms)).collect();
+    let moments = credits.iter().map(|credit| (&credit.customer_id, credit.at_ms, &credit.product_id)).collect();
     let touches = touch::before(tx, &moments).await?;
     let rules = rules(tx, &credits).await?;
     let versions = credits.iter().filter_map(|c| c.contract_id.as_ref().zip(c.contract_version)).collect();
@@ -177,7 +177,7 @@ pub(super) async fn load(tx: &mut Tx, lines: &[OrderLineId]) -> Result<Vec<Judge
         match judged.last_mut() {
             Some(last) if last.first().order_line_id == credit.order_line_id => last.credits.push(credit),
             _ => {
-                let key = (credit.customer_id.clone(), credit.at_ms);
+                let key = (credit.customer_id.clone(), credit.at_ms, credit.product_id.clone());
                 let touches = touches.get(&key).cloned().unwrap_or_default();
                 let rule = rules.get(&(credit.brand_id.clone(), credit.rule_version)).copied();
                 let rule = rule.unwrap_or_else(|| Rule::of_the_house(credit.commission_bp));
@@ -218,7 +218,8 @@ fn livers(touches: &[Stored]) -> impl Iterator<Item = &LiverId> {
 fn pairs<'a>(credits: &'a [StoredCredit], touches: &'a touch::Before) -> BTreeSet<(&'a BrandId, &'a LiverId, Millis)> {
     let mut pairs = BTreeSet::new();
     for credit in credits {
-        let of_then = touches.get(&(credit.customer_id.clone(), credit.at_ms)).map_or(&[][..], Vec::as_slice);
+        let key = (credit.customer_id.clone(), credit.at_ms, credit.product_id.clone());
+        let of_then = touches.get(&key).map_or(&[][..], Vec::as_slice);
         pairs.extend(livers(of_then).map(|liver| (&credit.brand_id, liver, credit.at_ms)));
     }
     pairs

@@ -59,10 +59,10 @@ pub struct SoldLine {
 pub async fn credit_sales(tx: &mut Tx, lines: &[SoldLine], now: Millis) -> Result<(), StoreError> {
     let bought: Vec<NewTouch> = lines.iter().filter_map(|line| own_touch(line, now)).collect();
     touch::insert(tx, &bought, now).await?;
-    let customers = lines.iter().map(|line| (&line.customer_id, now)).collect();
-    let mut touches: HashMap<CustomerId, Vec<Touch>> = HashMap::new();
-    for ((customer, _), stored) in touch::before(tx, &customers).await? {
-        touches.insert(customer, stored.into_iter().map(|stored| stored.touch).collect());
+    let wanted = lines.iter().map(|line| (&line.customer_id, now, &line.product_id)).collect();
+    let mut touches: HashMap<(CustomerId, ProductId), Vec<Touch>> = HashMap::new();
+    for ((customer, _, product), stored) in touch::before(tx, &wanted).await? {
+        touches.insert((customer, product), stored.into_iter().map(|stored| stored.touch).collect());
     }
     let brands: BTreeSet<&BrandId> = lines.iter().map(|line| &line.brand_id).collect();
     let livers: BTreeSet<&LiverId> =
@@ -71,7 +71,8 @@ pub async fn credit_sales(tx: &mut Tx, lines: &[SoldLine], now: Millis) -> Resul
     let shown = shown::of(tx, touches.values().flatten(), now).await?;
     let mut rows: Vec<Row> = Vec::with_capacity(lines.len());
     for line in lines {
-        let of_customer = touches.get(&line.customer_id).map_or(&[][..], Vec::as_slice);
+        let key = (line.customer_id.clone(), line.product_id.clone());
+        let of_customer = touches.get(&key).map_or(&[][..], Vec::as_slice);
         let asked = Line {
             channel: line.channel,
             bought_in: Some(&line.live_id),

@@ -91,8 +91,8 @@ impl Attribution {
     ) -> Result<BrandRule, AttributionError> {
         new.check()?;
         let mut tx = self.db.write("set brand rule").await?;
-        let now = self.clock.now();
         let before = terms::history(&mut tx, brand).await?;
+        let now = self.clock.now();
         let version = before[0].version + 1;
         terms::insert(&mut tx, brand, version, new, by, now).await?;
         let detail = serde_json::json!({
@@ -195,9 +195,9 @@ impl Attribution {
         let new = NewLink { product_id: new.product_id.clone(), campaign: campaign.map(str::to_owned) };
         let mut tx = self.db.write("make link").await?;
         if let Some(product) = &new.product_id
-            && !product_exists(&mut tx, product).await?
+            && !shown_in(&mut tx, live, product).await?
         {
-            return Err(AttributionError::NotFound("product"));
+            return Err(AttributionError::NotFound("product in this live; pin it first"));
         }
         if codes::count_links(&mut tx, live, by).await? >= MAX_LINKS {
             return Err(AttributionError::Invalid(format!("{MAX_LINKS} links to one live are enough; use one again")));
@@ -243,9 +243,10 @@ async fn live_exists(tx: &mut Tx, live: &LiveId) -> Result<bool, StoreError> {
     Ok(found.is_some())
 }
 
-async fn product_exists(tx: &mut Tx, product: &ProductId) -> Result<bool, StoreError> {
-    const FIND: &str = "SELECT 1 FROM products WHERE id = $1";
-    let found: Option<(i32,)> = on!(tx, |conn| sqlx::query_as(FIND).bind(product).fetch_optional(conn).await?);
+async fn shown_in(tx: &mut Tx, live: &LiveId, product: &ProductId) -> Result<bool, StoreError> {
+    const FIND: &str = "SELECT 1 FROM pins WHERE live_id = $1 AND product_id = $2 LIMIT 1";
+    let found: Option<(i32,)> =
+        on!(tx, |conn| sqlx::query_as(FIND).bind(live).bind(product).fetch_optional(conn).await?);
     Ok(found.is_some())
 }
 

@@ -191,6 +191,7 @@ pub(super) async fn insert(tx: &mut Tx, touches: &[NewTouch], now: Millis) -> Re
 #[derive(sqlx::FromRow)]
 struct Row {
     until_ms: Millis,
+    for_product_id: ProductId,
     id: TouchId,
     customer_id: CustomerId,
     kind: TouchKind,
@@ -212,27 +213,38 @@ pub(super) struct Stored {
     pub(super) stored_at: Millis,
 }
 
-/// Touches by customer and moment.
-pub(super) type Before = HashMap<(CustomerId, Millis), Vec<Stored>>;
+/// Touches by customer, moment and product.
+pub(super) type Before = HashMap<(CustomerId, Millis, ProductId), Vec<Stored>>;
 
-/// The newest touches of each customer up to a moment that some rule may look at then, newest first.
-pub(super) async fn before(tx: &mut Tx, wanted: &BTreeSet<(&CustomerId, Millis)>) -> Result<Before, StoreError> {
+/// The newest touches of each customer up to a moment that some rule may look at then for a product, newest first: those of
+/// the product and those of none. What was tapped besides, however much, hides nothing.
+pub(super) async fn before(
+    tx: &mut Tx,
+    wanted: &BTreeSet<(&CustomerId, Millis, &ProductId)>,
+) -> Result<Before, StoreError> {
     // Views never decide; there are many of them.
     const NEWEST: &str = "
-        SELECT rows.until_ms, t.id, t.customer_id, t.kind, t.live_id, l.liver_id, t.product_id, t.code,
-               s.account_id AS staff_account_id, s.location_id AS staff_location_id, t.campaign, t.at_ms, t.stored_at_ms
+        SELECT rows.until_ms, rows.product_id AS for_product_id, t.id, t.customer_id, t.kind, t.live_id, l.liver_id,
+               t.product_id, t.code, s.account_id AS staff_account_id, s.location_id AS staff_location_id, t.campaign,
+               t.at_ms, t.stored_at_ms
         FROM rows CROSS JOIN touches t
         LEFT JOIN lives l ON l.id = t.live_id
         LEFT JOIN staff_codes s ON t.kind = 'staff_code' AND s.code = t.code
         WHERE t.customer_id = rows.customer_id AND t.at_ms >= rows.since_ms AND t.at_ms <= rows.until_ms AND t.kind <> 'view'
+          AND (t.product_id IS NULL OR t.product_id = rows.product_id)
         ORDER BY t.at_ms DESC, t.id DESC";
-    let mut rows = Rows::new(&[("customer_id", Kind::Text), ("since_ms", Kind::Number), ("until_ms", Kind::Number)]);
-    for (customer, until) in wanted {
-        rows.push([(*customer).into(), Millis(until.0 - LOOK_BACK_MS).into(), (*until).into()]);
+    let mut rows = Rows::new(&[
+        ("customer_id", Kind::Text),
+        ("since_ms", Kind::Number),
+        ("until_ms", Kind::Number),
+        ("product_id", Kind::Text),
+    ]);
+    for (customer, until, product) in wanted {
+        rows.push([(*customer).into(), Millis(until.0 - LOOK_BACK_MS).into(), (*until).into(), (*product).into()]);
     }
     let mut found = Before::new();
     for row in rows.fetch::<Row>(tx, NEWEST).await? {
-        let of_one = found.entry((row.customer_id, row.until_ms)).or_default();
+        let of_one = found.entry((row.customer_id, row.until_ms, row.for_product_id)).or_default();
         if of_one.len() < MAX_PER_CUSTOMER {
             let touch = rule::Touch {
                 id: row.id,

@@ -169,7 +169,7 @@ pub(super) async fn list(
     limit: i64,
 ) -> Result<Vec<Live>, StoreError> {
     // Every id sorts before this.
-    let before = before.map_or("live_~", LiveId::as_str);
+    let before = before.map_or("live_zzzz", LiveId::as_str);
     let rows = match which {
         Which::State(state) => on!(tx, |conn| {
             sqlx::query_as::<_, LiveRow>(select_lives!(

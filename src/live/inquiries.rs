@@ -338,7 +338,7 @@ pub(super) async fn list(
     before: Option<&QuestionId>,
     limit: i64,
 ) -> Result<Vec<Question>, StoreError> {
-    let before = before.map_or("qst_~", QuestionId::as_str);
+    let before = before.map_or("qst_zzzz", QuestionId::as_str);
     let rows = on!(tx, |conn| {
         sqlx::query_as::<_, QuestionRow>(concat!(
             "SELECT ",

@@ -291,7 +291,7 @@ pub(super) async fn list_mutes(
         .bind(liver)
         .bind(live)
         .bind(now)
-        .bind(before.map_or("mut_~", MuteId::as_str))
+        .bind(before.map_or("mut_zzzz", MuteId::as_str))
         .bind(limit)
         .fetch_all(conn)
         .await?
@@ -316,7 +316,7 @@ pub(super) async fn list_bans(
              LIMIT $3",
         )
         .bind(liver)
-        .bind(before.map_or("ban_~", BanId::as_str))
+        .bind(before.map_or("ban_zzzz", BanId::as_str))
         .bind(limit)
         .fetch_all(conn)
         .await?

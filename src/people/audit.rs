@@ -89,7 +89,7 @@ pub(super) async fn of_live(
     Ok(on!(tx, |conn| sqlx::query_as(LIST)
         .bind(liver)
         .bind(live)
-        .bind(before.map_or("aud_~", AuditId::as_str))
+        .bind(before.map_or("aud_zzzz", AuditId::as_str))
         .bind(limit)
         .fetch_all(conn)
         .await?))
@@ -111,7 +111,7 @@ pub(super) async fn list(
         LIMIT $3";
     Ok(on!(tx, |conn| sqlx::query_as(LIST)
         .bind(subject.unwrap_or(""))
-        .bind(before.map_or("aud_~", AuditId::as_str))
+        .bind(before.map_or("aud_zzzz", AuditId::as_str))
         .bind(limit)
         .fetch_all(conn)
         .await?))

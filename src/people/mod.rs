@@ -372,9 +372,10 @@ impl People {
     /// The database's.
     pub async fn allow_touches(&self, customer: &CustomerId, given: bool) -> Result<Millis, PeopleError> {
         let mut tx = self.db.write("consent").await?;
+        // The customer's row first: it is the lock that puts two answers in one order.
+        accounts::allow_touches(&mut tx, customer, given).await?;
         let now = self.clock.now();
         consents::insert(&mut tx, customer, given, now).await?;
-        accounts::allow_touches(&mut tx, customer, given).await?;
         tx.commit().await?;
         Ok(now)
     }

@@ -139,10 +139,11 @@ impl Contracts {
     /// # Errors
     /// [`Refusal::NotOpen`] for one that is over; [`SettlementError::NotFound`].
     pub async fn accept(&self, by: &Party<'_>, id: &ContractId, version: i32) -> Result<ContractView, SettlementError> {
-        let now = self.clock.now();
         let mut tx = self.db.write("accept terms").await?;
         let (head, side) = of_party(&mut tx, by, id).await?;
-        let found = locked_version(&mut tx, &head, version, now).await?;
+        let found = locked_version(&mut tx, &head, version, self.clock.now()).await?;
+        // Once the lock is had: a sale that was written while this waited was not under these terms.
+        let now = self.clock.now();
         let accepted = match side {
             Side::Brand => found.brand_accepted_at_ms,
             Side::Liver => found.liver_accepted_at_ms,

@@ -170,7 +170,7 @@ pub(super) async fn of_brand(
     limit: i64,
 ) -> Result<Vec<Head>, StoreError> {
     const LIST: &str = concat!(heads!(), "WHERE c.brand_id = $1 AND c.id < $2 ORDER BY c.id DESC LIMIT $3");
-    let before = before.map_or("con_~", ContractId::as_str);
+    let before = before.map_or("con_zzzz", ContractId::as_str);
     Ok(on!(tx, |conn| sqlx::query_as(LIST).bind(brand).bind(before).bind(limit).fetch_all(conn).await?))
 }
 
@@ -182,7 +182,7 @@ pub(super) async fn of_liver(
     limit: i64,
 ) -> Result<Vec<Head>, StoreError> {
     const LIST: &str = concat!(heads!(), "WHERE c.liver_id = $1 AND c.id < $2 ORDER BY c.id DESC LIMIT $3");
-    let before = before.map_or("con_~", ContractId::as_str);
+    let before = before.map_or("con_zzzz", ContractId::as_str);
     Ok(on!(tx, |conn| sqlx::query_as(LIST).bind(liver).bind(before).bind(limit).fetch_all(conn).await?))
 }
 

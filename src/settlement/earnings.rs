@@ -315,7 +315,7 @@ impl Earnings {
             .bind(Millis(i64::MAX))
             .bind(self.before(now))
             .bind(live.map_or("", LiveId::as_str))
-            .bind(before.map_or("crd_~", CreditId::as_str))
+            .bind(before.map_or("crd_zzzz", CreditId::as_str))
             .bind(limit)
             .fetch_all(conn)
             .await

@@ -412,7 +412,7 @@ pub(super) async fn of_brand(
         statement!(),
         "WHERE s.brand_id = $1 AND ($2 = '' OR s.period = $2) AND s.id < $3 ORDER BY s.id DESC LIMIT $4"
     );
-    let before = before.map_or("stm_~", StatementId::as_str);
+    let before = before.map_or("stm_zzzz", StatementId::as_str);
     Ok(on!(tx, |conn| sqlx::query_as(LIST).bind(brand).bind(period).bind(before).bind(limit).fetch_all(conn).await?))
 }
 
@@ -424,7 +424,7 @@ pub(super) async fn of_liver(
     limit: i64,
 ) -> Result<Vec<Statement>, StoreError> {
     const LIST: &str = concat!(statement!(), "WHERE s.liver_id = $1 AND s.id < $2 ORDER BY s.id DESC LIMIT $3");
-    let before = before.map_or("stm_~", StatementId::as_str);
+    let before = before.map_or("stm_zzzz", StatementId::as_str);
     Ok(on!(tx, |conn| sqlx::query_as(LIST).bind(liver).bind(before).bind(limit).fetch_all(conn).await?))
 }
 

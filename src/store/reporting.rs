@@ -133,7 +133,15 @@ impl Db {
     pub async fn let_read_no_longer(&self, role: &str, brand: &BrandId) -> Result<(), ReportingError> {
         const DELETE: &str = "DELETE FROM reporting_readers WHERE role = $1 AND brand_id = $2";
         let Self::Postgres { pool, .. } = self else { return Err(ReportingError::NoRoles) };
-        sqlx::query(DELETE).bind(role).bind(brand).execute(pool).await.map_err(StoreError::from)?;
+        const LEFT: &str = "SELECT EXISTS (SELECT 1 FROM reporting_readers WHERE role = $1)";
+        let mut tx = pool.begin().await.map_err(StoreError::from)?;
+        sqlx::query(DELETE).bind(role).bind(brand).execute(&mut *tx).await.map_err(StoreError::from)?;
+        let (reads,): (bool,) = sqlx::query_as(LEFT).bind(role).fetch_one(&mut *tx).await.map_err(StoreError::from)?;
+        if !reads && is_name(role) {
+            let revoke = format!("REVOKE ALL ON SCHEMA reporting FROM \"{role}\"");
+            sqlx::raw_sql(AssertSqlSafe(revoke)).execute(&mut *tx).await.map_err(StoreError::from)?;
+        }
+        tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }
 }

@@ -161,7 +161,7 @@ both_databases!(what_a_dead_node_was_making_is_made_by_another, async |engine: E
     );
     meddle(&house.database.url, &[half]).await;
     assert_eq!(sale.brand.get(&format!("/v1/exports/{id}/file")).await.refused(), "conflict", "it is not whole");
-    house.clock.advance(Duration::from_secs(31));
+    house.clock.advance(Duration::from_secs(121));
     let again = until(&sale.brand, &asked, "done").await;
     assert_eq!(fetch(&sale.brand, &again).await, whole);
 });

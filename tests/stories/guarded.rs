@@ -135,7 +135,9 @@ async fn a_brands_tools_read_its_own_rows_in_the_database_and_no_others() {
     let mut bi = PgConnection::connect(address.as_str()).await.expect("the role signs in");
     assert_eq!(rows(&mut bi, ours).await.expect("a sum"), 2_160);
     assert!(run(&["reporting", "deny", &role, &sale.brand_id]).0);
-    assert_eq!(rows(&mut bi, ours).await.expect("a sum"), 0);
+    let refused = rows(&mut bi, ours).await.expect_err("nothing is left to read");
+    assert!(refused.to_string().contains("permission denied"), "{refused}");
+    assert_eq!(rows(&mut bi, "SELECT COUNT(*) FROM credits").await.expect("a count"), 0, "nor of the table itself");
     bi.close().await.expect("closed");
     meddle(&url, &[format!("DROP OWNED BY {role}"), format!("DROP ROLE {role}")]).await;
     let report = sale.brand.at(&house.base()).get(&format!("/v1/brands/{}/report", sale.brand_id)).await.expect(200);

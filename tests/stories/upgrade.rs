@@ -4,7 +4,7 @@ use hanamichi::{
     clock::{Clock, Millis},
     ids::{
         AccountId, AttemptId, BatchId, BrandId, CreditId, CustomerId, LiveId, LiverId, LocationId, OfferId, OrderId,
-        OrderLineId, ProductId, PurchaseId, SkuId, StockEntryId,
+        OrderLineId, ProductId, PurchaseId, SkuId, StockEntryId, TouchId,
     },
 };
 use serde_json::json;
@@ -160,7 +160,11 @@ async fn write_old_shop(url: &str) -> Vec<PurchaseId> {
             ));
         }
         if is_sold(state) {
-            let credit = CreditId::fresh();
+            let (credit, touch) = (CreditId::fresh(), TouchId::fresh());
+            rows.push(format!(
+                "INSERT INTO touches (id, customer_id, live_id, kind, product_id, at_ms)
+                 VALUES ('{touch}', '{customer}', '{live}', 'live_purchase', '{product}', {now})"
+            ));
             rows.push(format!(
                 "INSERT INTO orders (id, number, purchase_id, customer_id, live_id, total_minor, currency, placed_at_ms, demo)
                  VALUES ('{order}', '{order}', '{id}', '{customer}', '{live}', 1080, 'JPY', {now}, false)"
@@ -174,7 +178,7 @@ async fn write_old_shop(url: &str) -> Vec<PurchaseId> {
                 "INSERT INTO credits (id, kind, order_id, order_line_id, brand_id, live_id, pool, party_id, qty, base_minor,
                                       share_bp, commission_bp, commission_minor, currency, rule, rule_version, evidence, at_ms)
                  VALUES ('{credit}', 'sale', '{order}', '{line}', '{brand}', '{live}', 'liver', '{liver}', 1, 1080, 10000, 1500,
-                         162, 'JPY', 'live', 1, '{{}}', {now})"
+                         162, 'JPY', 'direct', 1, '{{\"touches\":[\"{touch}\"]}}', {now})"
             ));
         }
         names.push(id);

@@ -89,7 +89,7 @@ async fn measure(db: &Db, engine: Engine, size: &Size) -> anyhow::Result<Measure
     let mut tx = db.write("statistics").await?;
     on!(&mut tx, |conn| sqlx::query("ANALYZE").execute(conn).await.map(drop)?);
     tx.commit().await?;
-    let reports = Reports::new(db.clone(), Clock::system());
+    let reports = Reports::new(db.clone(), Clock::system(), 14);
     let mut measured = Measured {
         engine,
         lines: year.lines,

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A node that says nothing for so long has lost its work.
-const LOST_AFTER_MS: i64 = 30_000;
+const LOST_AFTER_MS: i64 = 120_000;
 /// Nodes that may try.
 const MAX_TRIES: i32 = 3;
 /// How long a file is kept.
@@ -103,7 +103,8 @@ pub(super) struct Claimed {
     pub(super) id: ExportId,
     pub(super) brand_id: BrandId,
     pub(super) format: Format,
-    pub(super) filter: ExportFilter,
+    /// `None`: this version cannot read it.
+    pub(super) filter: Option<ExportFilter>,
     pub(super) tries: i32,
 }
 
@@ -168,12 +169,18 @@ pub(super) async fn claim(tx: &mut Tx, node: &str, now: Millis) -> Result<Option
           AND (state = 'queued' OR (state = 'running' AND beat_at_ms < $3))
         RETURNING id, brand_id, format, filter, tries";
     const CLEAR: &str = "DELETE FROM export_chunks WHERE export_id = $1";
+    // A file that whoever tried died of is not tried for ever.
+    const GIVE_UP: &str = "
+        UPDATE exports SET state = 'failed', failure = 'it was tried several times and never ended', done_at_ms = $1
+        WHERE state = 'running' AND beat_at_ms < $2 AND tries >= $3";
     let lost = Millis(now.0 - LOST_AFTER_MS);
+    on!(&mut *tx, |conn| sqlx::query(GIVE_UP).bind(now).bind(lost).bind(MAX_TRIES).execute(conn).await.map(drop))?;
     let found: Option<(ExportId, BrandId, Format, String, i32)> =
         on!(&mut *tx, |conn| sqlx::query_as(CLAIM).bind(node).bind(now).bind(lost).fetch_optional(conn).await?);
     let Some((id, brand_id, format, filter, tries)) = found else { return Ok(None) };
     on!(tx, |conn| sqlx::query(CLEAR).bind(&id).execute(conn).await.map(drop))?;
-    let filter = serde_json::from_str(&filter).unwrap_or_default();
+    // Written by a newer version, it may ask for what this one does not know: never for everything instead.
+    let filter = serde_json::from_str(&filter).ok();
     Ok(Some(Claimed { id, brand_id, format, filter, tries }))
 }
 

@@ -218,9 +218,10 @@ impl Exports {
         job: &Claimed,
         stopping: &tokio_util::sync::CancellationToken,
     ) -> Result<(File, Sums), Fault> {
+        let filter = job.filter.as_ref().ok_or_else(|| Fault::Io(io::Error::other("another version asked for it")))?;
         let mut ledger = self.db.read("export ledger").await?;
         let sent_before = Millis(self.clock.now().0 - i64::from(self.return_days) * DAY_MS);
-        let total = source::count(&mut ledger, &job.brand_id, &job.filter).await?;
+        let total = source::count(&mut ledger, &job.brand_id, filter).await?;
         if job.format == Format::Xlsx && total > writers::MAX_XLSX_ROWS {
             return Err(Fault::Cannot(format!("{total} rows do not fit a worksheet; choose a shorter period or csv")));
         }
@@ -231,7 +232,7 @@ impl Exports {
         let mut writer = Some(blocking(move || Writer::begin(format, tempfile::tempfile()?)).await?);
         let (mut sums, mut after, mut pages) = (Sums::default(), None, 0usize);
         loop {
-            let rows = source::page(&mut ledger, &job.brand_id, (&job.filter, sent_before), after.as_ref()).await?;
+            let rows = source::page(&mut ledger, &job.brand_id, (filter, sent_before), after.as_ref()).await?;
             let Some(last) = rows.last() else { break };
             after = Some((last.at_ms, last.credit_id.clone()));
             sums.add(&rows);
