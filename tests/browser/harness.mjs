@@ -210,6 +210,8 @@ export async function movingPicture(page, what, withinMs = 20_000) {
 /** What stands in the way of a keyboard or a screen reader on this page, in this colour scheme. */
 export async function obstacles(page, scheme) {
   await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
+  // The page takes its new colours over some frames: what is measured in between is nobody's page.
+  await page.waitForTimeout(600);
   // Through the debugger, because the page's own policy rightly refuses foreign scripts.
   const session = await page.context().newCDPSession(page);
   await session.send("Runtime.evaluate", { expression: await readFile(require.resolve("axe-core/axe.min.js"), "utf8") });
