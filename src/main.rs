@@ -12,7 +12,7 @@ use hanamichi::{
     commerce::Reconciler,
     config::{Config, LogFormat},
     ids::{BrandId, OrderLineId},
-    store::Db,
+    store::{Db, StoreError},
     tasks::Tasks,
 };
 
@@ -63,7 +63,7 @@ enum Command {
         #[command(subcommand)]
         about: AttributionCommand,
     },
-    /// Who of a brand's own tools may read its figures in the database (PostgreSQL).
+    /// What reports are read from: who of a brand's own tools may read them in the database (PostgreSQL), and the sums.
     Reporting {
         #[command(subcommand)]
         about: ReportingCommand,
@@ -90,6 +90,8 @@ enum ReportingCommand {
         /// The brand (`brd_…`).
         brand: String,
     },
+    /// Throw the kept sums away and make them again from the credits, while servers run; reports stay exact meanwhile.
+    Rebuild,
 }
 
 #[derive(Debug, Subcommand)]
@@ -184,6 +186,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                     db.let_read(role, &brand_id(brand)?, Clock::system().now()).await
                 }
                 ReportingCommand::Deny { role, brand } => db.let_read_no_longer(role, &brand_id(brand)?).await,
+                ReportingCommand::Rebuild => rebuild(&db).await.map_err(Into::into),
             };
             db.close().await;
             done?;
@@ -194,6 +197,13 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             println!("{:#?}\nthe configuration is valid", config.without_secrets());
         }
     }
+    Ok(())
+}
+
+async fn rebuild(db: &Db) -> Result<(), StoreError> {
+    hanamichi::attribution::requeue(db).await?;
+    let summed = hanamichi::attribution::fold_all(db).await?;
+    println!("{summed} sales and returns are summed");
     Ok(())
 }
 
