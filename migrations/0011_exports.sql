@@ -59,5 +59,7 @@ CREATE TABLE reporting_readers (
     role TEXT NOT NULL,
     brand_id TEXT NOT NULL REFERENCES brands (id),
     allowed_at_ms BIGINT NOT NULL,
+    -- Who was a reader once is never taken for the server.
+    ended_at_ms BIGINT,
     PRIMARY KEY (role, brand_id)
 );

@@ -185,7 +185,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 ReportingCommand::Allow { role, brand } => {
                     db.let_read(role, &brand_id(brand)?, Clock::system().now()).await
                 }
-                ReportingCommand::Deny { role, brand } => db.let_read_no_longer(role, &brand_id(brand)?).await,
+                ReportingCommand::Deny { role, brand } => {
+                    db.let_read_no_longer(role, &brand_id(brand)?, Clock::system().now()).await
+                }
                 ReportingCommand::Rebuild => rebuild(&db).await.map_err(Into::into),
             };
             db.close().await;

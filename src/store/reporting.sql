@@ -1,12 +1,15 @@
 -- What a brand's own tools (BI, spreadsheets by ODBC) may read, on PostgreSQL. Derived: dropped before migrations and made
 -- again after them. Times are timestamptz here; nothing in here names a buyer.
 CREATE SCHEMA reporting;
-REVOKE ALL ON SCHEMA reporting FROM PUBLIC;
 
 -- The brands of whoever signed in. SET ROLE does not change that.
 CREATE FUNCTION reporting.brands() RETURNS SETOF TEXT
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS
-$$ SELECT brand_id FROM public.reporting_readers WHERE role = session_user $$;
+$$ SELECT brand_id FROM public.reporting_readers WHERE role = session_user AND ended_at_ms IS NULL $$;
+-- Whether it is, or ever was, somebody's tool.
+CREATE FUNCTION reporting.is_reader() RETURNS BOOLEAN
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS
+$$ SELECT EXISTS (SELECT 1 FROM public.reporting_readers WHERE role = session_user) $$;
 
 CREATE VIEW reporting.credits WITH (security_barrier) AS
 SELECT c.id AS credit_id, to_timestamp(c.at_ms / 1000.0) AS at, c.kind, c.brand_id, o.number AS order_number,
@@ -35,13 +38,15 @@ JOIN public.livers v ON v.id = l.liver_id
 WHERE EXISTS (SELECT 1 FROM public.pins i JOIN public.products p ON p.id = i.product_id
               WHERE i.live_id = l.id AND p.brand_id IN (SELECT reporting.brands()));
 
--- And behind the views: whoever is given the table itself by mistake still sees the own rows only. The tables' owner, as
--- whom the server signs in, is not held by it.
+-- And behind the views: a reader who is given the table itself by mistake still sees the own rows only, also once it may
+-- read no brand any more. The server's own role is not held by it, whether it owns the tables or not; such a role uses
+-- the schema to ask who it is.
+GRANT USAGE ON SCHEMA reporting TO PUBLIC;
 ALTER TABLE public.credits ENABLE ROW LEVEL SECURITY;
 DROP POLICY IF EXISTS of_own_brand ON public.credits;
 CREATE POLICY of_own_brand ON public.credits
-    USING (brand_id IN (SELECT reporting.brands()));
+    USING (NOT (SELECT reporting.is_reader()) OR brand_id IN (SELECT reporting.brands()));
 ALTER TABLE public.order_lines ENABLE ROW LEVEL SECURITY;
 DROP POLICY IF EXISTS of_own_brand ON public.order_lines;
 CREATE POLICY of_own_brand ON public.order_lines
-    USING (brand_id IN (SELECT reporting.brands()));
+    USING (NOT (SELECT reporting.is_reader()) OR brand_id IN (SELECT reporting.brands()));
