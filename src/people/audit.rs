@@ -27,6 +27,14 @@ pub struct AuditNote<'a> {
     pub at: Millis,
 }
 
+impl<'a> AuditNote<'a> {
+    /// A line about nobody's lives.
+    #[must_use]
+    pub fn of(by: &'a AccountId, action: &'a str, subject: &'a str, detail: &'a str, at: Millis) -> Self {
+        Self { by, action, subject, liver: None, live: None, detail, at }
+    }
+}
+
 /// Writes a line into the caller's transaction.
 ///
 /// # Errors

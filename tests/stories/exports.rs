@@ -125,6 +125,12 @@ both_databases!(a_file_is_of_its_brand_its_filter_and_its_day, async |engine: En
     let asked = sale.brand.post(&exports, of_product).await.expect(202);
     let done = until(&sale.brand, &asked, "done").await;
     assert_eq!((&done["rows_done"], &done["net_minor"]), (&json!(2), &json!(1_080)));
+    for (filter, rows) in
+        [(json!({ "channel": "live" }), 4), (json!({ "channel": "store" }), 0), (json!({ "campaign": "x" }), 0)]
+    {
+        let asked = sale.brand.post(&exports, json!({ "format": "json", "filter": filter })).await.expect(202);
+        assert_eq!(until(&sale.brand, &asked, "done").await["rows_done"], rows, "{filter}");
+    }
     for path in ["", "/file"] {
         let path = format!("/v1/exports/{}{path}", text(&done, "export_id"));
         assert_eq!(rival.get(&path).await.refused(), "not-found");
@@ -161,7 +167,7 @@ both_databases!(what_a_dead_node_was_making_is_made_by_another, async |engine: E
     );
     meddle(&house.database.url, &[half]).await;
     assert_eq!(sale.brand.get(&format!("/v1/exports/{id}/file")).await.refused(), "conflict", "it is not whole");
-    house.clock.advance(Duration::from_secs(121));
+    house.clock.advance(Duration::from_secs(31));
     let again = until(&sale.brand, &asked, "done").await;
     assert_eq!(fetch(&sale.brand, &again).await, whole);
 });

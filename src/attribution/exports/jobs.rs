@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A node that says nothing for so long has lost its work.
-const LOST_AFTER_MS: i64 = 120_000;
+const LOST_AFTER_MS: i64 = 30_000;
 /// Nodes that may try.
 const MAX_TRIES: i32 = 3;
 /// How long a file is kept.
@@ -191,12 +191,17 @@ pub(super) async fn begin(tx: &mut Tx, id: &ExportId, node: &str, total: i64) ->
 }
 
 /// The work goes on; whether it is still this node's.
-pub(super) async fn beat(tx: &mut Tx, id: &ExportId, node: &str, rows: i64, now: Millis) -> Result<bool, StoreError> {
-    const BEAT: &str = "
-        UPDATE exports SET rows_done = $3, beat_at_ms = $4 WHERE id = $1 AND node = $2 AND state = 'running'";
-    let beaten =
-        on!(tx, |conn| sqlx::query(BEAT).bind(id).bind(node).bind(rows).bind(now).execute(conn).await?.rows_affected());
+pub(super) async fn beat(tx: &mut Tx, id: &ExportId, node: &str, now: Millis) -> Result<bool, StoreError> {
+    const BEAT: &str = "UPDATE exports SET beat_at_ms = $3 WHERE id = $1 AND node = $2 AND state = 'running'";
+    let beaten = on!(tx, |conn| sqlx::query(BEAT).bind(id).bind(node).bind(now).execute(conn).await?.rows_affected());
     Ok(beaten == 1)
+}
+
+/// So many rows are written; whether it is still this node's work.
+pub(super) async fn progress(tx: &mut Tx, id: &ExportId, node: &str, rows: i64) -> Result<bool, StoreError> {
+    const TELL: &str = "UPDATE exports SET rows_done = $3 WHERE id = $1 AND node = $2 AND state = 'running'";
+    let told = on!(tx, |conn| sqlx::query(TELL).bind(id).bind(node).bind(rows).execute(conn).await?.rows_affected());
+    Ok(told == 1)
 }
 
 pub(super) async fn store_part(tx: &mut Tx, id: &ExportId, n: i32, bytes: &[u8]) -> Result<(), StoreError> {

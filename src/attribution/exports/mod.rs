@@ -36,8 +36,10 @@ const MAX_WAITING: i64 = 5;
 const MAX_LISTED: i64 = 50;
 /// Bytes of one stored part.
 const CHUNK: usize = 256 * 1024;
-/// Pages between two words that the work goes on.
-const PAGES_PER_BEAT: usize = 10;
+/// Pages between two words of how far the work is.
+const PAGES_PER_WORD: usize = 10;
+/// How often a node says that it is at it.
+const BEAT_EVERY: Duration = Duration::from_secs(5);
 /// How often it is looked whether something waits, also when nobody says so.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -120,9 +122,7 @@ impl Exports {
         let (id, now) = (ExportId::fresh(), self.clock.now());
         jobs::insert(&mut tx, &id, (brand, by), format, filter, now).await?;
         let detail = serde_json::json!({ "export": id, "format": format, "filter": filter }).to_string();
-        let action = "report.export";
-        let note = AuditNote { by, action, subject: brand.as_str(), liver: None, live: None, detail: &detail, at: now };
-        insert_note(&mut tx, &note).await?;
+        insert_note(&mut tx, &AuditNote::of(by, "report.export", brand.as_str(), &detail, now)).await?;
         let export = jobs::find(&mut tx, &id).await?.ok_or(AttributionError::NotFound("export"))?;
         tx.commit().await?;
         self.wake.notify_one();
@@ -163,7 +163,10 @@ impl Exports {
         let claimed = jobs::claim(&mut tx, &self.node, self.clock.now()).await?;
         tx.commit().await?;
         let Some(claimed) = claimed else { return Ok(false) };
-        let made = self.make(&claimed, stopping).await;
+        let made = tokio::select! {
+            made = self.make(&claimed, stopping) => made,
+            () = self.say_it_goes_on(&claimed.id) => Err(Fault::Lost),
+        };
         let mut tx = self.db.write("end export").await?;
         match made {
             Ok((sums, bytes, digest)) => {
@@ -178,6 +181,25 @@ impl Exports {
         }
         tx.commit().await?;
         Ok(true)
+    }
+
+    /// Says every few seconds that this node is at it, whatever the work itself waits for (a count, a page, a workbook that
+    /// is packed); ends when the work is another's.
+    async fn say_it_goes_on(&self, id: &ExportId) {
+        loop {
+            tokio::time::sleep(BEAT_EVERY).await;
+            let said = async {
+                let mut tx = self.db.write("export goes on").await?;
+                let ours = jobs::beat(&mut tx, id, &self.node, self.clock.now()).await?;
+                tx.commit().await?;
+                Ok::<bool, StoreError>(ours)
+            };
+            match said.await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => tracing::debug!(%error, "an export's beat was lost"),
+            }
+        }
     }
 
     /// Writes a file and stores it. Gives its sums, bytes and digest.
@@ -202,8 +224,7 @@ impl Exports {
             digest.update(&chunk);
             bytes += i64::try_from(chunk.len()).unwrap_or(0);
             let mut tx = self.db.write("store export").await?;
-            if stopping.is_cancelled() || !jobs::beat(&mut tx, &job.id, &self.node, sums.rows, self.clock.now()).await?
-            {
+            if stopping.is_cancelled() || !jobs::progress(&mut tx, &job.id, &self.node, sums.rows).await? {
                 return Err(Fault::Lost);
             }
             jobs::store_part(&mut tx, &job.id, n, &chunk).await?;
@@ -243,9 +264,9 @@ impl Exports {
             };
             writer = Some(blocking(write).await?);
             pages += 1;
-            if pages.is_multiple_of(PAGES_PER_BEAT) {
-                let mut tx = self.db.write("export goes on").await?;
-                let ours = jobs::beat(&mut tx, &job.id, &self.node, sums.rows, self.clock.now()).await?;
+            if pages.is_multiple_of(PAGES_PER_WORD) {
+                let mut tx = self.db.write("export progress").await?;
+                let ours = jobs::progress(&mut tx, &job.id, &self.node, sums.rows).await?;
                 tx.commit().await?;
                 if stopping.is_cancelled() || !ours {
                     return Err(Fault::Lost);

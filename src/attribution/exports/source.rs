@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    super::rule::Channel,
     super::standing::{credit_standing, credit_standing_joins},
     columns::LedgerRow,
 };
 use crate::{
     clock::Millis,
-    ids::{BrandId, CreditId, LiveId, LiverId, ProductId, SkuId},
+    ids::{BrandId, CreditId, LiveId, LiverId, LocationId, ProductId, SkuId},
     on,
     store::{StoreError, Tx},
 };
@@ -32,6 +33,12 @@ pub struct ExportFilter {
     pub product_id: Option<ProductId>,
     /// Of one SKU.
     pub sku_id: Option<SkuId>,
+    /// Of one store.
+    pub location_id: Option<LocationId>,
+    /// Of one channel.
+    pub channel: Option<Channel>,
+    /// Of one campaign.
+    pub campaign: Option<String>,
 }
 
 impl ExportFilter {
@@ -47,7 +54,8 @@ impl ExportFilter {
 macro_rules! chosen {
     () => {
         "c.brand_id = $1 AND c.pool = 'liver' AND c.at_ms >= $2 AND c.at_ms < $3 AND ($4 = '' OR c.live_id = $4)
-         AND ($5 = '' OR c.party_id = $5) AND ($6 = '' OR c.product_id = $6) AND ($7 = '' OR c.sku_id = $7)"
+         AND ($5 = '' OR c.party_id = $5) AND ($6 = '' OR c.product_id = $6) AND ($7 = '' OR c.sku_id = $7)
+         AND ($8 = '' OR c.location_id = $8) AND ($9 = '' OR c.channel = $9) AND ($10 = '' OR c.campaign = $10)"
     };
 }
 
@@ -62,6 +70,9 @@ pub(super) async fn count(tx: &mut Tx, brand: &BrandId, filter: &ExportFilter) -
         .bind(filter.liver_id.as_ref().map_or("", LiverId::as_str))
         .bind(filter.product_id.as_ref().map_or("", ProductId::as_str))
         .bind(filter.sku_id.as_ref().map_or("", SkuId::as_str))
+        .bind(filter.location_id.as_ref().map_or("", LocationId::as_str))
+        .bind(filter.channel.map_or("", Channel::as_str))
+        .bind(filter.campaign.as_deref().unwrap_or_default())
         .fetch_one(conn)
         .await?);
     Ok(count)
@@ -80,7 +91,7 @@ pub(super) async fn page(
                 l.title AS live_title, v.id AS liver_id, v.display_name AS liver_name, c.product_id, n.product_title,
                 n.variant, c.sku_id, c.channel, c.location_id, c.campaign, c.qty, c.base_minor, c.share_bp,
                 c.commission_bp, c.commission_minor, c.rule, c.rule_version, c.contract_id, c.contract_version,",
-        credit_standing!("$10"),
+        credit_standing!("$13"),
         "AS state
          FROM credits c
          JOIN orders o ON o.id = c.order_id
@@ -90,9 +101,9 @@ pub(super) async fn page(
         credit_standing_joins!(),
         "WHERE ",
         chosen!(),
-        " AND (c.at_ms > $2 OR c.id > $8)
+        " AND (c.at_ms > $2 OR c.id > $11)
          ORDER BY c.at_ms, c.id
-         LIMIT $9"
+         LIMIT $12"
     );
     let (from, id) = match after {
         Some((at, id)) => (*at, id.as_str()),
@@ -106,6 +117,9 @@ pub(super) async fn page(
         .bind(filter.liver_id.as_ref().map_or("", LiverId::as_str))
         .bind(filter.product_id.as_ref().map_or("", ProductId::as_str))
         .bind(filter.sku_id.as_ref().map_or("", SkuId::as_str))
+        .bind(filter.location_id.as_ref().map_or("", LocationId::as_str))
+        .bind(filter.channel.map_or("", Channel::as_str))
+        .bind(filter.campaign.as_deref().unwrap_or_default())
         .bind(id)
         .bind(PAGE)
         .bind(sent_before)
