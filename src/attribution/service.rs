@@ -10,16 +10,21 @@ use super::{
     touch::{self, NewTouch, TouchKind, Touches},
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, Millis},
     ids::{AccountId, BrandId, CustomerId, LiveId, LocationId, OrderLineId, ProductId},
     on,
+    people::{AuditNote, insert_note},
     store::{Db, StoreError, Tx},
 };
 
 /// Links that one person may make to one live.
 const MAX_LINKS: i64 = 200;
+/// Staff codes that one customer names in an hour: each purchase reads what its buyer named.
+const MAX_NAMED_AN_HOUR: i64 = 30;
 /// Characters of a campaign's name.
 const MAX_CAMPAIGN_CHARS: usize = 60;
+
+const HOUR_MS: i64 = 3_600_000;
 
 /// What a code is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
@@ -99,7 +104,8 @@ impl Attribution {
             "version": version, "click_days": new.click_days, "replay_days": new.replay_days, "staff_days": new.staff_days,
             "staff_commission_bp": new.staff_commission_bp, "note": new.note,
         });
-        note(&mut tx, by, "attribution_rule.set", brand.as_str(), &detail.to_string(), now).await?;
+        let detail = detail.to_string();
+        insert_note(&mut tx, &AuditNote::of(by, "attribution_rule.set", brand.as_str(), &detail, now)).await?;
         let history = terms::history(&mut tx, brand).await?;
         tx.commit().await?;
         Ok(BrandRule { current: history[0].clone(), history })
@@ -148,6 +154,10 @@ impl Attribution {
                 {
                     return Err(AttributionError::NotFound("live"));
                 }
+                if touch::named_since(&mut tx, customer, Millis(now.0 - HOUR_MS)).await? >= MAX_NAMED_AN_HOUR {
+                    let detail = format!("{MAX_NAMED_AN_HOUR} codes in an hour are enough; what you named counts");
+                    return Err(AttributionError::Invalid(detail));
+                }
                 touch::insert(&mut tx, &[touch], now).await?;
                 tx.commit().await?;
                 Ok(Some(name))
@@ -181,11 +191,18 @@ impl Attribution {
         found.ok_or(AttributionError::NotFound("location"))
     }
 
-    /// Makes a link to a live. The caller knows that there is one.
+    /// Makes a link to a live. The caller knows that there is one. `only_of`: brands whose products it may be about, and
+    /// must be about one of; `None` for the live's liver. So no brand writes its campaigns into another's report.
     ///
     /// # Errors
     /// [`AttributionError::Invalid`] for a campaign's name that is too long, or too many links.
-    pub async fn make_link(&self, live: &LiveId, new: &NewLink, by: &AccountId) -> Result<ShareLink, AttributionError> {
+    pub async fn make_link(
+        &self,
+        live: &LiveId,
+        new: &NewLink,
+        by: &AccountId,
+        only_of: Option<&[BrandId]>,
+    ) -> Result<ShareLink, AttributionError> {
         let campaign = new.campaign.as_deref().map(str::trim).filter(|campaign| !campaign.is_empty());
         if campaign.is_some_and(|name| name.chars().count() > MAX_CAMPAIGN_CHARS || name.chars().any(char::is_control))
         {
@@ -194,10 +211,15 @@ impl Attribution {
         }
         let new = NewLink { product_id: new.product_id.clone(), campaign: campaign.map(str::to_owned) };
         let mut tx = self.db.write("make link").await?;
-        if let Some(product) = &new.product_id
-            && !shown_in(&mut tx, live, product).await?
-        {
-            return Err(AttributionError::NotFound("product in this live; pin it first"));
+        let brand = match &new.product_id {
+            None => None,
+            Some(product) => {
+                let brand = brand_of_shown(&mut tx, live, product).await?;
+                Some(brand.ok_or(AttributionError::NotFound("product in this live; pin it first"))?)
+            }
+        };
+        if only_of.is_some_and(|own| brand.as_ref().is_none_or(|brand| !own.contains(brand))) {
+            return Err(AttributionError::Invalid("product_id must be one of your brand's products".to_owned()));
         }
         if codes::count_links(&mut tx, live, by).await? >= MAX_LINKS {
             return Err(AttributionError::Invalid(format!("{MAX_LINKS} links to one live are enough; use one again")));
@@ -243,21 +265,15 @@ async fn live_exists(tx: &mut Tx, live: &LiveId) -> Result<bool, StoreError> {
     Ok(found.is_some())
 }
 
-async fn shown_in(tx: &mut Tx, live: &LiveId, product: &ProductId) -> Result<bool, StoreError> {
-    const FIND: &str = "SELECT 1 FROM pins WHERE live_id = $1 AND product_id = $2 LIMIT 1";
-    let found: Option<(i32,)> =
+/// Whose product it is, when the live showed it.
+async fn brand_of_shown(tx: &mut Tx, live: &LiveId, product: &ProductId) -> Result<Option<BrandId>, StoreError> {
+    const FIND: &str = "
+        SELECT d.brand_id
+        FROM pins p
+        JOIN products d ON d.id = p.product_id
+        WHERE p.live_id = $1 AND p.product_id = $2
+        LIMIT 1";
+    let found: Option<(BrandId,)> =
         on!(tx, |conn| sqlx::query_as(FIND).bind(live).bind(product).fetch_optional(conn).await?);
-    Ok(found.is_some())
-}
-
-async fn note(
-    tx: &mut Tx,
-    by: &AccountId,
-    action: &str,
-    subject: &str,
-    detail: &str,
-    at: crate::clock::Millis,
-) -> Result<(), StoreError> {
-    let note = crate::people::AuditNote { by, action, subject, liver: None, live: None, detail, at };
-    crate::people::insert_note(tx, &note).await
+    Ok(found.map(|(brand,)| brand))
 }

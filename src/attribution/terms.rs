@@ -51,8 +51,11 @@ impl NewRule {
         within("click_days", self.click_days, 30)?;
         within("replay_days", self.replay_days, 90)?;
         within("staff_days", self.staff_days, 30)?;
-        // Nobody closes statements for staff yet: what they earned would be owed for ever.
-        within("staff_commission_bp", self.staff_commission_bp, 0)?;
+        if self.staff_commission_bp != 0 {
+            // It would be owed for ever.
+            let detail = "staff_commission_bp must be 0: there are no statements by which staff could be paid yet";
+            return Err(AttributionError::Invalid(detail.to_owned()));
+        }
         if self.note.chars().count() > MAX_NOTE_CHARS {
             return Err(AttributionError::Invalid(format!("note must have at most {MAX_NOTE_CHARS} characters")));
         }

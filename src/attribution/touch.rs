@@ -16,6 +16,7 @@ use super::rule;
 use crate::{
     clock::{Clock, Millis},
     ids::{AccountId, CustomerId, LiveId, LiverId, LocationId, ProductId, TouchId},
+    on,
     store::{Db, Kind, Rows, StoreError, Tx},
     tasks::Tasks,
 };
@@ -148,6 +149,13 @@ async fn write(db: &Db, touches: &[NewTouch], now: Millis) -> Result<(), StoreEr
     let mut tx = db.write("write touches").await?;
     insert(&mut tx, touches, now).await?;
     tx.commit().await
+}
+
+/// Staff codes that somebody has named since a moment.
+pub(super) async fn named_since(tx: &mut Tx, customer: &CustomerId, since: Millis) -> Result<i64, StoreError> {
+    const COUNT: &str = "SELECT COUNT(*) FROM touches WHERE customer_id = $1 AND at_ms >= $2 AND kind = 'staff_code'";
+    let (count,): (i64,) = on!(tx, |conn| sqlx::query_as(COUNT).bind(customer).bind(since).fetch_one(conn).await?);
+    Ok(count)
 }
 
 /// Writes touches. Those that need leave are left out where it was not given, or when the same was noted this minute.

@@ -330,7 +330,7 @@ impl Reconciler {
         let (subject, at) = (finding.id.as_str(), self.clock.now());
         let action = "reconciliation.resolve";
         let mut tx = self.db.write("audit of a finding").await?;
-        insert_note(&mut tx, &AuditNote { by, action, subject, liver: None, live: None, detail: &detail, at }).await?;
+        insert_note(&mut tx, &AuditNote::of(by, action, subject, &detail, at)).await?;
         Ok(tx.commit().await?)
     }
 

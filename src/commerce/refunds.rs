@@ -203,7 +203,7 @@ impl Refunds {
         let mut tx = self.db.write("audit of a refund").await?;
         let subject = refund.id.as_str();
         let at = self.clock.now();
-        insert_note(&mut tx, &AuditNote { by, action, subject, liver: None, live: None, detail: &detail, at }).await?;
+        insert_note(&mut tx, &AuditNote::of(by, action, subject, &detail, at)).await?;
         Ok(tx.commit().await?)
     }
 

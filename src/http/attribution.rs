@@ -127,11 +127,14 @@ async fn explain(
     Ok(Json(app.attribution.explain(Some(&brand), &line).await?))
 }
 
-async fn may_share(signed: &Signed, app: &App, live: &LiveId) -> Result<(), Problem> {
+/// The brands whose products somebody's links may be about; `None`: whatever the live shows.
+async fn may_share(Signed(person): &Signed, app: &App, live: &LiveId) -> Result<Option<Vec<BrandId>>, Problem> {
     let liver = app.lives.load(live).await?.liver_id;
-    let Signed(person) = signed;
-    if person.operator || !person.brands.is_empty() || person.liver_id.as_ref() == Some(&liver) {
-        return Ok(());
+    if person.operator || person.liver_id.as_ref() == Some(&liver) {
+        return Ok(None);
+    }
+    if !person.brands.is_empty() {
+        return Ok(Some(person.brands.iter().map(|(brand, _)| brand.clone()).collect()));
     }
     Err(Problem::new(Kind::Forbidden, "only the live's liver and brands make links that are counted"))
 }
@@ -157,8 +160,8 @@ async fn make_link(
     PathId(live): PathId<LiveId>,
     Body(new): Body<NewLink>,
 ) -> Result<Created<ShareLink>, Problem> {
-    may_share(&signed, &app, &live).await?;
-    Ok(Created(app.attribution.make_link(&live, &new, &signed.0.account.id).await?))
+    let only_of = may_share(&signed, &app, &live).await?;
+    Ok(Created(app.attribution.make_link(&live, &new, &signed.0.account.id, only_of.as_deref()).await?))
 }
 
 /// At which store.

@@ -392,7 +392,7 @@ impl People {
         detail: &str,
     ) -> Result<(), PeopleError> {
         let mut tx = self.db.write("audit").await?;
-        let note = AuditNote { by, action, subject, liver: None, live: None, detail, at: self.clock.now() };
+        let note = AuditNote::of(by, action, subject, detail, self.clock.now());
         insert_note(&mut tx, &note).await?;
         tx.commit().await?;
         Ok(())

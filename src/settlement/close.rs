@@ -19,8 +19,6 @@ pub(super) struct Part {
     /// What was agreed on; `None` without terms.
     pub(super) pay_within_days: Option<i32>,
     pub(super) lines: i64,
-    /// Of them, sales.
-    pub(super) sales: i64,
     pub(super) earned_minor: i64,
     /// Not positive.
     pub(super) reversed_minor: i64,
@@ -55,9 +53,10 @@ pub(super) fn draft(parts: &[Part], carried_in_minor: i64, registered: bool, mon
     let (earned_minor, reversed_minor) = (sum(|part| part.earned_minor), sum(|part| part.reversed_minor));
     let left = earned_minor + reversed_minor + carried_in_minor;
     let tax = tax(left, registered, month.last_day());
-    // The first day by which any of it has to be paid. What only came back was streamed long ago, and is owed to nobody.
+    // The first day by which any of it has to be paid. What only came back was streamed long ago, and what earned nothing,
+    // is owed to nobody.
     let due = |part: &Part| end_of_day(part.streamed_at, part.pay_within_days.unwrap_or(MAX_PAY_DAYS));
-    let pay_by = parts.iter().filter(|part| part.sales > 0).map(due).min();
+    let pay_by = parts.iter().filter(|part| part.earned_minor > 0).map(due).min();
     Draft {
         lines: sum(|part| part.lines),
         earned_minor,
@@ -83,9 +82,8 @@ mod tests {
     }
 
     fn part(earned_minor: i64, reversed_minor: i64, streamed_at: Millis, days: Option<i32>) -> Part {
-        let sales = i64::from(earned_minor > 0);
-        let lines = sales + i64::from(reversed_minor < 0);
-        Part { streamed_at, pay_within_days: days, lines, sales, earned_minor, reversed_minor, demo: false }
+        let lines = i64::from(earned_minor > 0) + i64::from(reversed_minor < 0);
+        Part { streamed_at, pay_within_days: days, lines, earned_minor, reversed_minor, demo: false }
     }
 
     #[test]
@@ -98,6 +96,8 @@ mod tests {
             part(1_000, 0, at(4), None),
             // Ten days later, but to be paid within 30 days.
             part(500, 0, at(14), Some(30)),
+            // Earned nothing, so nothing of it can be overdue.
+            part(0, 0, at(-90), Some(30)),
             // Long ago, and it came back.
             part(0, -300, at(-200), Some(1)),
         ];

@@ -393,7 +393,7 @@ async fn note(
     detail: &str,
     at: Millis,
 ) -> Result<(), StoreError> {
-    insert_note(tx, &AuditNote { by, action, subject, liver: None, live: None, detail, at }).await
+    insert_note(tx, &AuditNote::of(by, action, subject, detail, at)).await
 }
 
 /// The statements of a month: their lines are written, they themselves are not yet.

@@ -201,7 +201,7 @@ async fn note(
     detail: &str,
     at: Millis,
 ) -> Result<(), SettlementError> {
-    Ok(insert_note(tx, &AuditNote { by, action, subject: id.as_str(), liver: None, live: None, detail, at }).await?)
+    Ok(insert_note(tx, &AuditNote::of(by, action, id.as_str(), detail, at)).await?)
 }
 
 async fn of_party(tx: &mut Tx, by: &Party<'_>, id: &ContractId) -> Result<(Head, Side), SettlementError> {

@@ -73,16 +73,7 @@ impl Statements {
         let mut tx = self.db.write("put payee").await?;
         payees::put_payee(&mut tx, liver, &payee, now).await?;
         // That it changed, and not to what: the log is no place for accounts.
-        let note = AuditNote {
-            by,
-            action: "payee.put",
-            subject: liver.as_str(),
-            liver: None,
-            live: None,
-            detail: "",
-            at: now,
-        };
-        insert_note(&mut tx, &note).await?;
+        insert_note(&mut tx, &AuditNote::of(by, "payee.put", liver.as_str(), "", now)).await?;
         tx.commit().await?;
         Ok(payee)
     }
@@ -105,16 +96,7 @@ impl Statements {
         let now = self.clock.now();
         let mut tx = self.db.write("put payer").await?;
         payees::put_payer(&mut tx, brand, &payer, now).await?;
-        let note = AuditNote {
-            by,
-            action: "payer.put",
-            subject: brand.as_str(),
-            liver: None,
-            live: None,
-            detail: "",
-            at: now,
-        };
-        insert_note(&mut tx, &note).await?;
+        insert_note(&mut tx, &AuditNote::of(by, "payer.put", brand.as_str(), "", now)).await?;
         tx.commit().await?;
         Ok(payer)
     }

@@ -42,7 +42,6 @@ macro_rules! part_columns {
     () => {
         " COALESCE(l.started_at_ms, l.scheduled_at_ms) AS streamed_at, n.pay_within_days,
           COUNT(*) AS lines,
-          CAST(SUM(CASE WHEN c.kind = 'sale' THEN 1 ELSE 0 END) AS BIGINT) AS sales,
           CAST(SUM(CASE WHEN c.kind = 'sale' THEN c.commission_minor ELSE 0 END) AS BIGINT) AS earned_minor,
           CAST(SUM(CASE WHEN c.kind = 'sale' THEN 0 ELSE c.commission_minor END) AS BIGINT) AS reversed_minor,
           CAST(MAX(CASE WHEN o.demo THEN 1 ELSE 0 END) AS BIGINT) AS demo "
@@ -56,7 +55,6 @@ struct PartRow {
     streamed_at: Millis,
     pay_within_days: Option<i32>,
     lines: i64,
-    sales: i64,
     earned_minor: i64,
     reversed_minor: i64,
     demo: i64,
@@ -69,7 +67,6 @@ fn parts(rows: Vec<PartRow>) -> HashMap<String, Vec<Part>> {
             streamed_at: row.streamed_at,
             pay_within_days: row.pay_within_days,
             lines: row.lines,
-            sales: row.sales,
             earned_minor: row.earned_minor,
             reversed_minor: row.reversed_minor,
             demo: row.demo != 0,

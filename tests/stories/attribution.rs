@@ -163,6 +163,12 @@ both_databases!(staff_who_helped_are_credited_apart, async |engine: Engine| {
     let named = json!({ "kind": "staff_code", "code": code["code"] });
     assert_eq!(mika.post("/v1/touches", named.clone()).await.refused(), "invalid-input", "not one's own");
     let yui = Actor::sign_up(&house.base(), "ゆい").await;
+    let sota = Actor::sign_up(&house.base(), "そうた").await;
+    for n in 0..31 {
+        house.clock.advance(Duration::from_secs(61));
+        let answer = sota.post("/v1/touches", named.clone()).await;
+        assert_eq!(answer.status, if n < 30 { 200 } else { 400 }, "{n}: {answer:?}");
+    }
     // Naming somebody is the buyer's own act: it needs no consent.
     assert_eq!(yui.post("/v1/touches", named.clone()).await.expect(200)["name"], "みか");
     let purchase = bought(&yui, &sale, 2).await;
@@ -225,7 +231,12 @@ both_databases!(a_rule_has_versions_and_its_limits, async |engine: Engine| {
     assert_eq!(stranger.post(&links, json!({})).await.refused(), "forbidden");
     let long = json!({ "campaign": "あ".repeat(61) });
     assert_eq!(sale.liver.post(&links, long).await.refused(), "invalid-input");
-    sale.brand.post(&links, json!({ "campaign": "メルマガ" })).await.expect(201);
+    // A brand's is about its own goods, so that its campaign stands in no other brand's report.
+    let (rival, _) = add_brand(&sale.operator, "緑屋").await;
+    let about = json!({ "campaign": "メルマガ", "product_id": sale.product["id"] });
+    assert_eq!(rival.post(&links, about.clone()).await.refused(), "invalid-input");
+    assert_eq!(sale.brand.post(&links, json!({ "campaign": "メルマガ" })).await.refused(), "invalid-input");
+    sale.brand.post(&links, about).await.expect(201);
     assert_eq!(sale.brand.get(&links).await.expect(200)["items"][0]["campaign"], "メルマガ");
     assert_eq!(sale.liver.get(&links).await.expect(200)["items"], json!([]), "each sees their own");
 });

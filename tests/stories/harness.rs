@@ -69,6 +69,11 @@ pub fn fresh_name() -> String {
 
 impl Database {
     pub async fn fresh(engine: Engine) -> Self {
+        Self::fresh_like(engine, "").await
+    }
+
+    /// On PostgreSQL, with more words for `CREATE DATABASE`.
+    pub async fn fresh_like(engine: Engine, words: &str) -> Self {
         match engine {
             Engine::Sqlite => {
                 let folder = std::env::temp_dir().join(fresh_name());
@@ -86,7 +91,7 @@ impl Database {
                     format!("postgres://{}:{}@{}:{}", var("PGUSER"), var("PGPASSWORD"), var("PGHOST"), var("PGPORT"));
                 let name = fresh_name();
                 let pool = sqlx::PgPool::connect(&format!("{server}/postgres")).await.expect("PostgreSQL answers");
-                sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+                sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name} {words}")))
                     .execute(&pool)
                     .await
                     .expect("a fresh database");

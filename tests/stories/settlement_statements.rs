@@ -1,11 +1,13 @@
 //! A month is closed: every credit is in one statement, once, and what comes back later is taken off the next one.
 
+use hanamichi::clock::{Clock, Millis};
 use serde_json::{Value, json};
 
 use crate::{
     both_databases,
     harness::{
-        Actor, Answer, Engine, House, Plan, Sale, add_brand, add_liver, count, fresh_name, meddle, text, verify,
+        Actor, Answer, Database, Engine, House, Plan, Sale, add_brand, add_liver, count, fresh_name, meddle, text,
+        verify,
     },
     settlement_contracts::{agree, terms},
 };
@@ -66,6 +68,36 @@ pub async fn pay(sale: &Sale, statement: &Value) -> Value {
 fn figures(statement: &Value) -> [i64; 6] {
     ["earned_minor", "reversed_minor", "carried_in_minor", "tax_minor", "payable_minor", "carried_out_minor"]
         .map(|field| statement[field].as_i64().unwrap_or_else(|| panic!("no {field} in {statement}")))
+}
+
+/// Where text is not sorted by its bytes, as on most people's servers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_are_whole_in_a_database_of_another_locale() {
+    let words = "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C.UTF-8' ENCODING 'UTF8'";
+    let database = Database::fresh_like(Engine::Postgres, words).await;
+    let house = House::over(database, Clock::manual(Millis(1_800_000_000_000))).await;
+    let sale = Sale::open(&house, Plan::default()).await;
+    agree(&house, &sale, terms(&house, 1_500)).await;
+    sell(&house, &sale, 1, true).await;
+    let sale = later(&house, sale, "2027-02-01T00:00:00+09:00").await;
+    assert_eq!(close(&sale, "2027-01").await.expect(201)["items"].as_array().map(Vec::len), Some(1));
+    for (who, path) in [
+        (&sale.brand, format!("/v1/brands/{}/statements", sale.brand_id)),
+        (&sale.brand, format!("/v1/brands/{}/contracts", sale.brand_id)),
+        (&sale.brand, format!("/v1/brands/{}/audit", sale.brand_id)),
+        (&sale.brand, format!("/v1/brands/{}/report/lines", sale.brand_id)),
+        (&sale.liver, "/v1/me/statements".to_owned()),
+        (&sale.liver, "/v1/me/contracts".to_owned()),
+        (&sale.liver, "/v1/me/earnings/lines".to_owned()),
+        (&sale.liver, "/v1/livers/me/lives".to_owned()),
+    ] {
+        let items = who.get(&path).await.expect(200)["items"].clone();
+        assert!(items.as_array().is_some_and(|items| !items.is_empty()), "{path} is empty");
+    }
+    let payouts = sale.brand.get(&format!("/v1/brands/{}/payouts/2027-01.csv", sale.brand_id)).await.expect(200);
+    assert!(payouts.to_string().contains("さくら"), "{payouts}");
+    verify(&house.database.url).await;
+    house.server.stop().await;
 }
 
 both_databases!(a_month_is_closed_once_and_is_the_sum_of_its_lines, async |engine: Engine| {

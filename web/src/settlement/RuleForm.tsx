@@ -8,7 +8,7 @@ import { Failed } from "../ui/states";
 import { toast } from "../ui/toast";
 import { useLoad } from "../ui/useLoad";
 import { rule as text } from "./rule-texts";
-import { basisPoints, CLICK_DAYS_MAX, percentText, REPLAY_DAYS_MAX } from "./terms";
+import { CLICK_DAYS_MAX, REPLAY_DAYS_MAX } from "./terms";
 
 const DAYS = { click_days: CLICK_DAYS_MAX, replay_days: REPLAY_DAYS_MAX, staff_days: 30 } as const;
 type DaysName = keyof typeof DAYS;
@@ -42,20 +42,18 @@ function words(of: Rule): string {
 
 function Form({ brandId, first, onDone }: { brandId: string; first: Rule; onDone: () => void }): JSX.Element {
   const [days, setDays] = useState<Record<DaysName, string>>(() => ({ click_days: String(first.click_days), replay_days: String(first.replay_days), staff_days: String(first.staff_days) }));
-  const [share, setShare] = useState(percentText(first.staff_commission_bp));
   const [note, setNote] = useState("");
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
   const save = (): void => {
-    const staffBp = basisPoints(share);
     const wrong = DAYS_NAMES.find((name) => !/^\d{1,2}$/.test(days[name].trim()) || Number(days[name]) > DAYS[name]);
-    if (wrong !== undefined || staffBp === null) {
-      setProblem(fill(text.wrong, { field: wrong === undefined ? text.staff_rate : text[wrong] }));
+    if (wrong !== undefined) {
+      setProblem(fill(text.wrong, { field: text[wrong] }));
       return;
     }
     setBusy(true);
     setProblem(null);
-    rules.save(brandId, { click_days: Number(days.click_days), replay_days: Number(days.replay_days), staff_days: Number(days.staff_days), staff_commission_bp: staffBp, note: note.trim() }).then(() => {
+    rules.save(brandId, { click_days: Number(days.click_days), replay_days: Number(days.replay_days), staff_days: Number(days.staff_days), staff_commission_bp: 0, note: note.trim() }).then(() => {
       toast(text.saved);
       onDone();
     }, (thrown: unknown) => setProblem(explainFully(thrown))).finally(() => setBusy(false));
@@ -67,8 +65,6 @@ function Form({ brandId, first, onDone }: { brandId: string; first: Rule; onDone
           <label key={name} class="field"><span>{text[name]}</span>
             <input class="input" inputMode="numeric" value={days[name]} disabled={busy} data-testid={`rule-${name}`} onInput={(event) => setDays((old) => ({ ...old, [name]: event.currentTarget.value }))} /></label>
         ))}
-        <label class="field"><span>{text.staff_rate}</span>
-          <input class="input" inputMode="decimal" value={share} disabled={busy} data-testid="rule-staff-rate" onInput={(event) => setShare(event.currentTarget.value)} /></label>
         <label class="field"><span>{text.note}</span>
           <input class="input" maxLength={500} value={note} disabled={busy} data-testid="rule-note" onInput={(event) => setNote(event.currentTarget.value)} /></label>
       </div>

@@ -6,7 +6,6 @@ export const rule = phrases({
   click_days: ["クリック・共有リンク（日）", "Click or shared link (days)"],
   replay_days: ["アーカイブ視聴（日）", "Replay (days)"],
   staff_days: ["スタッフコード（日）", "Staff code (days)"],
-  staff_rate: ["スタッフの料率（%）", "Staff rate (%)"],
   note: ["変更の理由", "Why"],
   of: ["第{n}版", "Version {n}"],
   since: ["{at} から", "since {at}"],
