@@ -108,6 +108,8 @@ describe("hanamichi in the browser", { concurrency: 1 }, () => {
 
     // The studio says how the picture arrives, and that somebody sees it.
     await liver.page.waitForFunction(() => document.querySelector('[data-testid="media-viewers-trip"]')?.textContent?.includes("ms"));
+    // Rates are of whole seconds: within the first there is none.
+    await liver.page.waitForFunction(() => /[1-9]\d? fps/.test(document.querySelector('[data-testid="media-picture"]')?.textContent ?? ""));
     assert.match(await liver.page.locator(at("media-picture")).innerText(), /^\d{3,4}×\d{3,4} · [1-9]\d? fps · H\.264$/);
     assert.match(await liver.page.locator(at("media-bitrate")).innerText(), /^[\d.]+ [Mk]bps \+ [1-9]\d* kbps$/);
     assert.equal(await liver.page.locator(at("media-viewers")).innerText(), "1");
