@@ -20,7 +20,7 @@ use crate::{
     http::{self, DemoView, rates::Rates},
     live::{self, Lives},
     media::{self, Media, MediaConfig},
-    omo::Omo,
+    omo::{Omo, Pickups},
     people::{self, NewPerson, Passes, People, PeopleError},
     settlement::{Contracts, Earnings, Statements},
     showcase::{self, Showcase},
@@ -99,6 +99,8 @@ pub struct Rooms {
     pub touches: Touches,
     /// Locations.
     pub omo: Omo,
+    /// Orders that are picked up.
+    pub pickups: Pickups,
     /// Lives, their rooms and their hub.
     pub lives: Lives,
     /// Pins and their offers.
@@ -156,6 +158,9 @@ impl App {
         let reconciler = Reconciler::new(db.clone(), clock.clone(), payment.clone());
         reconciler.start(&tasks);
         let refunds = Refunds::start(db.clone(), clock.clone(), sequencer.clone(), payment, checkout.clone(), &tasks);
+        let kept_days = config.omo.pickup_days;
+        let selling = (checkout.clone(), refunds.clone());
+        let pickups = Pickups::start(db.clone(), clock.clone(), relay.clone(), selling, kept_days, &tasks);
         let people = People::new(db.clone(), clock.clone());
         people.start_sealing(&tasks);
         let passes = people.passes().await.context("cannot load the key that passes are signed with")?;
@@ -206,6 +211,7 @@ impl App {
             lives,
             showcase: Showcase::new(db.clone(), clock.clone(), relay.clone()),
             omo: Omo::new(db.clone(), clock.clone()),
+            pickups,
             rates: Rates::new(config.hub.joins_per_address_per_s),
             demo: RwLock::default(),
             lock,

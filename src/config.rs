@@ -54,6 +54,8 @@ pub struct Config {
     pub metrics: MetricsSection,
     /// Buying.
     pub commerce: Commerce,
+    /// Stores.
+    pub omo: OmoSection,
     /// What livers earn and are paid.
     pub settlement: SettlementSection,
     /// What brands' systems are told.
@@ -192,6 +194,20 @@ pub struct Commerce {
     pub stripe: StripeConfig,
 }
 
+/// Stores.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OmoSection {
+    /// Days that a store keeps an order that is ready to be picked up; then it is called off and the money goes back.
+    pub pickup_days: u32,
+}
+
+impl Default for OmoSection {
+    fn default() -> Self {
+        Self { pickup_days: 7 }
+    }
+}
+
 /// What livers earn and are paid.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -257,6 +273,7 @@ impl Default for Config {
             media: MediaSection::default(),
             metrics: MetricsSection::default(),
             commerce: Commerce::default(),
+            omo: OmoSection::default(),
             settlement: SettlementSection::default(),
             webhooks: WebhooksSection::default(),
             operator: None,
@@ -376,6 +393,9 @@ impl Config {
         }
         if !(60..=3600).contains(&self.commerce.action_ttl_s) {
             return contradiction("commerce.action_ttl_s must be between 60 and 3600");
+        }
+        if !(1..=90).contains(&self.omo.pickup_days) {
+            return contradiction("omo.pickup_days must be between 1 and 90");
         }
         if self.settlement.return_days > 365 {
             return contradiction("settlement.return_days must be at most 365");

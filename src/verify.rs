@@ -4,6 +4,7 @@
 //! unit explained by the ledger, every promise backed by goods, every order by stock and money and credit.
 //! Invariant: it writes nothing. A fault names the row; a note is something that a running server is about to do.
 
+mod pickups;
 mod settled;
 
 use std::collections::{BTreeMap, HashMap};
@@ -113,6 +114,7 @@ pub async fn run(db: &Db, now: Millis) -> Result<Report, StoreError> {
         orders(&mut tx).await?,
         totals(&mut tx).await?,
         shipped(&mut tx).await?,
+        pickups::follow(&mut tx).await?,
         money(&mut tx).await?,
         stray_money(&mut tx, now, &mut notes).await?,
         payments(&mut tx).await?,

@@ -67,7 +67,7 @@ mod tests {
             LiveChanged, Pinned, Unpinned, QuestionChanged, SoldOut, Restocked, ChatDeleted, ChatRulesChanged, ChatPinned,
         }
         state = state::Value { Stock, Question, Viewers, Reactions, OfferLeft }
-        personal = personal::Body { Purchase, Sales, Wait, Standing, Pass }
+        personal = personal::Body { Purchase, Sales, Wait, Standing, Pass, Pickup }
         result = reply::Result { Problem, Chat, Question, Done, Purchase }
     }
 

@@ -74,7 +74,7 @@ fn imports_follow_the_arrows() {
         ("webhooks", &["people"][..]),
         ("attribution", &["people", "webhooks"][..]),
         ("commerce", &["bus", "people", "attribution", "omo"][..]),
-        ("omo", &["commerce"][..]),
+        ("omo", &["bus", "commerce"][..]),
         ("settlement", &["people", "attribution", "commerce", "webhooks"][..]),
     ]);
     const VALUES: [&str; 8] = ["ids", "money", "clock", "config", "tasks", "wire", "store", "on"];

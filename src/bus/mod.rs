@@ -114,6 +114,13 @@ pub enum Fact {
         /// The newest state.
         wait: wire::Wait,
     },
+    /// A customer's order that is picked up: goes to that person's connections.
+    Pickup {
+        /// Whose.
+        customer: CustomerId,
+        /// The newest state.
+        pickup: wire::Pickup,
+    },
     /// The state of a customer's purchase: goes to that person's connections, in whichever room.
     Purchase {
         /// Whose.

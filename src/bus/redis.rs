@@ -436,7 +436,9 @@ fn tag_of(fact: &Fact) -> u32 {
         | Fact::Reactions { live, .. } => live.as_str(),
         Fact::Moderation { liver, .. } | Fact::Follow { liver, .. } => liver.as_str(),
         Fact::Stock { stock, .. } => &stock.sku_id,
-        Fact::Wait { customer, .. } | Fact::Purchase { customer, .. } => customer.as_str(),
+        Fact::Wait { customer, .. } | Fact::Pickup { customer, .. } | Fact::Purchase { customer, .. } => {
+            customer.as_str()
+        }
     })
 }
 

@@ -268,6 +268,10 @@ fn every_fact_survives_its_json() {
             customer: CustomerId::fresh(),
             wait: wire::Wait { state: "waiting".into(), qty: 1, ..Default::default() },
         },
+        Fact::Pickup {
+            customer: CustomerId::fresh(),
+            pickup: wire::Pickup { state: "ready".into(), version: 2, ..Default::default() },
+        },
         Fact::Sold { live: live.clone(), units: 1, gross_minor: 1 },
         Fact::Chat {
             live: live.clone(),

@@ -38,6 +38,7 @@ use crate::{
     clock::{Clock, Millis},
     ids::{BrandId, CustomerId, LocationId, OfferId, OrderId, ProductId, PurchaseId, SkuId, WaitId},
     money::Money,
+    omo,
     people::find_brand,
     store::Db,
     tasks::Tasks,
@@ -320,6 +321,11 @@ impl Checkout {
         {
             return self.known_or(customer, key, &body_hash, error).await;
         }
+        if let Some(store) = &delivery.pickup
+            && !self.has_pickup(store).await?
+        {
+            return self.known_or(customer, key, &body_hash, Refusal::NoPickup.into()).await;
+        }
         let order = |shown: &Shown| PlaceOrder {
             id: PurchaseId::fresh(),
             customer: customer.clone(),
@@ -349,6 +355,11 @@ impl Checkout {
             self.collector.soon(&purchase.id, known.map(|attempt| (attempt, customer.clone())));
         }
         Ok(purchase)
+    }
+
+    async fn has_pickup(&self, location: &LocationId) -> Result<bool, CommerceError> {
+        let mut tx = self.db.read("place to pick up at").await?;
+        Ok(omo::offers_pickup(&mut tx, location).await?)
     }
 
     /// The purchase that this tap made before, if it did; the error otherwise.
@@ -573,8 +584,11 @@ impl Checkout {
     /// Not found, also when it is another's.
     pub async fn load_order(&self, customer: &CustomerId, id: &OrderId) -> Result<Order, CommerceError> {
         let mut tx = self.db.read("load order").await?;
-        let found = orders::find_order(&mut tx, id).await?;
-        found.filter(|order| &order.customer_id == customer).ok_or(CommerceError::NotFound("order"))
+        let found = orders::find_order(&mut tx, id).await?.filter(|order| &order.customer_id == customer);
+        let mut order = found.ok_or(CommerceError::NotFound("order"))?;
+        // For nobody else: it has the code that hands it over.
+        order.pickup = omo::pickup_of(&mut tx, id).await?;
+        Ok(order)
     }
 
     /// The sheet beside the buy button.

@@ -200,8 +200,19 @@ pub struct ShelfView {
     pub safety: i64,
 }
 
+impl ShelfView {
+    /// Units that can be promised online.
+    #[must_use]
+    pub fn available(&self) -> i64 {
+        (self.on_hand - self.held - self.safety).max(0)
+    }
+}
+
 /// The shelves of a SKU.
-pub(super) async fn shelves(tx: &mut Tx, sku: &SkuId) -> Result<Vec<ShelfView>, StoreError> {
+///
+/// # Errors
+/// The database's.
+pub async fn shelves(tx: &mut Tx, sku: &SkuId) -> Result<Vec<ShelfView>, StoreError> {
     const LIST: &str = "
         SELECT s.location_id, l.name, l.kind, s.on_hand, s.held, s.safety
         FROM stock s

@@ -55,7 +55,7 @@ pub use facts::{FactAnswer, FactClass, SafetyChange, ShelfAfter, StockFact};
 pub use findings::{Finding, FindingKind, How, Run};
 pub use import::{ImportError, ImportFile, ImportReport, Imports, MAX_IMPORT_BYTES, RowError};
 pub use invoices::{CreditNote, DocumentKind, DocumentLine, DocumentRate, Invoice, OrderInvoice};
-pub use ledger::ShelfView;
+pub use ledger::{ShelfView, shelves};
 pub use limits::{limit_keys, limits_used};
 pub use money_ledger::Balance;
 pub use orders::{BrandOrder, LiveSales, Order, OrderLine, ProductSales, live_sales};
@@ -109,6 +109,9 @@ pub enum Refusal {
     /// There is no such SKU.
     #[error("there is no such SKU")]
     UnknownSku,
+    /// This place hands nothing over.
+    #[error("orders cannot be picked up there")]
+    NoPickup,
     /// Not in a state in which goods may leave.
     #[error("this order is not waiting to be sent")]
     NotShippable,
@@ -150,6 +153,7 @@ impl Refusal {
             Self::HoldExpired => "hold-expired",
             Self::PaymentDeclined => "payment-declined",
             Self::UnknownSku => "unknown-sku",
+            Self::NoPickup => "pickup-unavailable",
             Self::MethodUnavailable => "payment-method-unavailable",
             Self::PaymentLapsed => "payment-lapsed",
             Self::NotShippable

@@ -19,6 +19,7 @@ use crate::{
     clock::Millis,
     ids::{BrandId, CustomerId, LiveId, OrderId, OrderLineId, ProductId, PurchaseId, SkuId},
     money::Currency,
+    omo::OrderPickup,
     on,
     store::{Kind, Rows, StoreError, Tx},
 };
@@ -54,6 +55,8 @@ pub struct Order {
     pub currency: Currency,
     /// What was given back or called off, oldest first.
     pub refunds: Vec<Refund>,
+    /// Where and when it is picked up; nothing when it is sent.
+    pub pickup: Option<OrderPickup>,
     #[serde(skip)]
     pub(super) customer_id: CustomerId,
 }
@@ -248,6 +251,7 @@ fn put_together(head: Head, lines: Vec<OrderLine>, refunds: Vec<Refund>) -> Orde
         tax,
         currency: head.currency,
         refunds,
+        pickup: None,
         customer_id: head.customer_id,
     }
 }

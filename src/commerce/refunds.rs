@@ -36,6 +36,11 @@ const MAX_LINES: usize = 20;
 /// Characters of a reason.
 const MAX_REASON_CHARS: usize = 500;
 
+/// The name of the return of what nobody came for: no caller's own can be like it.
+const UNCOLLECTED: &str = "未受取";
+/// As its customer reads it.
+const UNCOLLECTED_REASON: &str = "受取期限を過ぎたため / not picked up in time";
+
 /// Units of one line.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -151,6 +156,29 @@ impl Refunds {
         request: &ReturnRequest,
     ) -> Result<Refund, CommerceError> {
         check_key(key)?;
+        self.give_back_as(by, order, key, request, false).await
+    }
+
+    /// Gives back all that is left of an order whose goods nobody came for, and puts them back into the pool. However often,
+    /// once; not when they have left after all.
+    ///
+    /// # Errors
+    /// See [`Refunds::give_back`].
+    pub async fn nobody_came(&self, order: &OrderId) -> Result<Refund, CommerceError> {
+        let by = Giver { account: AccountId::house(), brands: None };
+        let request =
+            ReturnRequest { lines: None, restock: true, location_id: None, reason: UNCOLLECTED_REASON.to_owned() };
+        self.give_back_as(&by, order, UNCOLLECTED, &request, true).await
+    }
+
+    async fn give_back_as(
+        &self,
+        by: &Giver,
+        order: &OrderId,
+        key: &str,
+        request: &ReturnRequest,
+        unless_left: bool,
+    ) -> Result<Refund, CommerceError> {
         let lines = asked(request)?;
         let purchase = self.check_rights(by, order, lines.as_ref()).await?;
         let wish = ReturnOrder {
@@ -164,6 +192,7 @@ impl Refunds {
             restock: request.restock,
             location: request.location_id.clone(),
             reason: request.reason.trim().to_owned(),
+            unless_left,
         };
         let made = match self.sequencer.give_back(wish.clone()).await {
             // The money is being taken: let that end, then it can be given back.

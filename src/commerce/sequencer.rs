@@ -114,6 +114,8 @@ pub(super) struct ReturnOrder {
     /// Where to; where they came from when absent.
     pub(super) location: Option<LocationId>,
     pub(super) reason: String,
+    /// Nothing is given back once the goods have left: it is called off because nobody came for them.
+    pub(super) unless_left: bool,
 }
 
 /// What the sequencer does for somebody.

@@ -37,6 +37,7 @@ use crate::{
     bus::{self, Fact, StockEdge, Written},
     clock::Millis,
     ids::{BatchId, CustomerId, FactId, LiveId, LocationId, OfferId, OrderId, OrderLineId, PurchaseId, SkuId, WaitId},
+    omo::{self, Became, NewPickup, PickupNews},
     store::{Db, StoreError, Tx},
     wire,
 };
@@ -148,6 +149,8 @@ struct Batch<'a> {
     unwritten: HashSet<PurchaseId>,
     /// In which live so many units and so much money went back.
     given_back: Vec<(LiveId, i64, i64)>,
+    /// Pickups that ended.
+    pickups: Vec<PickupNews>,
     /// Paid purchases that are short, oldest first.
     shorts: Vec<PurchaseId>,
     /// SKUs that may have units for those who wait.
@@ -380,6 +383,7 @@ async fn load<'a>(
         captured: Vec::new(),
         unwritten: HashSet::new(),
         given_back: Vec::new(),
+        pickups: Vec::new(),
         risen: waiters.keys().cloned().chain(if shorts.is_empty() { Vec::new() } else { touched }).collect(),
         shorts,
         waiters,
@@ -993,6 +997,7 @@ impl<'a> Batch<'a> {
         self.write_orders(tx).await?;
         self.unwritten.clear();
         self.book_captured(tx).await?;
+        self.end_pickups(tx).await?;
         // Last, since who sells another SKU of the same product waits here for our commit.
         // A shortage may break promises of lives that nobody here bought in.
         let changed =
@@ -1006,6 +1011,24 @@ impl<'a> Batch<'a> {
             return Err(Stop::Again);
         };
         Ok((bus::append_many(tx, self.news(), now).await?, entered))
+    }
+
+    /// Pickups of orders that have left, or of which nothing is left.
+    async fn end_pickups(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        let ended = self.changed.iter().filter_map(|id| {
+            let purchase = self.purchases.get(id).filter(|purchase| purchase.pickup_location_id.is_some())?;
+            let became = match purchase.state {
+                State::Fulfilled => Became::Left,
+                State::Cancelled | State::Refunded => Became::CalledOff,
+                _ => return None,
+            };
+            Some((purchase.order_id.as_ref()?, became))
+        });
+        let ended: Vec<_> = ended.collect();
+        if !ended.is_empty() {
+            self.pickups = omo::follow_orders(tx, &ended, self.terms.now).await?;
+        }
+        Ok(())
     }
 
     async fn write_attempts(&self, tx: &mut Tx) -> Result<(), StoreError> {
@@ -1052,6 +1075,11 @@ impl<'a> Batch<'a> {
             })
             .collect();
         orders::insert_orders(tx, &written, self.terms.now).await?;
+        let picked_up = written.iter().filter_map(|order| {
+            let (location, customer) = (order.purchase.pickup_location_id.as_ref()?, &order.purchase.customer_id);
+            Some(NewPickup { order: &order.id, location, customer, demo: order.purchase.demo })
+        });
+        omo::open_pickups(tx, &picked_up.collect::<Vec<_>>(), self.terms.now).await?;
         let mut lines = Vec::with_capacity(written.len());
         for order in written {
             for new in order.lines {
@@ -1107,6 +1135,9 @@ impl<'a> Batch<'a> {
         let served = self.placed.iter().filter(|id| self.purchases[*id].wait_id.is_some());
         for purchase in served.chain(changed).map(|id| &self.purchases[id]) {
             facts.push(Fact::Purchase { customer: purchase.customer_id.clone(), status: status(purchase) });
+        }
+        for (customer, pickup) in &self.pickups {
+            facts.push(Fact::Pickup { customer: customer.clone(), pickup: pickup.clone() });
         }
         let mut sold: BTreeMap<&LiveId, (i64, i64)> = BTreeMap::new();
         for purchase in self.sold.iter().map(|id| &self.purchases[id]) {

@@ -10,7 +10,7 @@ use crate::{
     app::App,
     commerce::{FactClass, FactKind, Move, NewProduct, NewSku, PlaceKind, Product, StockFact},
     ids::{AccountId, LocationId},
-    omo::NewLocation,
+    omo::{Hours, NewLocation},
     people::{Brand, NewBrand, NewPerson, Person},
 };
 
@@ -194,8 +194,17 @@ async fn add_places(app: &App) -> anyhow::Result<Vec<LocationId>> {
     ];
     let mut ids = Vec::new();
     for (kind, name, address) in places {
-        let new =
-            NewLocation { kind, name: name.to_owned(), address: address.to_owned(), latitude: None, longitude: None };
+        let new = NewLocation {
+            kind,
+            name: name.to_owned(),
+            address: address.to_owned(),
+            latitude: None,
+            longitude: None,
+            phone: String::new(),
+            map_url: String::new(),
+            services: None,
+            hours: Hours::default(),
+        };
         ids.push(app.omo.add_location(new).await?.id);
     }
     Ok(ids)

@@ -65,6 +65,24 @@ pub struct Operator(pub Person);
 #[derive(Debug, Clone)]
 pub struct Clerk(Person);
 
+/// Who works in a store. Ask [`Staff::of`] for the store at hand.
+#[derive(Debug, Clone)]
+pub struct Staff(Person);
+
+impl Staff {
+    /// The proof that this person works at `location`, or runs the house.
+    ///
+    /// # Errors
+    /// 403 when they do not: that a store is there is no secret.
+    pub fn of(&self, location: &LocationId) -> Result<&Person, Problem> {
+        if self.0.operator || self.0.locations.contains(location) {
+            Ok(&self.0)
+        } else {
+            Err(Problem::new(Kind::Forbidden, "only staff of this store may do this"))
+        }
+    }
+}
+
 impl Clerk {
     /// Whether this person may say what happened to goods of `brand` at `location`: staff for everything in their
     /// store, members for their brand everywhere.
@@ -250,6 +268,11 @@ extractor!(Clerk, |person| if person.operator || !person.brands.is_empty() || !p
     Ok(Self(person))
 } else {
     Err(Problem::new(Kind::Forbidden, "only staff of a location or a member of a brand may do this"))
+});
+extractor!(Staff, |person| if person.operator || !person.locations.is_empty() {
+    Ok(Self(person))
+} else {
+    Err(Problem::new(Kind::Forbidden, "only staff of a store may do this"))
 });
 extractor!(Operator, |person| if person.operator {
     Ok(Self(person))

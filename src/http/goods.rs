@@ -1,4 +1,4 @@
-//! Edge: catalogue, stock and locations.
+//! Edge: catalogue and stock.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Body, Created, Items, Page, PathId,
-    auth::{BrandMember, Clerk, Guest, Operator, Signed},
+    auth::{BrandMember, Clerk, Guest},
     problem::{Kind, Problem},
 };
 use crate::{
@@ -24,12 +24,11 @@ use crate::{
         StockFact, find_product, list_products,
     },
     ids::{AuditId, BrandId, LocationId, OrderId, ProductId, PurchaseId, SkuId},
-    omo::{Location, NewLocation, OmoError},
 };
 
 /// Creating requests; answers are kept under their Idempotency-Key.
 pub(super) fn creating_router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(add_product)).routes(routes!(add_location))
+    OpenApiRouter::new().routes(routes!(add_product))
 }
 
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -37,22 +36,12 @@ pub(super) fn router() -> OpenApiRouter<App> {
         .routes(routes!(list))
         .routes(routes!(load))
         .routes(routes!(image))
-        .routes(routes!(locations))
         .routes(routes!(adjust))
         .routes(routes!(sell))
         .routes(routes!(count))
         .routes(routes!(set_safety))
         .routes(routes!(shortages))
         .routes(routes!(stock))
-}
-
-impl From<OmoError> for Problem {
-    fn from(error: OmoError) -> Self {
-        match error {
-            OmoError::Invalid(detail) => Self::invalid(detail),
-            OmoError::Store(error) => error.into(),
-        }
-    }
 }
 
 /// Make a product with its SKUs.
@@ -104,25 +93,6 @@ async fn image(State(app): State<App>, PathId(id): PathId<ProductId>) -> Result<
         (header::CACHE_CONTROL, "public, max-age=300"),
     ];
     Ok((headers, svg).into_response())
-}
-
-/// Make a warehouse or store.
-#[utoipa::path(post, path = "/v1/locations", tag = "goods", request_body = NewLocation,
-    responses((status = 201, body = Location), (status = "4XX", body = Problem)))]
-async fn add_location(
-    Operator(by): Operator,
-    State(app): State<App>,
-    Body(new): Body<NewLocation>,
-) -> Result<Created<Location>, Problem> {
-    let location = app.omo.add_location(new).await?;
-    app.people.note(&by.account.id, "location.add", location.id.as_str(), "").await?;
-    Ok(Created(location))
-}
-
-/// Every warehouse and store.
-#[utoipa::path(get, path = "/v1/locations", tag = "goods", responses((status = 200, body = Items<Location>)))]
-async fn locations(_: Signed, State(app): State<App>) -> Result<Json<Items<Location>>, Problem> {
-    Ok(Json(Items::all(app.omo.locations().await?)))
 }
 
 /// Characters of an idempotency key.

@@ -25,6 +25,7 @@ mod pages;
 mod payments;
 mod payouts;
 mod people;
+mod pickups;
 pub mod problem;
 mod questions;
 pub mod rates;
@@ -33,6 +34,7 @@ mod refunds;
 mod reports;
 mod shop;
 mod statements;
+mod stores;
 mod upgrade;
 mod webhooks;
 mod ws;
@@ -82,6 +84,7 @@ fn creating() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(people::operator_router())
         .merge(goods::creating_router())
+        .merge(stores::creating_router())
         .merge(live::creating_router())
         .merge(questions::creating_router())
         .merge(moderation::creating_router())
@@ -95,6 +98,8 @@ fn rooms() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(ApiDoc::openapi())
         .merge(people::router())
         .merge(goods::router())
+        .merge(stores::router())
+        .merge(pickups::router())
         .merge(import::router())
         .merge(shop::router())
         .merge(payments::router())

@@ -240,9 +240,7 @@ async fn add_staff(
     PathId(location): PathId<LocationId>,
     Body(new): Body<SignUp>,
 ) -> Result<Created<MadeAccount>, Problem> {
-    if !app.omo.locations().await?.iter().any(|known| known.id == location) {
-        return Err(Problem::not_found("location"));
-    }
+    app.omo.location(&location).await?;
     let person = app.people.sign_up(new.person()).await?;
     app.people.add_staff(&location, &person.account.id).await?;
     app.people.note(&by.account.id, "location.add_staff", location.as_str(), person.account.id.as_str()).await?;

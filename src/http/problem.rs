@@ -20,6 +20,7 @@ use crate::{
     commerce::{CommerceError, Refusal},
     live::{ChatRefusal, LiveError, ModerationRefusal, QuestionRefusal, SessionRefusal},
     media::MediaError,
+    omo::OmoError,
     people::PeopleError,
     settlement::{Refusal as SettlementRefusal, SettlementError},
     store::StoreError,
@@ -44,6 +45,9 @@ pub struct Problem {
     /// In a full queue: how many are before you.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<u64>,
+    /// What was done already: when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub happened_at_ms: Option<i64>,
 }
 
 /// Name, title and status of every problem.
@@ -169,6 +173,12 @@ problems! {
     PayeeMissing = "payee-missing", 409, "A liver's bank account is not known";
     /// There is no such SKU.
     UnknownSku = "unknown-sku", 404, "There is no such SKU";
+    /// This place hands nothing over.
+    PickupUnavailable = "pickup-unavailable", 409, "Orders cannot be picked up there";
+    /// No order of this store has this code.
+    PickupCodeWrong = "pickup-code-wrong", 404, "This code is not right";
+    /// Somebody has it already.
+    PickupHandedOver = "pickup-handed-over", 409, "This order was handed over already";
 }
 
 impl Problem {
@@ -182,6 +192,7 @@ impl Problem {
             detail: detail.into(),
             retry_after_ms: None,
             position: None,
+            happened_at_ms: None,
         }
     }
 
@@ -280,6 +291,33 @@ impl From<CommerceError> for Problem {
                     .retry_after_ms(UNAVAILABLE_RETRY_MS)
             }
             CommerceError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<OmoError> for Problem {
+    fn from(error: OmoError) -> Self {
+        let text = error.to_string();
+        match error {
+            OmoError::Invalid(detail) => Self::invalid(detail),
+            OmoError::NotFound(what) => Self::not_found(what),
+            OmoError::Conflict(_) => Self::new(Kind::Conflict, text),
+            OmoError::WrongCode => Self::new(Kind::PickupCodeWrong, text),
+            OmoError::TooManyGuesses { retry_after_ms } => {
+                Self::new(Kind::RateLimited, text).retry_after_ms(wait_ms(retry_after_ms))
+            }
+            OmoError::HandedOver { at } => {
+                let when = jiff::Timestamp::from_millisecond(at.0).unwrap_or_default();
+                let told = Self::new(Kind::PickupHandedOver, format!("{text}, at {when:.0}"));
+                Self { happened_at_ms: Some(at.0), ..told }
+            }
+            OmoError::KeyReused => Self::new(Kind::IdempotencyKeyReused, "use a new key for another request"),
+            // Why, in the words of buying; what it means for the store comes first.
+            OmoError::NotHandedOver(error) => {
+                let why = Self::from(error);
+                Self { detail: format!("not handed over: {}", why.detail).into(), ..why }
+            }
+            OmoError::Store(error) => error.into(),
         }
     }
 }
@@ -409,6 +447,7 @@ impl From<Refusal> for Problem {
             Refusal::MethodUnavailable => Kind::PaymentMethodUnavailable,
             Refusal::PaymentLapsed => Kind::PaymentLapsed,
             Refusal::UnknownSku => Kind::UnknownSku,
+            Refusal::NoPickup => Kind::PickupUnavailable,
             Refusal::NotShippable
             | Refusal::NotCancellable
             | Refusal::NotReturnable

@@ -512,6 +512,13 @@ impl Hub {
                     lane.put_wait(wait.clone());
                 }
             }
+            Fact::Pickup { customer, pickup } => {
+                self.0.recent.put_pickup(customer, pickup, self.0.clock.now());
+                let people = self.0.people.lock();
+                for (_, lane) in people.get(customer).into_iter().flatten() {
+                    lane.put_pickup(pickup.clone());
+                }
+            }
             Fact::Sold { live, .. } => {
                 if self.find(live).is_some_and(|stage| stage.has_liver()) {
                     self.ask_figures(live);
@@ -584,7 +591,7 @@ impl Hub {
                 None
             }
             Fact::Ordered { .. } | Fact::Media { .. } => None,
-            Fact::Purchase { .. } | Fact::Wait { .. } | Fact::Sold { .. } => None,
+            Fact::Purchase { .. } | Fact::Wait { .. } | Fact::Pickup { .. } | Fact::Sold { .. } => None,
         };
         if let Some(event) = edge {
             // Every node that shows the SKU says so; the bus orders it once.

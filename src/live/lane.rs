@@ -1,6 +1,6 @@
 //! Value: what is only for one connection's person.
 //!
-//! Invariant: bounded by coalescing (the newest state per purchase and place, the newest figures, one standing, one
+//! Invariant: bounded by coalescing (the newest state per purchase, place and pickup, the newest figures, one standing, one
 //! pass) and by the number of commands a connection may have under way (replies). An idle lane costs its few words.
 
 use std::{
@@ -105,6 +105,7 @@ struct News {
     pass: Option<wire::Pass>,
     purchases: BTreeMap<String, wire::PurchaseStatus>,
     waits: BTreeMap<String, wire::Wait>,
+    pickups: BTreeMap<String, wire::Pickup>,
     sales: Option<wire::Sales>,
     dismissal: Option<Dismissal>,
 }
@@ -203,6 +204,19 @@ impl Lane {
         });
     }
 
+    pub(super) fn put_pickup(&self, pickup: wire::Pickup) {
+        self.put(|news| {
+            if news.pickups.get(&pickup.order_id).is_some_and(|known| pickup.version < known.version) {
+                return false;
+            }
+            news.pickups.insert(pickup.order_id.clone(), pickup);
+            if news.pickups.len() > MAX_PURCHASES {
+                news.pickups.pop_first();
+            }
+            true
+        });
+    }
+
     pub(super) fn put_sales(&self, sales: wire::Sales) {
         self.put(|news| {
             news.sales = Some(sales);
@@ -273,6 +287,7 @@ impl Lane {
         let purchases = news.purchases.into_values().map(personal::Body::Purchase);
         let waits = news.waits.into_values().map(personal::Body::Wait);
         let bodies = standing.into_iter().chain(news.pass.map(personal::Body::Pass)).chain(purchases).chain(waits);
+        let bodies = bodies.chain(news.pickups.into_values().map(personal::Body::Pickup));
         let bodies = bodies.chain(news.sales.map(personal::Body::Sales));
         let frames = replies.chain(bodies.map(wire::ServerFrame::from)).map(|frame| codec.finish(&frame));
         (frames.collect(), news.dismissal)

@@ -1,4 +1,4 @@
-//! Value: what people were told of their own purchases and places lately.
+//! Value: what people were told of their own purchases, places and pickups lately.
 //!
 //! News of a purchase may come while its buyer changes connections. Whoever takes a seat is told the newest of the last
 //! minutes again; versions make that harmless. All nodes hear all of it, so it works on any.
@@ -25,6 +25,7 @@ type Told<T> = BTreeMap<String, (Millis, T)>;
 struct News {
     purchases: Told<wire::PurchaseStatus>,
     waits: Told<wire::Wait>,
+    pickups: Told<wire::Pickup>,
 }
 
 impl News {
@@ -32,7 +33,8 @@ impl News {
     fn keep_fresh(&mut self, now: Millis) -> bool {
         self.purchases.retain(|_, (at, _)| is_fresh(*at, now));
         self.waits.retain(|_, (at, _)| is_fresh(*at, now));
-        !self.purchases.is_empty() || !self.waits.is_empty()
+        self.pickups.retain(|_, (at, _)| is_fresh(*at, now));
+        !self.purchases.is_empty() || !self.waits.is_empty() || !self.pickups.is_empty()
     }
 }
 
@@ -78,6 +80,11 @@ impl Recent {
         self.put(customer, now, |news| remember(&mut news.waits, &wait.id, wait, |wait| wait.version, now));
     }
 
+    pub(super) fn put_pickup(&self, customer: &CustomerId, pickup: &wire::Pickup, now: Millis) {
+        let version = |pickup: &wire::Pickup| pickup.version;
+        self.put(customer, now, |news| remember(&mut news.pickups, &pickup.order_id, pickup, version, now));
+    }
+
     /// Tells somebody who takes a seat.
     pub(super) fn tell(&self, lane: &Lane, now: Millis) {
         let Some(customer) = lane.customer() else { return };
@@ -88,6 +95,9 @@ impl Recent {
         }
         for (_, wait) in news.waits.values().filter(|(at, _)| is_fresh(*at, now)) {
             lane.put_wait(wait.clone());
+        }
+        for (_, pickup) in news.pickups.values().filter(|(at, _)| is_fresh(*at, now)) {
+            lane.put_pickup(pickup.clone());
         }
     }
 

@@ -83,7 +83,9 @@ async fn add_goods(db: &Db) -> (BrandId, ProductId, SkuId) {
         format!("INSERT INTO brands VALUES ('{brand}', '花王堂', NULL, 1000, 0)"),
         format!("INSERT INTO products VALUES ('{product}', '{brand}', '化粧水', '', NULL, 0, NULL)"),
         format!("INSERT INTO skus VALUES ('{sku}', '{product}', '{brand}', '', NULL, 3000, 'JPY', 1000, 1, 0, NULL)"),
-        format!("INSERT INTO locations VALUES ('{location}', 'warehouse', '倉庫', '', 0, NULL, NULL)"),
+        format!(
+            "INSERT INTO locations (id, kind, name, address, created_at_ms) VALUES ('{location}', 'warehouse', '倉庫', '', 0)"
+        ),
         format!("INSERT INTO stock VALUES ('{sku}', '{location}', 12, 2, 0)"),
     ];
     let mut tx = db.write("add goods").await.expect("a connection");

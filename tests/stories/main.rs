@@ -26,6 +26,7 @@ mod passes;
 mod payment_faults;
 mod payments;
 mod peer;
+mod pickup;
 mod python;
 mod race;
 mod raw;

@@ -10,15 +10,27 @@ use serde_json::{Map, Value, json};
 use crate::{
     both_databases,
     harness::{Actor, Engine, House, Plan, Sale, add_brand, add_liver, fresh_name, text},
+    pickup::add_staff,
     settlement_contracts::{agree, terms},
     settlement_statements::{close, later, sell},
 };
 
-/// About a brand, and for everybody.
-const PUBLIC: [(&str, &str); 1] = [("get", "/v1/brands/{brand}/products")];
+/// About a brand or a store, and for everybody.
+const PUBLIC: [(&str, &str); 2] = [("get", "/v1/brands/{brand}/products"), ("get", "/v1/locations/{location}")];
 /// Parts of a path that name somebody's own things.
-const OWNED: [&str; 10] =
-    ["brand", "order", "refund", "contract", "statement", "export", "line", "purchase", "finding", "endpoint"];
+const OWNED: [&str; 11] = [
+    "brand",
+    "order",
+    "refund",
+    "contract",
+    "statement",
+    "export",
+    "line",
+    "purchase",
+    "finding",
+    "endpoint",
+    "location",
+];
 
 /// A route that is somebody's own.
 struct Route {
@@ -150,9 +162,12 @@ both_databases!(nobody_reaches_what_is_anothers, async |engine: Engine| {
         ("period", "2027-01".to_owned()),
     ]);
     let (rival, _) = add_brand(&sale.operator, "藍屋").await;
+    let umeda = sale.operator.post("/v1/locations", json!({ "kind": "store", "name": "梅田店" })).await.expect(201);
+    let umeda = text(&umeda, "id");
     let strangers = [
         ("a guest", Actor::guest(&house.base())),
         ("another brand", rival),
+        ("staff of another store", add_staff(&sale, &umeda).await),
         ("another liver", add_liver(&sale.operator, "蓮").await),
         ("a customer", Actor::sign_up(&house.base(), "はると").await),
     ];

@@ -84,6 +84,9 @@ impl<'a> Batch<'a> {
         let Some(order) = orders::kept(tx, &BTreeSet::from([&wish.order])).await?.pop() else {
             return Ok(Err(CommerceError::NotFound("order")));
         };
+        if wish.unless_left && purchase.left_at_ms.is_some() {
+            return Ok(Err(Refusal::NotReturnable.into()));
+        }
         let decision = match refund::decide(purchase.state, &order, wish.lines.as_ref()) {
             Ok(decision) => decision,
             Err(refusal) => return Ok(Err(refusal.into())),

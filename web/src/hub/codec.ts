@@ -3,12 +3,12 @@ import { create, fromBinary, fromJsonString, toBinary, toJsonString, type Messag
 import {
   ClientFrameSchema, ServerFrameSchema,
   type Batch as WireBatch, type ChatMessage as WireChat, type ChatPinned as WireChatPinned, type ChatRules as WireChatRules,
-  type Live as WireLive, type Ordered as WireOrdered, type OfferLeft as WireOfferLeft, type Personal as WirePersonal, type Pin as WirePin,
+  type Live as WireLive, type Ordered as WireOrdered, type OfferLeft as WireOfferLeft, type Personal as WirePersonal, type Pickup as WirePickup, type Pin as WirePin,
   type PurchaseStatus as WirePurchase, type Question as WireQuestion, type Reply as WireReply, type Sales as WireSales,
   type ServerFrame as WireServerFrame, type Snapshot as WireSnapshot, type State as WireState, type Stock as WireStock, type Wait as WireWait,
 } from "./gen/hanamichi/v1/hub_pb.js";
 import type {
-  Batch, ChatMessage, ChatPinned, ChatRules, Command, Frame, LiveState, MediaState, OfferLeft, OrderedEvent, PurchaseStatus, Question,
+  Batch, ChatMessage, ChatPinned, ChatRules, Command, Frame, LiveState, MediaState, OfferLeft, OrderedEvent, Pickup, PurchaseStatus, Question,
   QuestionState, ReplyResult, RoomLive, RoomPin, Sales, Snapshot, StateChange, Stock, Wait,
 } from "./model.js";
 
@@ -66,6 +66,7 @@ function personalOf({ body }: WirePersonal): Frame | null {
   switch (body.case) {
     case "purchase": return { kind: "purchase", purchase: purchaseOf(body.value) };
     case "wait": return { kind: "wait", wait: waitOf(body.value) };
+    case "pickup": return { kind: "pickup", pickup: pickupOf(body.value) };
     case "sales": return { kind: "sales", sales: salesOf(body.value) };
     case "standing": {
       const { role, mutedUntilMs, following } = body.value;
@@ -225,6 +226,13 @@ function waitOf(wire: WireWait): Wait {
   return {
     id: wire.id, offerId: wire.offerId, skuId: wire.skuId, qty: wire.qty, state: wire.state, reason: wire.reason,
     purchaseId: wire.purchaseId, joinedAtMs: Number(wire.joinedAtMs), version: Number(wire.version),
+  };
+}
+
+function pickupOf(wire: WirePickup): Pickup {
+  return {
+    orderId: wire.orderId, locationId: wire.locationId, state: wire.state, readyByMs: Number(wire.readyByMs),
+    readyAtMs: Number(wire.readyAtMs), collectByMs: Number(wire.collectByMs), reminded: wire.reminded, version: Number(wire.version),
   };
 }
 

@@ -165,6 +165,21 @@ export interface Wait {
   version: number;
 }
 
+/** An order that is picked up in a store; its code is told over REST alone. */
+export interface Pickup {
+  orderId: string;
+  locationId: string;
+  /** waiting, preparing, ready, handed_over or returned; a later contract may say more. */
+  state: string;
+  readyByMs: number;
+  /** 0 until it is ready. */
+  readyAtMs: number;
+  collectByMs: number;
+  /** Whether the person was told that it is kept for a day more. */
+  reminded: boolean;
+  version: number;
+}
+
 export interface Sales {
   orders: number;
   units: number;
@@ -251,6 +266,7 @@ export type ReplyResult =
 export type Personal =
   | { kind: "purchase"; purchase: PurchaseStatus }
   | { kind: "wait"; wait: Wait }
+  | { kind: "pickup"; pickup: Pickup }
   | { kind: "standing"; standing: Standing };
 
 export type Frame =

@@ -7,7 +7,7 @@ export const PROBLEM_NAMES = [
   "live-ended", "pr-label-missing", "sold-out", "limit-reached", "offer-not-started", "offer-ended", "price-changed",
   "purchase-not-payable", "payment-declined", "payment-method-unavailable", "payment-lapsed",
   "payment-provider-away", "signature-invalid", "hold-expired", "queue-full", "publisher-exists", "no-publisher",
-  "unsupported-media", "unsupported-content-type", "upgrade-required", "etag-missing", "stale-etag", "email-taken", "payee-missing", "unknown-sku", "method-not-allowed",
+  "unsupported-media", "unsupported-content-type", "upgrade-required", "etag-missing", "stale-etag", "email-taken", "payee-missing", "unknown-sku", "pickup-unavailable", "pickup-code-wrong", "pickup-handed-over", "method-not-allowed",
   "banned", "muted", "word-refused", "slow-mode", "followers-only",
 ] as const;
 

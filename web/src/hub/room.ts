@@ -2,11 +2,11 @@
  * Pure: what a viewer knows about a room, and what each frame makes of it.
  *
  * Invariant: ordered events are applied once each and in order; a hole is never jumped over, it asks for a resync.
- * Invariant: a versioned value (live, pin, offer, question, stock, quota left, chat rules, purchase, wait) never goes backwards, whichever way it comes.
+ * Invariant: a versioned value (live, pin, offer, question, stock, quota left, chat rules, purchase, wait, pickup) never goes backwards, whichever way it comes.
  * Invariant: a chat message is shown once, and not at all once it is deleted.
  */
 import type {
-  Batch, ChatMessage, ChatPinned, ChatRules, Frame, OfferLeft, OrderedEvent, Position, PurchaseStatus, Question, RoomLive, RoomPin,
+  Batch, ChatMessage, ChatPinned, ChatRules, Frame, OfferLeft, OrderedEvent, Pickup, Position, PurchaseStatus, Question, RoomLive, RoomPin,
   Sales, Snapshot, Standing, StateChange, Stock, Wait,
 } from "./model.js";
 
@@ -36,6 +36,8 @@ export interface Room {
   readonly purchases: ReadonlyMap<string, PurchaseStatus>;
   /** The person's places on waitlists, by place. */
   readonly waits: ReadonlyMap<string, Wait>;
+  /** What the person picks up, by order; of which there was news. */
+  readonly pickups: ReadonlyMap<string, Pickup>;
   readonly sales: Sales | null;
   /** null: a guest, or not told yet. */
   readonly standing: Standing | null;
@@ -44,7 +46,7 @@ export interface Room {
 export const EMPTY_ROOM: Room = {
   position: null, live: null, pins: [], stock: new Map(), offersLeft: new Map(), questions: new Map(), upvoted: new Set(), chat: [],
   deletedChat: new Set(), chatRules: { slowModeS: 0, followersOnly: false, version: -1 }, chatPinned: { message: null, version: -1 },
-  viewers: 0, viewersVersion: -1, reactions: new Map(), purchases: new Map(), waits: new Map(), sales: null, standing: null,
+  viewers: 0, viewersVersion: -1, reactions: new Map(), purchases: new Map(), waits: new Map(), pickups: new Map(), sales: null, standing: null,
 };
 
 /** `resync`: the log and this room do not meet; only a resume or a snapshot helps. */
@@ -66,6 +68,8 @@ export function applyFrame(room: Room, frame: Frame): Step {
       return fine(withPurchase(room, frame.purchase));
     case "wait":
       return fine(withWait(room, frame.wait));
+    case "pickup":
+      return fine(withPickup(room, frame.pickup));
     case "sales":
       return fine({ ...room, sales: frame.sales });
     case "standing":
@@ -235,6 +239,12 @@ function withWait(room: Room, wait: Wait): Room {
   const known = room.waits.get(wait.id);
   if (known !== undefined && known.version >= wait.version) return room;
   return { ...room, waits: new Map(room.waits).set(wait.id, wait) };
+}
+
+function withPickup(room: Room, pickup: Pickup): Room {
+  const known = room.pickups.get(pickup.orderId);
+  if (known !== undefined && known.version >= pickup.version) return room;
+  return { ...room, pickups: new Map(room.pickups).set(pickup.orderId, pickup) };
 }
 
 function withChat(room: Room, lines: readonly ChatMessage[]): Room {
