@@ -15,8 +15,8 @@ CREATE TABLE pickups (
     customer_id TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('waiting', 'preparing', 'ready', 'handed_over', 'returned')),
     placed_at_ms BIGINT NOT NULL,
-    -- When the store could begin: it was open.
-    due_from_ms BIGINT NOT NULL,
+    -- When the store could begin: it was open. Not known of orders of before.
+    due_from_ms BIGINT,
     -- Promised when it was placed.
     ready_by_ms BIGINT NOT NULL,
     preparing_at_ms BIGINT,
@@ -50,13 +50,13 @@ CREATE INDEX pickups_to_remind ON pickups (remind_at_ms) WHERE state = 'ready' A
 CREATE INDEX pickups_to_return ON pickups (collect_by_ms) WHERE state = 'ready';
 
 -- Orders of before: who was to pick them up still is.
-INSERT INTO pickups (order_id, location_id, customer_id, state, placed_at_ms, due_from_ms, ready_by_ms,
+INSERT INTO pickups (order_id, location_id, customer_id, state, placed_at_ms, ready_by_ms,
                      handed_over_at_ms, returned_at_ms, version, demo)
 SELECT o.id, p.pickup_location_id, o.customer_id,
        CASE WHEN p.left_at_ms IS NOT NULL THEN 'handed_over'
             WHEN p.state IN ('cancelled', 'refunded') THEN 'returned'
             ELSE 'waiting' END,
-       o.placed_at_ms, o.placed_at_ms, o.placed_at_ms + 1800000,
+       o.placed_at_ms, o.placed_at_ms + 1800000,
        p.left_at_ms,
        CASE WHEN p.left_at_ms IS NULL AND p.state IN ('cancelled', 'refunded') THEN o.placed_at_ms END,
        1, o.demo

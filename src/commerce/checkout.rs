@@ -624,8 +624,15 @@ impl Checkout {
         if purchase.short_units > 0 || !purchase.state.is_paid() {
             return Err(Refusal::NotShippable.into());
         }
-        if purchase.state == State::Authorized {
-            self.take_money(&purchase.id).await?;
+        if purchase.state == State::Authorized
+            && let Err(error) = self.take_money(&purchase.id).await
+        {
+            // Somebody else may have taken it in the same moment: then it is taken.
+            let mut tx = self.db.read("order to fulfil").await?;
+            let now = records::find(&mut tx, &purchase.id).await?;
+            if !now.is_some_and(|now| matches!(now.state, State::Captured | State::Fulfilled)) {
+                return Err(error);
+            }
         }
         self.sequencer.step(&purchase.id, Input::Shipped).await
     }

@@ -29,6 +29,10 @@ const PAGE: i64 = 100;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// A code that is met already is made anew; each time the odds are one in 2⁴⁰ for every code of the store.
 const TRIES: usize = 4;
+/// Who meets another at the same order looks so often what came of it …
+const LOOKS: u32 = 50;
+/// … each time after this.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Characters of an Idempotency-Key.
 const MAX_KEY_CHARS: usize = 255;
 
@@ -131,7 +135,7 @@ impl Pickups {
         let collect_by = now.plus(self.kept);
         let prepared = Prepared {
             at: now,
-            prepared_ms: hours.open_between(pickup.due_from_ms.min(now), now),
+            prepared_ms: pickup.due_from_ms.map(|from| hours.open_between(from.min(now), now)),
             token: &token,
             digest: &digest,
             collect_by,
@@ -179,12 +183,14 @@ impl Pickups {
 
     async fn take_and_leave(&self, what: &HandOver<'_>, order: &OrderId) -> Result<(), OmoError> {
         let mut tx = self.db.write("hand over a pickup").await?;
-        match pickups::claim(&mut tx, order, (what.by, what.key), self.clock.now()).await {
+        let claimed = match pickups::claim(&mut tx, order, (what.by, what.key), self.clock.now()).await {
             Err(error) if error.is_unique_violation() => return Err(OmoError::KeyReused),
-            // Somebody else is at it. Fulfilling twice is fulfilling once, so their word need not be waited for.
             claimed => claimed?,
         };
         tx.commit().await?;
+        if !claimed {
+            return self.wait_for_another(order).await;
+        }
         match self.checkout.fulfil(order).await {
             Ok(_) => Ok(()),
             Err(error @ CommerceError::Refused(_)) => {
@@ -201,6 +207,20 @@ impl Pickups {
             // Nobody knows: the claim stays, and the same key asks again.
             Err(error) => Err(OmoError::NotHandedOver(error)),
         }
+    }
+
+    /// Somebody else is at it: waits for what comes of that, for a while.
+    async fn wait_for_another(&self, order: &OrderId) -> Result<(), OmoError> {
+        for _ in 0..LOOKS {
+            // Real time on purpose: whoever is at it does not live by a test's clock.
+            tokio::time::sleep(LOOK_AGAIN).await;
+            let mut tx = self.db.read("pickup that another hands over").await?;
+            let now = pickups::find(&mut tx, order).await?;
+            if !now.is_some_and(|now| now.state == PickupState::Ready && now.handed_by.is_some()) {
+                return Ok(());
+            }
+        }
+        Err(OmoError::Conflict("somebody else is handing this order over at this moment: try again"))
     }
 
     /// What is to be said about a code that is used up.

@@ -10,7 +10,7 @@ use crate::{
     commerce::{PlaceKind, Point},
     ids::LocationId,
     on,
-    store::{StoreError, Tx},
+    store::{Kind, Rows, StoreError, Tx},
 };
 
 /// Locations of one house; enough for a chain, and one page.
@@ -299,6 +299,17 @@ pub(super) async fn change(tx: &mut Tx, id: &LocationId, change: LocationChange)
 pub(super) async fn list(tx: &mut Tx) -> Result<Vec<Location>, StoreError> {
     const LIST: &str = concat!("SELECT ", columns!(), " FROM locations ORDER BY id LIMIT $1");
     Ok(on!(tx, |conn| sqlx::query_as::<_, Location>(LIST).bind(MAX_LOCATIONS).fetch_all(conn).await?))
+}
+
+/// Those of these that there are, the oldest first.
+pub(super) async fn these(tx: &mut Tx, ids: impl Iterator<Item = &LocationId>) -> Result<Vec<Location>, StoreError> {
+    const LIST: &str =
+        concat!("SELECT ", columns!(), " FROM rows CROSS JOIN locations WHERE id = rows.place ORDER BY id");
+    let mut rows = Rows::new(&[("place", Kind::Text)]);
+    for id in ids {
+        rows.push([id.into()]);
+    }
+    rows.fetch(tx, LIST).await
 }
 
 pub(super) async fn find(tx: &mut Tx, id: &LocationId) -> Result<Option<Location>, StoreError> {

@@ -139,7 +139,7 @@ impl Omo {
         let shelves = commerce::shelves(&mut tx, sku).await?;
         let shelves: HashMap<LocationId, i64> =
             shelves.into_iter().map(|shelf| (shelf.location_id.clone(), shelf.available())).collect();
-        let stores = location::list(&mut tx).await?;
+        let stores = location::these(&mut tx, shelves.keys()).await?;
         let stores = stores.into_iter().filter(|store| store.kind == PlaceKind::Store);
         let with = |store: Location| {
             let available = *shelves.get(&store.id)?;

@@ -44,7 +44,7 @@ pub(super) struct Pickup {
     pub(super) location_id: LocationId,
     pub(super) customer_id: CustomerId,
     pub(super) state: PickupState,
-    pub(super) due_from_ms: Millis,
+    pub(super) due_from_ms: Option<Millis>,
     pub(super) ready_by_ms: Millis,
     pub(super) preparing_at_ms: Option<Millis>,
     pub(super) ready_at_ms: Option<Millis>,
@@ -284,7 +284,7 @@ pub(super) async fn begin(tx: &mut Tx, order: &OrderId, now: Millis) -> Result<O
 /// What is known of a pickup that can be had.
 pub(super) struct Prepared<'a> {
     pub(super) at: Millis,
-    pub(super) prepared_ms: i64,
+    pub(super) prepared_ms: Option<i64>,
     pub(super) token: &'a str,
     pub(super) digest: &'a str,
     pub(super) collect_by: Millis,
@@ -326,7 +326,7 @@ pub(super) async fn claim(
     const CLAIM: &str = "
         UPDATE pickups SET handed_by = $2, handed_key = $3, handing_at_ms = $4
         WHERE order_id = $1 AND state = 'ready'
-          AND (handed_by IS NULL OR handed_by = $2 OR handing_at_ms <= $5)";
+          AND (handed_by IS NULL OR handed_by = $2 AND handed_key = $3 OR handing_at_ms <= $5)";
     let claimed = on!(tx, |conn| sqlx::query(CLAIM)
         .bind(order)
         .bind(by)
