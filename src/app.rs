@@ -542,7 +542,8 @@ impl Server {
     /// # Errors
     /// As [`App::start`]; or the address is taken, or the certificate cannot be read.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        Self::start_within(config, clock, HEADERS_WITHIN).await
+        // Every room is built in it, so it is large.
+        Box::pin(Self::start_within(config, clock, HEADERS_WITHIN)).await
     }
 
     /// With so much patience for the headers of a request.
