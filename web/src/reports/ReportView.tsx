@@ -10,6 +10,8 @@ import { Empty, Failed, Loading } from "../ui/states";
 import { useLoad } from "../ui/useLoad";
 import { useShown } from "../ui/useShown";
 import { conversionOf } from "./figures";
+import { FilesPanel } from "./FilesPanel";
+import { files } from "./files-texts";
 import { FilterChips } from "./FilterChips";
 import { asked, FILTER_NAMES, FILTERS, isFilter, questionOf, type Filters } from "./filters";
 import { HeadFigures, type Conversion } from "./HeadFigures";
@@ -58,6 +60,7 @@ export function ReportView({ scope, name }: { scope: Scope; name: string }): JSX
           <p class="print-only">{rangeWords(range)}</p>
         </div>
         <div class="row wrap tools">
+          {scope !== "all" && <a class="btn small" href="#files" data-testid="to-files"><Icon name="file" />{files.title}</a>}
           {scope !== "all" && <a class="btn small" href={reports.csvPath(scope.brandId, question)} aria-label={text.csv_label} download data-testid="csv">{text.csv}</a>}
           <button type="button" class="btn small" data-testid="print" onClick={() => print()}><Icon name="print" />{text.print}</button>
         </div>
@@ -80,6 +83,7 @@ export function ReportView({ scope, name }: { scope: Scope; name: string }): JSX
       {board.value !== null && (board.value.rows.length === 0
         ? !empty && <div class="card"><Empty icon="chart">{text.none_filtered}</Empty></div>
         : <LeaderBoard key={by} scope={scope} by={by} report={board.value} onLines={scope === "all" ? null : drill} />)}
+      {scope !== "all" && <FilesPanel brandId={scope.brandId} by={by} question={question} />}
       {head.value !== null && <p class="small muted num" role="status" data-testid="as-of">{fill(text.as_of, { at: fullDateTime(head.value.as_of_ms) })} {text.zone}</p>}
       {open !== null && scope !== "all" && <LinesSheet brandId={scope.brandId} label={open.label} question={open.question} onClose={() => setOpen(null)} />}
     </div>
