@@ -15,7 +15,7 @@ interface ViewProps {
   brandId: string;
 }
 
-const VIEWS = ["report", "lives", "contracts", "statements", "orders", "goods"] as const;
+const VIEWS = ["report", "lives", "contracts", "statements", "orders", "goods", "webhooks"] as const;
 type View = (typeof VIEWS)[number];
 
 /** Who reads figures does not carry the forms. */
@@ -24,6 +24,7 @@ const Contracts = lazily<ViewProps>(async () => (await import("./ContractsView")
 const Statements = lazily<ViewProps>(async () => (await import("./StatementsView")).StatementsView);
 const Orders = lazily<ViewProps>(async () => (await import("./OrdersView")).OrdersView);
 const Goods = lazily<ViewProps>(async () => (await import("./GoodsView")).GoodsView);
+const Webhooks = lazily<ViewProps>(async () => (await import("./WebhooksView")).WebhooksView);
 
 export function BrandPage({ id }: PageProps): JSX.Element {
   return <BrandGate id={id}><Chosen id={id} /></BrandGate>;
@@ -57,6 +58,7 @@ function Desk({ brandId }: ViewProps): JSX.Element {
       {shown === "statements" && <Statements brandId={brandId} />}
       {shown === "orders" && <Orders brandId={brandId} />}
       {shown === "goods" && <Goods brandId={brandId} />}
+      {shown === "webhooks" && <Webhooks brandId={brandId} />}
     </main>
   );
 }
