@@ -88,7 +88,7 @@ describe("webhooks in the browser", { concurrency: 1 }, () => {
     await page.keyboard.press("Escape");
     await page.waitForSelector(at("secret-unkept"));
     await page.click(at("secret-copy"));
-    await page.click(at("secret-close"));
+    await page.click(at("secret-kept"));
     await page.locator(at("secret-sheet")).waitFor({ state: "detached" });
     const endpoint = page.locator(at("endpoint"));
     assert.equal(await endpoint.count(), 1);
@@ -142,7 +142,7 @@ describe("webhooks in the browser", { concurrency: 1 }, () => {
     const renewed = await page.inputValue(at("secret"));
     assert.notEqual(renewed, secret);
     await page.click(at("secret-copy"));
-    await page.click(at("secret-close"));
+    await page.click(at("secret-kept"));
     await page.waitForSelector(at("endpoint-old-secret"));
     const before = system.taken.length;
     await page.click(at("endpoint-test"));

@@ -142,5 +142,9 @@ describe("the page of webhooks", () => {
     click("secret-copy");
     click("sheet-close");
     expect([closed, find("secret-unkept")]).toEqual([2, null]);
+    render(null, box);
+    show();
+    click("secret-kept");
+    expect(closed, "who says so is believed").toBe(3);
   });
 });

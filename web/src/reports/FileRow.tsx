@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import { exports, type Export, type FileFormat, type FileRequest } from "../api/exports";
 import { count, dateTime, money } from "../i18n/format";
 import { fill } from "../i18n/phrases";
+import { Icon } from "../ui/icons";
 import { chosenIn, failureOf, isKept, isUnderWay, percentDone, requestOf, SHEET_ROWS_MAX, sizeWords } from "./files";
 import { files as text } from "./files-texts";
 import { FILTER_NAMES } from "./filters";
@@ -43,7 +44,7 @@ export function FileRow({ file, busy, onAgain }: FileRowProps): JSX.Element {
         {gone && request === null && <p class="small muted">{text.again_now}</p>}
       </div>
       <div class="acts">
-        {kept && <a class="btn small primary" href={exports.filePath(file.export_id)} aria-label={fill(text.fetch_of, { file: name })} download data-testid="file-fetch">{text.fetch}</a>}
+        {kept && <a class="btn small" href={exports.filePath(file.export_id)} aria-label={fill(text.fetch_of, { file: name })} download data-testid="file-fetch"><Icon name="file" />{text.fetch}</a>}
         {kept && file.expires_at_ms !== null && <span class="small muted num">{fill(text.kept_until, { at: dateTime(file.expires_at_ms) })}</span>}
         {tooLarge && <button type="button" class="btn small ink" disabled={busy} data-testid="file-as-csv" onClick={() => onAgain(file, "csv")}>{text.as_csv}</button>}
         {gone && !tooLarge && <button type="button" class="btn small" disabled={busy} aria-label={fill(text.again_of, { file: name })} data-testid="file-again" onClick={() => onAgain(file, file.format)}>{text.again}</button>}

@@ -17,6 +17,7 @@ import "./files.css";
 
 /** While a file is being made. */
 const LOOK_MS = 1_000;
+const FIRST_FILES = 5;
 
 interface FilesPanelProps {
   brandId: string;
@@ -30,6 +31,7 @@ export function FilesPanel({ brandId, by, question }: FilesPanelProps): JSX.Elem
   const known = useLoad(() => exports.list(brandId), [brandId]);
   const [what, setWhat] = useState<"table" | "lines">("table");
   const [format, setFormat] = useState<FileFormat>("csv");
+  const [all, setAll] = useState(false);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
   /** The one that was asked for last; its course is told. */
@@ -61,7 +63,7 @@ export function FilesPanel({ brandId, by, question }: FilesPanelProps): JSX.Elem
       <div><h2 id="files-title" tabIndex={-1}>{text.title}</h2><p class="small muted">{text.lead}</p></div>
       <form class="stack" onSubmit={(event) => { event.preventDefault(); ask({ format, table, filter: question }); }}>
         <fieldset><legend>{text.what}</legend>
-          <div class="choices two">{choices.map((choice) => (
+          <div class="picks two">{choices.map((choice) => (
             <label key={choice} class="choice">
               <input type="radio" name="file-what" checked={choice === what} data-testid={`file-what-${choice}`} onChange={() => setWhat(choice)} />
               <span><strong>{choice === "table" ? fill(text.this_table, { by: report[`by_${by}`] }) : text.lines}</strong><span class="small muted">{choice === "table" ? text.this_table_hint : text.lines_hint}</span></span>
@@ -69,7 +71,7 @@ export function FilesPanel({ brandId, by, question }: FilesPanelProps): JSX.Elem
           ))}</div>
         </fieldset>
         <fieldset><legend>{text.format}</legend>
-          <div class="choices four">{FORMATS.map((one) => (
+          <div class="picks four">{FORMATS.map((one) => (
             <label key={one} class="choice">
               <input type="radio" name="file-format" checked={one === format} data-testid={`file-format-${one}`} onChange={() => setFormat(one)} />
               <span><strong>{text[one]}</strong><span class="small muted">{text[`${one}_hint`]}</span></span>
@@ -88,8 +90,9 @@ export function FilesPanel({ brandId, by, question }: FilesPanelProps): JSX.Elem
       {items === null && known.problem === null && <Loading lines={1} />}
       {items !== null && items.length === 0 && <Empty icon="file">{text.none}</Empty>}
       {items !== null && items.length > 0 && (
-        <ul class="file-list" data-testid="file-list">{items.map((file) => <FileRow key={file.export_id} file={file} busy={busy} onAgain={again} />)}</ul>
+        <ul class="file-list" data-testid="file-list">{(all ? items : items.slice(0, FIRST_FILES)).map((file) => <FileRow key={file.export_id} file={file} busy={busy} onAgain={again} />)}</ul>
       )}
+      {items !== null && !all && items.length > FIRST_FILES && <p><button type="button" class="btn small" data-testid="all-files" onClick={() => setAll(true)}>{fill(text.show_all, { n: items.length })}</button></p>}
     </section>
   );
 }

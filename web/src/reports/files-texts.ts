@@ -10,7 +10,7 @@ export const files = phrases({
   lines_hint: ["表のもとになる売上と取消を1行ずつ。", "Every sale and reversal behind the table."],
   format: ["形式", "Format"],
   csv: ["CSV", "CSV"],
-  csv_hint: ["どの表計算ソフトでも", "For any spreadsheet"],
+  csv_hint: ["表計算ソフト用", "For spreadsheets"],
   xlsx: ["Excel", "Excel"],
   xlsx_hint: ["XLSX・1シート", "XLSX, one sheet"],
   parquet: ["Parquet", "Parquet"],
@@ -27,6 +27,7 @@ export const files = phrases({
 
   list: ["最近のファイル", "Latest files"],
   none: ["ファイルはまだありません。上で内容と形式を選ぶと、ここに並びます。", "No files yet. Choose what and which format above; they show here."],
+  show_all: ["{n}件すべて表示", "Show all {n}"],
   table_lines: ["台帳の明細", "Ledger lines"],
   table_by: ["{by}別の表", "Table by {by}"],
   asked_at: ["依頼 {at}", "asked {at}"],

@@ -23,6 +23,7 @@ export function DeliveryRow({ delivery: of, active, onResend }: DeliveryRowProps
   const [open, setOpen] = useState(false);
   const id = useId();
   const what = text[of.event];
+  const again = of.state === "waiting" ? text.resend_now : text.resend;
   const { message_id: message } = of;
   return (
     <li class="delivery" data-testid="delivery" data-message={message} data-event={of.event} data-state={of.state} data-tries={of.tries} data-fault={of.fault ?? ""} data-status={of.status ?? ""}>
@@ -35,8 +36,8 @@ export function DeliveryRow({ delivery: of, active, onResend }: DeliveryRowProps
         <div class="row">
           <button type="button" class="btn small" aria-expanded={open} aria-controls={id} aria-label={fill(text.body_of, { what, id: message })} data-testid="delivery-body-open" onClick={() => setOpen(!open)}>{text.body}</button>
           {(of.state !== "waiting" || of.tries > 0) && (
-            <button type="button" class={of.state === "delivered" ? "btn small" : "btn small ink"} disabled={!active} title={active ? undefined : text.inactive} aria-label={fill(text.resend_of, { what, id: message })} data-testid="resend" onClick={() => onResend(of)}>
-              {of.state === "waiting" ? text.resend_now : text.resend}
+            <button type="button" class={of.state === "delivered" ? "btn small" : "btn small ink"} disabled={!active} title={active ? undefined : text.inactive} aria-label={fill(text.resend_of, { act: again, what, id: message })} data-testid="resend" onClick={() => onResend(of)}>
+              {again}
             </button>
           )}
         </div>

@@ -36,7 +36,7 @@ export function EndpointCard({ endpoint: of, busy, open, onOpen, onAct, children
         </p>
       </div>
       <Notices of={of} />
-      <dl class="row wrap small num facts">
+      <dl class="row wrap small num hook-facts">
         <div><dt>{text.listens}</dt><dd class="row wrap">{of.events.map((event) => <span key={event} class="tag" title={event}>{text[event]}</span>)}</dd></div>
         <div><dt>{text.delivered}</dt><dd data-testid="delivered-at">{of.delivered_at_ms === null ? text.never : dateTime(of.delivered_at_ms)}</dd></div>
         <div><dt>{text.waiting}</dt><dd data-testid="endpoint-waiting">{count(of.waiting)}</dd></div>

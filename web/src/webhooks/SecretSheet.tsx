@@ -9,7 +9,7 @@ import { words } from "../ui/words";
 import { hooks as text } from "./texts";
 import { Verify } from "./Verify";
 
-/** A secret, the only time that it can be seen: closed by mistake it would be lost, so closing asks first. */
+/** A secret, the only time that it can be seen: closed by mistake it would be lost, so closing without a copy asks first. */
 export function SecretSheet({ of: { endpoint, secret }, onClose }: { of: NewSecret; onClose: () => void }): JSX.Element {
   const [kept, setKept] = useState(false);
   const [warned, setWarned] = useState(false);
@@ -23,11 +23,13 @@ export function SecretSheet({ of: { endpoint, secret }, onClose }: { of: NewSecr
           <input class="input mono grow" readOnly value={secret} aria-label={text.secret} data-testid="secret" onFocus={(event) => event.currentTarget.select()} onCopy={() => setKept(true)} />
           <button type="button" class="btn ink" data-testid="secret-copy" onClick={() => { void copy(secret); setKept(true); }}>{words.copy}</button>
         </div>
+        <div role="alert">{warned && !kept && (
+          <div class="notice bad row wrap spread" data-testid="secret-unkept"><span class="grow">{text.secret_unkept}</span><button type="button" class="btn small" data-testid="secret-close" onClick={onClose}>{text.secret_close}</button></div>
+        )}</div>
         {endpoint.old_secret_until_ms !== null && <p class="small" data-testid="old-secret-until">{fill(text.renewed, { at: dateTime(endpoint.old_secret_until_ms) })}</p>}
         <h3>{text.verify}</h3>
         <Verify />
-        <div role="alert">{warned && !kept && <p class="notice bad" data-testid="secret-unkept">{text.secret_unkept}</p>}</div>
-        <button type="button" class="btn primary wide" data-testid="secret-close" onClick={close}>{warned && !kept ? text.secret_close : text.secret_done}</button>
+        <button type="button" class="btn primary wide" data-testid="secret-kept" onClick={onClose}>{text.secret_done}</button>
       </div>
     </Sheet>
   );

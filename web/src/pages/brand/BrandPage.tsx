@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { me } from "../../api/session";
+import { language } from "../../i18n/language";
 import { ReportView } from "../../reports/ReportView";
 import { lazily } from "../../ui/lazily";
 import type { PageProps } from "../../ui/pages";
@@ -46,7 +47,7 @@ function Chosen({ id }: { id: string }): JSX.Element {
 function Desk({ brandId }: ViewProps): JSX.Element {
   const named = new URLSearchParams(query.value).get("view");
   const shown: View = VIEWS.find((view) => view === named) ?? "report";
-  const tabs = useShown<HTMLElement>(shown);
+  const tabs = useShown<HTMLElement>(`${shown} ${language.value}`);
   return (
     <main id="main" class="page brand-page" data-testid="brand-desk">
       <nav ref={tabs} class="segments" aria-label={text.tabs}>{VIEWS.map((view) => (
