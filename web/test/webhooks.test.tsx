@@ -126,7 +126,7 @@ describe("the page of webhooks", () => {
     expect([find("resend")?.textContent, find("resend")?.hasAttribute("disabled")]).toEqual(["もう一度送る", true]);
   });
 
-  it("asks before a secret is closed that nobody has copied", () => {
+  it("asks before a secret is closed that nobody has copied", async () => {
     let closed = 0;
     const show = (): void => {
       act(() => render(<SecretSheet of={{ endpoint: endpoint(), secret: "whsec_c2VjcmV0" }} onClose={() => { closed += 1; }} />, box));
@@ -139,7 +139,10 @@ describe("the page of webhooks", () => {
     expect(closed).toBe(1);
     render(null, box);
     show();
-    click("secret-copy");
+    await act(async () => {
+      find("secret-copy")?.click();
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    });
     click("sheet-close");
     expect([closed, find("secret-unkept")]).toEqual([2, null]);
     render(null, box);

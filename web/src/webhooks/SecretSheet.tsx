@@ -21,7 +21,7 @@ export function SecretSheet({ of: { endpoint, secret }, onClose }: { of: NewSecr
         <p class="small muted address">{endpoint.url}</p>
         <div class="row">
           <input class="input mono grow" readOnly value={secret} aria-label={text.secret} data-testid="secret" onFocus={(event) => event.currentTarget.select()} onCopy={() => setKept(true)} />
-          <button type="button" class="btn ink" data-testid="secret-copy" onClick={() => { void copy(secret); setKept(true); }}>{words.copy}</button>
+          <button type="button" class="btn ink" data-testid="secret-copy" onClick={() => void copy(secret).then((copied) => { if (copied) setKept(true); })}>{words.copy}</button>
         </div>
         <div role="alert">{warned && !kept && (
           <div class="notice bad row wrap spread" data-testid="secret-unkept"><span class="grow">{text.secret_unkept}</span><button type="button" class="btn small" data-testid="secret-close" onClick={onClose}>{text.secret_close}</button></div>

@@ -99,7 +99,7 @@ export const hooks = phrases({
   body: ["本文", "Body"],
   body_of: ["{what} の本文（{id}）", "Body of {what} ({id})"],
   body_note: ["読みやすく整形しています。署名は整形前の本文に対するものです。", "Indented for reading; what is signed is the body as it was sent."],
-  copy_body: ["届いた形でコピー", "Copy as sent"],
+  copy_body: ["送信した形でコピー", "Copy as sent"],
   sending: ["送っています…", "On its way…"],
   on_resume: ["再開すると送ります", "sent once it is resumed"],
   answered: ["HTTP {status} で受け取られました", "Taken with HTTP {status}"],
