@@ -26,7 +26,7 @@ export function DeliveryRow({ delivery: of, active, onResend }: DeliveryRowProps
   const again = of.state === "waiting" ? text.resend_now : text.resend;
   const { message_id: message } = of;
   return (
-    <li class="delivery" data-testid="delivery" data-message={message} data-event={of.event} data-state={of.state} data-tries={of.tries} data-fault={of.fault ?? ""} data-status={of.status ?? ""}>
+    <li class="delivery" data-testid="delivery" data-message={message} data-event={of.event} data-subject={of.subject_id} data-state={of.state} data-tries={of.tries} data-fault={of.fault ?? ""} data-status={of.status ?? ""}>
       <div class="row wrap spread">
         <div class="grow">
           <p class="row wrap"><strong>{what}</strong><span class={LOOK[of.state]}>{text[`${of.state}_state`]}</span><span class="small muted num">{dateTime(of.created_at_ms)}</span></p>

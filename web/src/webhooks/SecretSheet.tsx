@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import type { NewSecret } from "../api/webhooks";
 import { dateTime } from "../i18n/format";
 import { fill } from "../i18n/phrases";
@@ -13,6 +13,11 @@ import { Verify } from "./Verify";
 export function SecretSheet({ of: { endpoint, secret }, onClose }: { of: NewSecret; onClose: () => void }): JSX.Element {
   const [kept, setKept] = useState(false);
   const [warned, setWarned] = useState(false);
+  const field = useRef<HTMLInputElement>(null);
+  const take = async (): Promise<void> => {
+    if (await copy(secret, text.copy_by_hand)) setKept(true);
+    else field.current?.focus();
+  };
   const close = (): void => (kept || warned ? onClose() : setWarned(true));
   return (
     <Sheet title={text.secret_title} onClose={close} testId="secret-sheet">
@@ -20,8 +25,8 @@ export function SecretSheet({ of: { endpoint, secret }, onClose }: { of: NewSecr
         <p class="notice gold"><strong>{text.secret_once}</strong></p>
         <p class="small muted address">{endpoint.url}</p>
         <div class="row">
-          <input class="input mono grow" readOnly value={secret} aria-label={text.secret} data-testid="secret" onFocus={(event) => event.currentTarget.select()} onCopy={() => setKept(true)} />
-          <button type="button" class="btn ink" data-testid="secret-copy" onClick={() => void copy(secret).then((copied) => { if (copied) setKept(true); })}>{words.copy}</button>
+          <input ref={field} class="input mono grow" readOnly value={secret} aria-label={text.secret} data-testid="secret" onFocus={(event) => event.currentTarget.select()} onCopy={() => setKept(true)} />
+          <button type="button" class="btn ink" data-testid="secret-copy" onClick={() => void take()}>{words.copy}</button>
         </div>
         <div role="alert">{warned && !kept && (
           <div class="notice bad row wrap spread" data-testid="secret-unkept"><span class="grow">{text.secret_unkept}</span><button type="button" class="btn small" data-testid="secret-close" onClick={onClose}>{text.secret_close}</button></div>

@@ -63,6 +63,7 @@ export const hooks = phrases({
   secret_title: ["署名シークレット", "Signing secret"],
   secret_once: ["表示されるのは今だけです。安全な場所に保管してください。", "This is shown only now. Keep it in a safe place."],
   secret: ["シークレット", "Secret"],
+  copy_by_hand: ["コピーできませんでした。選択されている文字をコピーしてください。", "It could not be copied. Please copy the selected text."],
   secret_done: ["保管しました", "I have kept it"],
   secret_unkept: ["まだコピーされていません。閉じると、もう表示できません。", "It has not been copied. Once closed it cannot be shown again."],
   secret_close: ["コピーせずに閉じる", "Close without copying"],
