@@ -26,7 +26,9 @@ use crate::{
     showcase::{self, Showcase},
     store::Db,
     tasks::Tasks,
-    timekeeping, wire,
+    timekeeping,
+    webhooks::Webhooks,
+    wire,
 };
 
 /// A request's headers must be there by then.
@@ -91,6 +93,8 @@ pub struct Rooms {
     pub statements: Statements,
     /// What livers read.
     pub earnings: Earnings,
+    /// What brands' systems are told.
+    pub webhooks: Webhooks,
     /// Views and clicks.
     pub touches: Touches,
     /// Locations.
@@ -197,6 +201,7 @@ impl App {
             contracts: Contracts::new(db.clone(), clock.clone()),
             statements: Statements::new(db.clone(), clock.clone()),
             earnings: Earnings::new(db.clone(), clock.clone(), config.settlement.return_days),
+            webhooks: Webhooks::start(db.clone(), clock.clone(), &config.webhooks, &tasks),
             touches,
             lives,
             showcase: Showcase::new(db.clone(), clock.clone(), relay.clone()),

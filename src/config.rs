@@ -56,6 +56,8 @@ pub struct Config {
     pub commerce: Commerce,
     /// What livers earn and are paid.
     pub settlement: SettlementSection,
+    /// What brands' systems are told.
+    pub webhooks: WebhooksSection,
     /// The first operator; made at start when missing.
     pub operator: Option<Operator>,
     /// Log lines: `text` or `json`.
@@ -198,6 +200,15 @@ pub struct SettlementSection {
     pub return_days: u32,
 }
 
+/// What brands' systems are told.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhooksSection {
+    /// Whether webhooks may go to addresses inside this network, also over plain HTTP: for trying things, and where every
+    /// brand is trusted. Otherwise only HTTPS to public addresses.
+    pub allow_private: bool,
+}
+
 impl Default for SettlementSection {
     fn default() -> Self {
         Self { return_days: 14 }
@@ -247,6 +258,7 @@ impl Default for Config {
             metrics: MetricsSection::default(),
             commerce: Commerce::default(),
             settlement: SettlementSection::default(),
+            webhooks: WebhooksSection::default(),
             operator: None,
             log_format: LogFormat::Text,
             log_filter: "info,str0m=warn,webrtc=warn,rtc=warn,sqlx=warn".to_owned(),

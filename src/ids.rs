@@ -265,8 +265,8 @@ ids! {
     ExportId = "exp";
     /// An address of a brand's systems that is told of events.
     WebhookId = "whk";
-    /// One event on its way to one address.
-    DeliveryId = "dlv";
+    /// What is said to such addresses.
+    MessageId = "evt";
 }
 
 #[cfg(test)]

@@ -41,4 +41,5 @@ pub mod store;
 pub mod tasks;
 pub mod timekeeping;
 pub mod verify;
+pub mod webhooks;
 pub mod wire;

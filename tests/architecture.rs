@@ -71,10 +71,11 @@ fn imports_follow_the_arrows() {
         ("people", &[][..]),
         ("live", &["bus"][..]),
         ("media", &[][..]),
-        ("attribution", &["people"][..]),
+        ("webhooks", &["people"][..]),
+        ("attribution", &["people", "webhooks"][..]),
         ("commerce", &["bus", "people", "attribution", "omo"][..]),
         ("omo", &["commerce"][..]),
-        ("settlement", &["people", "attribution", "commerce"][..]),
+        ("settlement", &["people", "attribution", "commerce", "webhooks"][..]),
     ]);
     const VALUES: [&str; 8] = ["ids", "money", "clock", "config", "tasks", "wire", "store", "on"];
     for (path, text) in house() {
@@ -94,6 +95,7 @@ fn imports_follow_the_arrows() {
             "people",
             "bus",
             "settlement",
+            "webhooks",
         ] {
             let named = text.contains(&format!("crate::{other}::"))
                 || text.split("use crate::{").nth(1).is_some_and(|uses| {

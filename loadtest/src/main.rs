@@ -78,11 +78,12 @@ enum Command {
     /// The least that a forwarder can do: a peer of `media`, which starts it.
     #[command(hide = true)]
     BareMedia(media::BareArgs),
-    /// A brand's month, by live and product, and a live by the minute, against a plain SQL sum over the ledger.
+    /// A brand's month, by live and product, and a live by the minute, against a plain SQL sum over the ledger; and files.
     ///
     /// A year of credited lines is written by SQL, and its sums are made. Then kept and plain sums are asked for by turns,
     /// and each pair of answers is compared: what differs fails the run. Then sales are written one by one with and without
-    /// what keeping the sums costs them.
+    /// what keeping the sums costs them. At last the server, as its own process, makes files of a tenth of the lines: time,
+    /// memory above idle, and whether they come to what the report says.
     Reports(ReportsArgs),
 }
 
@@ -309,6 +310,9 @@ struct ReportsArgs {
     /// A PostgreSQL server, `postgres://…`, in which databases are made and thrown away; one of our own when absent.
     #[arg(long)]
     postgres: Option<String>,
+    /// The server's binary; `hanamichi` beside this program when absent.
+    #[arg(long)]
+    server: Option<PathBuf>,
     /// One JSON object as the last line of standard output, instead of a table.
     #[arg(long)]
     json: bool,
@@ -349,6 +353,7 @@ fn run_reports(args: ReportsArgs) -> ExitCode {
             Engines::Postgres => vec![Postgres],
         },
         postgres: args.postgres,
+        server: args.server,
     };
     let results = finish(reports::run(&size)).map(|results| (reports::as_json(&results), reports::as_table(&results)));
     conclude(results, args.json)

@@ -21,6 +21,7 @@ use crate::{
     money::Currency,
     on,
     store::{Kind, Rows, StoreError, Tx},
+    webhooks::{EventKind, News, announce},
 };
 
 /// A line that was just paid for.
@@ -166,6 +167,23 @@ fn sale(line: &SoldLine, credit: Credit) -> Row {
     }
 }
 
+impl Row {
+    /// What the brand's systems are told of it: the line as a file of the ledger has it, without whoever bought.
+    fn news(&self, id: &CreditId, now: Millis) -> News {
+        let data = serde_json::json!({
+            "credit_id": id, "at_ms": now, "kind": self.kind, "order_id": self.order, "order_line_id": self.line,
+            "brand_id": self.brand, "live_id": self.live, "pool": self.pool, "party_id": self.party,
+            "product_id": self.product, "sku_id": self.sku, "channel": self.channel.as_str(),
+            "location_id": self.location, "campaign": self.campaign, "qty": self.qty, "base_minor": self.base_minor,
+            "share_bp": self.share_bp, "commission_bp": self.commission_bp, "commission_minor": self.commission_minor,
+            "currency": self.currency, "rule": self.rule, "rule_version": self.rule_version,
+            "contract_id": self.contract.as_ref().map(|(contract, _)| contract),
+            "contract_version": self.contract.as_ref().map(|(_, version)| version),
+        });
+        News { brand: self.brand.clone(), subject: id.to_string(), data }
+    }
+}
+
 async fn insert(tx: &mut Tx, rows: &[Row], now: Millis) -> Result<(), StoreError> {
     const INSERT: &str = "
         INSERT INTO credits (id, kind, cause_id, order_id, order_line_id, brand_id, live_id, product_id, sku_id,
@@ -205,9 +223,10 @@ async fn insert(tx: &mut Tx, rows: &[Row], now: Millis) -> Result<(), StoreError
         ("evidence", Kind::Text),
         ("at_ms", Kind::Number),
     ]);
-    for row in rows {
+    let ids: Vec<CreditId> = rows.iter().map(|_| CreditId::fresh()).collect();
+    for (row, id) in rows.iter().zip(&ids) {
         table.push([
-            String::from(CreditId::fresh()).into(),
+            id.into(),
             row.kind.into(),
             row.cause.as_str().into(),
             (&row.order).into(),
@@ -238,7 +257,13 @@ async fn insert(tx: &mut Tx, rows: &[Row], now: Millis) -> Result<(), StoreError
     }
     table.execute(tx, INSERT).await?;
     let written = rows.iter().map(|row| (row.order.as_str(), row.cause.as_str())).collect();
-    reports::enqueue(tx, &written).await
+    reports::enqueue(tx, &written).await?;
+    let brands: BTreeSet<&BrandId> = rows.iter().map(|row| &row.brand).collect();
+    let news = |listening: &[BrandId]| {
+        let told = rows.iter().zip(&ids).filter(|(row, _)| listening.contains(&row.brand));
+        told.map(|(row, id)| row.news(id, now)).collect()
+    };
+    announce(tx, EventKind::CreditCreated, brands.into_iter(), now, news).await
 }
 
 /// A part of a line that comes back, or will not be had.

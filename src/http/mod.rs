@@ -34,6 +34,7 @@ mod reports;
 mod shop;
 mod statements;
 mod upgrade;
+mod webhooks;
 mod ws;
 
 use axum::{
@@ -87,6 +88,7 @@ fn creating() -> OpenApiRouter<App> {
         .merge(attribution::creating_router())
         .merge(exports::creating_router())
         .merge(contracts::creating_router())
+        .merge(webhooks::creating_router())
 }
 
 fn rooms() -> OpenApiRouter<App> {
@@ -106,6 +108,7 @@ fn rooms() -> OpenApiRouter<App> {
         .merge(statements::router())
         .merge(payouts::router())
         .merge(earnings::router())
+        .merge(webhooks::router())
         .merge(live::router())
         .merge(questions::router())
         .merge(moderation::router())

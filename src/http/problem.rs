@@ -23,6 +23,7 @@ use crate::{
     people::PeopleError,
     settlement::{Refusal as SettlementRefusal, SettlementError},
     store::StoreError,
+    webhooks::WebhookError,
 };
 
 /// The answer when something cannot be done.
@@ -425,6 +426,17 @@ impl From<AttributionError> for Problem {
             AttributionError::Invalid(detail) => Self::invalid(detail),
             AttributionError::NotFound(what) => Self::not_found(what),
             AttributionError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<WebhookError> for Problem {
+    fn from(error: WebhookError) -> Self {
+        match error {
+            WebhookError::Invalid(detail) => Self::invalid(detail),
+            WebhookError::NotFound(what) => Self::not_found(what),
+            WebhookError::Conflict(detail) => Self::new(Kind::Conflict, detail),
+            WebhookError::Store(error) => error.into(),
         }
     }
 }

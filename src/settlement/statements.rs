@@ -18,6 +18,7 @@ use crate::{
     money::Currency,
     on,
     store::{Kind, Rows, StoreError, Tx},
+    webhooks::{EventKind, News, announce},
 };
 
 /// Credits of a brand (`$brand`) from before a moment (`$end`) that are in no statement, and whose money was taken. What was
@@ -296,7 +297,22 @@ pub(super) async fn insert(
         ]);
     }
     rows.execute(tx, INSERT).await?;
-    Ok(())
+    let news = |_: &[BrandId]| statements.iter().map(|closed| news(closing, closed)).collect();
+    announce(tx, EventKind::StatementClosed, std::iter::once(closing.brand), closing.now, news).await
+}
+
+/// What the brand's systems are told of a statement.
+fn news(closing: &Closing<'_>, (id, owed, draft): &(StatementId, Owed, Draft)) -> News {
+    let state = if draft.is_carried() { StatementState::Carried } else { StatementState::Payable };
+    let data = serde_json::json!({
+        "statement_id": id, "brand_id": closing.brand, "liver_id": owed.liver_id, "liver_name": owed.liver_name,
+        "period": closing.month.to_string(), "state": state, "lines": draft.lines, "earned_minor": draft.earned_minor,
+        "reversed_minor": draft.reversed_minor, "carried_in_minor": draft.carried_in_minor,
+        "carried_out_minor": draft.carried_out_minor, "tax_rate_bp": draft.tax.rate_bp, "tax_minor": draft.tax.minor,
+        "payable_minor": draft.payable_minor, "currency": Currency::Jpy, "closed_at_ms": closing.now,
+        "pay_by_ms": draft.pay_by,
+    });
+    News { brand: closing.brand.clone(), subject: id.to_string(), data }
 }
 
 /// Where a statement stands.

@@ -51,5 +51,6 @@ mod tenants;
 mod tls;
 mod upgrade;
 mod viewer;
+mod webhooks;
 mod whip;
 mod wire;

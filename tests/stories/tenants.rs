@@ -17,7 +17,8 @@ use crate::{
 /// About a brand, and for everybody.
 const PUBLIC: [(&str, &str); 1] = [("get", "/v1/brands/{brand}/products")];
 /// Parts of a path that name somebody's own things.
-const OWNED: [&str; 9] = ["brand", "order", "refund", "contract", "statement", "export", "line", "purchase", "finding"];
+const OWNED: [&str; 10] =
+    ["brand", "order", "refund", "contract", "statement", "export", "line", "purchase", "finding", "endpoint"];
 
 /// A route that is somebody's own.
 struct Route {
@@ -121,6 +122,10 @@ both_databases!(nobody_reaches_what_is_anothers, async |engine: Engine| {
     let closed = close(&sale, "2027-01").await.expect(201);
     let exports = format!("/v1/brands/{}/exports", sale.brand_id);
     let export = sale.brand.post(&exports, json!({ "format": "json" })).await.expect(202);
+    let hooks = format!("/v1/brands/{}/webhook-endpoints", sale.brand_id);
+    let hook = json!({ "url": "https://shop.example/", "description": "花見堂", "events": ["credit.created"] });
+    let endpoint = text(&sale.brand.post(&hooks, hook).await.expect(201)["endpoint"], "endpoint_id");
+    let test = sale.brand.post(&format!("/v1/webhook-endpoints/{endpoint}/test"), json!({})).await.expect(202);
     let contracts = sale.brand.get(&format!("/v1/brands/{}/contracts", sale.brand_id)).await.expect(200);
     let ids = BTreeMap::from([
         ("brand", sale.brand_id.clone()),
@@ -133,6 +138,8 @@ both_databases!(nobody_reaches_what_is_anothers, async |engine: Engine| {
         ("version", "1".to_owned()),
         ("statement", text(&closed["items"][0], "statement_id")),
         ("export", text(&export, "export_id")),
+        ("endpoint", endpoint),
+        ("message", text(&test, "message_id")),
         ("live", sale.live.clone()),
         ("liver", text(&sale.liver.me, "liver_id")),
         ("product", text(&sale.product, "id")),

@@ -1,13 +1,16 @@
-//! Shell: a month's report of a brand against a plain SQL sum over the ledger, and what keeping the sums costs a sale.
+//! Shell: a month's report of a brand, and of all of them, against a plain SQL sum over the ledger; what keeping the sums
+//! costs a sale; a million lines as a file.
 //!
 //! Kept and plain sums take turns, brand by brand, so that a machine that drifts hits both alike; each pair of answers is
 //! compared. Does not judge speed: only an answer that differs fails the run.
 
+mod files;
 mod ledger;
 
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -21,8 +24,13 @@ use hanamichi::{
 };
 use serde_json::{Value, json};
 
-use crate::stock::{Engine, Ground, times::Times};
+use crate::{
+    server::find_binary,
+    stock::{Engine, Ground, times::Times},
+};
 
+/// Turns of the largest brand and of all brands in a round.
+const LARGE_TURNS: usize = 3;
 /// Sales by which the upkeep is measured, on each side.
 const SALES: usize = 500;
 
@@ -35,6 +43,8 @@ pub struct Size {
     pub engines: Vec<Engine>,
     /// A PostgreSQL server; one of our own when absent.
     pub postgres: Option<String>,
+    /// The server's binary, which makes the files; the one beside this program when absent.
+    pub server: Option<PathBuf>,
 }
 
 /// One kind of report on one engine: milliseconds of each pair.
@@ -57,6 +67,7 @@ pub struct Measured {
     without_us: Vec<f64>,
     with_us: Vec<f64>,
     fold_us: Vec<f64>,
+    files: Vec<files::Made>,
 }
 
 /// Runs it.
@@ -64,20 +75,26 @@ pub struct Measured {
 /// # Errors
 /// Whatever keeps it from being finished.
 pub async fn run(size: &Size) -> anyhow::Result<Vec<Measured>> {
+    let binary = find_binary(size.server.as_deref())?;
     let ground = Ground::prepare(&size.engines, size.postgres.as_deref(), 0).await?;
     let mut all = Vec::new();
     for engine in &size.engines {
         let fresh = ground.fresh(*engine).await?;
         let db = Db::connect(&fresh.url).await?;
         db.migrate().await?;
-        all.push(measure(&db, *engine, size).await?);
+        let (mut measured, largest, expected) = measure(&db, *engine, size).await?;
         db.close().await;
+        // Before the next part can fail: what is measured is said.
+        eprint!("{}", as_table(std::slice::from_ref(&measured)));
+        measured.files = files::make(&binary, &fresh.url, &largest, expected).await?;
+        all.push(measured);
         ground.discard(fresh).await?;
     }
     Ok(all)
 }
 
-async fn measure(db: &Db, engine: Engine, size: &Size) -> anyhow::Result<Measured> {
+/// Measures what is asked of the database; gives the brand with the most lines, and what its file must come to.
+async fn measure(db: &Db, engine: Engine, size: &Size) -> anyhow::Result<(Measured, BrandId, [i64; 2])> {
     let began = Instant::now();
     let year = ledger::write(db, size.brands, size.lines).await?;
     let fill_s = began.elapsed().as_secs_f64();
@@ -99,17 +116,30 @@ async fn measure(db: &Db, engine: Engine, size: &Size) -> anyhow::Result<Measure
         without_us: Vec::new(),
         with_us: Vec::new(),
         fold_us: Vec::new(),
+        files: Vec::new(),
     };
+    let largest = year.brands.first().context("no brand")?;
     for round in 0..size.rounds {
-        for (n, brand) in year.brands.iter().enumerate().skip(round % 5).step_by(5) {
+        for (n, brand) in year.brands.iter().enumerate().skip(1 + round % 5).step_by(5) {
             for (name, by, key) in [("live", By::Live, "live_id"), ("product", By::Product, "product_id")] {
-                month(db, &reports, brand, by, key, measured.pairs.entry(name).or_default()).await?;
+                month(db, &reports, Some(brand), by, key, measured.pairs.entry(name).or_default()).await?;
             }
             minutes(db, &reports, brand, &year.lives[n], measured.pairs.entry("minute").or_default()).await?;
         }
+        for _ in 0..LARGE_TURNS {
+            for (name, by, key) in
+                [("live, largest brand", By::Live, "live_id"), ("product, largest brand", By::Product, "product_id")]
+            {
+                month(db, &reports, Some(largest), by, key, measured.pairs.entry(name).or_default()).await?;
+            }
+            let pairs = measured.pairs.entry("minute, largest brand").or_default();
+            minutes(db, &reports, largest, &year.lives[0], pairs).await?;
+            month(db, &reports, None, By::Brand, "brand_id", measured.pairs.entry("brand, all").or_default()).await?;
+        }
         upkeep(db, &year.brands, round, &mut measured).await?;
     }
-    Ok(measured)
+    let expected = files::expected(&reports, largest).await?;
+    Ok((measured, largest.clone(), expected))
 }
 
 type Plain = (String, i64, i64, i64, i64, i64);
@@ -118,10 +148,11 @@ async fn plain(
     db: &Db,
     key: &str,
     more: &str,
-    brand: &BrandId,
+    brand: Option<&BrandId>,
     (from, to): (Millis, Millis),
 ) -> anyhow::Result<Vec<Plain>> {
-    let text = ledger::PLAIN.replace("{key}", key).replace("{more}", more);
+    let of = if brand.is_some() { "brand_id = $1" } else { "$1 IS NULL" };
+    let text = ledger::PLAIN.replace("{key}", key).replace("{more}", more).replace("{of}", of);
     let mut tx = db.read("plain sum").await?;
     Ok(on!(&mut tx, |conn| sqlx::query_as(sqlx::AssertSqlSafe(text))
         .bind(brand)
@@ -134,14 +165,14 @@ async fn plain(
 async fn month(
     db: &Db,
     reports: &Reports,
-    brand: &BrandId,
+    brand: Option<&BrandId>,
     by: By,
     key: &str,
     pairs: &mut Pairs,
 ) -> anyhow::Result<()> {
     let (from, to) = ledger::month();
     let window = Window { from: Some(from), to: Some(to) };
-    let asked = Asked { brand: Some(brand.clone()), by, window, filters: Filters::default() };
+    let asked = Asked { brand: brand.cloned(), by, window, filters: Filters::default() };
     let began = Instant::now();
     let report = reports.split(&asked, false).await.context("a report")?;
     pairs.kept.push(ms(began.elapsed()));
@@ -173,7 +204,7 @@ async fn minutes(
     pairs.kept.push(ms(began.elapsed()));
     let more = format!("AND live_id = '{live}'");
     let began = Instant::now();
-    let rows = plain(db, "CAST(at_ms / 60000 AS TEXT)", &more, brand, (Millis(0), Millis(i64::MAX))).await?;
+    let rows = plain(db, "CAST(at_ms / 60000 AS TEXT)", &more, Some(brand), (Millis(0), Millis(i64::MAX))).await?;
     pairs.plain.push(ms(began.elapsed()));
     let expected: BTreeMap<i64, (i64, i64, i64)> =
         rows.into_iter().map(|row| (row.0.parse().unwrap_or(-1), (row.1, row.2, row.3 - row.2))).collect();
@@ -233,7 +264,8 @@ fn percentile(all: &[f64], percent: f64) -> f64 {
 
 /// The result of the run.
 pub fn as_json(all: &[Measured]) -> Value {
-    let mismatches: u64 = all.iter().flat_map(|one| one.pairs.values()).map(|pairs| pairs.mismatches).sum();
+    let pairs = all.iter().flat_map(|one| one.pairs.values()).map(|pairs| pairs.mismatches);
+    let mismatches: u64 = pairs.chain(all.iter().flat_map(|one| &one.files).map(|made| made.mismatches)).sum();
     let engines: Vec<Value> = all
         .iter()
         .map(|one| {
@@ -252,12 +284,25 @@ pub fn as_json(all: &[Measured]) -> Value {
                 .collect();
             json!({
                 "engine": one.engine.name(), "lines": one.lines, "fill_s": one.fill_s, "fold_all_s": one.fold_s,
-                "by": kinds, "sale_without_us": one.without_us, "sale_with_us": one.with_us, "fold_us_a_sale": one.fold_us,
+                "by": kinds, "files": one.files.iter().map(files::Made::as_json).collect::<Vec<_>>(),
+                "sale_without_us": one.without_us, "sale_with_us": one.with_us, "fold_us_a_sale": one.fold_us,
             })
         })
         .collect();
     let verdict = if mismatches == 0 { "ok" } else { "failed" };
-    json!({ "verdict": verdict, "mismatches": mismatches, "engines": engines })
+    // The figures of the contract, of the first engine: the month by live of a brand with the ordinary share.
+    let first = all.first();
+    let month = first.and_then(|one| one.pairs.get("live"));
+    let rows_per_s =
+        first.and_then(|one| one.files.iter().find(|made| made.format == "csv")).map(files::Made::rows_per_s);
+    json!({
+        "lines": first.map(|one| one.lines),
+        "report_ms_p95": month.map(|pairs| percentile(&pairs.kept, 95.0)),
+        "plain_sum_ms": month.map(|pairs| percentile(&pairs.plain, 50.0)),
+        "ratio": month.map(|pairs| percentile(&pairs.kept, 50.0) / percentile(&pairs.plain, 50.0)),
+        "export_rows_per_s": rows_per_s,
+        "verdict": verdict, "mismatches": mismatches, "engines": engines,
+    })
 }
 
 /// The same for people.
@@ -277,12 +322,26 @@ pub fn as_table(all: &[Measured]) -> String {
             let (kept, plain) = (percentile(&pairs.kept, 50.0), percentile(&pairs.plain, 50.0));
             let _ = writeln!(
                 text,
-                "  by {name:<8} {kept:>8.2} ms (p95 {:.2}), plain sum {plain:>9.2} ms (p95 {:.2}), ratio {:.3}, {} pairs, {} differ",
+                "  by {name:<22} {kept:>8.2} ms (p95 {:.2}), plain sum {plain:>9.2} ms (p95 {:.2}), ratio {:.3}, {} pairs, {} differ",
                 percentile(&pairs.kept, 95.0),
                 percentile(&pairs.plain, 95.0),
                 kept / plain,
                 pairs.kept.len(),
                 pairs.mismatches
+            );
+        }
+        for made in &one.files {
+            let _ = writeln!(
+                text,
+                "  {} of {} rows: {:.1} s ({:.0} rows/s), {:.0} MB, {:.1} MiB above the {:.1} of the idle server, {} differ",
+                made.format,
+                made.rows,
+                made.seconds,
+                made.rows_per_s(),
+                made.bytes as f64 / 1e6,
+                made.above_kib as f64 / 1024.0,
+                made.idle_kib as f64 / 1024.0,
+                made.mismatches
             );
         }
         for (round, ((without, with), fold)) in one.without_us.iter().zip(&one.with_us).zip(&one.fold_us).enumerate() {

@@ -92,7 +92,7 @@ export const hooks = phrases({
   no_deliveries: ["送信の記録はまだありません。テストを送って確かめられます。", "Nothing was sent yet. Send a test to try it."],
   none_such: ["この状態のものはありません。", "There are none in this state."],
   kept: ["30日間表示します。", "Kept for 30 days."],
-  resend_failed: ["失敗した{n}件をもう一度送る", "Send all {n} failed again"],
+  resend_failed: ["失敗した{n}件をもう一度送る", "Send what failed again ({n})"],
   resent: ["{n}件をもう一度送ります。", "{n} are sent again."],
   resend: ["もう一度送る", "Send again"],
   resend_now: ["今すぐ送る", "Send now"],
