@@ -59,7 +59,7 @@ export function FilesPanel({ brandId, by, question }: FilesPanelProps): JSX.Elem
   const choices = ["table", "lines"] as const;
   const told = items?.find(({ export_id: id }) => id === watched);
   return (
-    <section id="files" class="card panel stack files" aria-labelledby="files-title" data-testid="files">
+    <section class="card panel stack files" aria-labelledby="files-title" data-testid="files">
       <div><h2 id="files-title" tabIndex={-1}>{text.title}</h2><p class="small muted">{text.lead}</p></div>
       <form class="stack" onSubmit={(event) => { event.preventDefault(); ask({ format, table, filter: question }); }}>
         <fieldset><legend>{text.what}</legend>

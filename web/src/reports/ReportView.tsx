@@ -60,7 +60,7 @@ export function ReportView({ scope, name }: { scope: Scope; name: string }): JSX
           <p class="print-only">{rangeWords(range)}</p>
         </div>
         <div class="row wrap tools">
-          {scope !== "all" && <a class="btn small" href="#files" data-testid="to-files"><Icon name="file" />{files.title}</a>}
+          {scope !== "all" && <a class="btn small" href="#files-title" data-testid="to-files"><Icon name="file" />{files.title}</a>}
           {scope !== "all" && <a class="btn small" href={reports.csvPath(scope.brandId, question)} aria-label={text.csv_label} download data-testid="csv">{text.csv}</a>}
           <button type="button" class="btn small" data-testid="print" onClick={() => print()}><Icon name="print" />{text.print}</button>
         </div>
