@@ -22,6 +22,8 @@ use crate::{
 
 /// Sales and reversals that are folded in one transaction: on SQLite, buyers wait meanwhile.
 const BATCH: i64 = 400;
+/// The same when all sums are made again: most sales of so many are of the same rows.
+const ANEW: i64 = 5_000;
 /// How often the task looks. Reports do not wait for it: they read what waits.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// After a batch the task leaves the database to others for so many times as long as it took.
@@ -48,7 +50,7 @@ pub(super) fn start(db: Db, tasks: &Tasks) {
     tasks.spawn("sales sums", async move {
         loop {
             let began = tokio::time::Instant::now();
-            let pause = match fold_some(&db).await {
+            let pause = match fold_some(&db, BATCH).await {
                 Ok(taken) if taken == BATCH => began.elapsed() * REST,
                 Ok(_) => LOOK_EVERY,
                 Err(error) => {
@@ -71,7 +73,7 @@ pub(super) fn start(db: Db, tasks: &Tasks) {
 pub async fn fold_all(db: &Db) -> Result<i64, StoreError> {
     let mut all = 0;
     loop {
-        match fold_some(db).await? {
+        match fold_some(db, ANEW).await? {
             0 => return Ok(all),
             some => all += some,
         }
@@ -105,7 +107,7 @@ async fn lock(tx: &mut Tx) -> Result<u32, StoreError> {
     Ok(u32::try_from(next).unwrap_or(u32::MAX))
 }
 
-async fn fold_some(db: &Db) -> Result<i64, StoreError> {
+async fn fold_some(db: &Db, batch: i64) -> Result<i64, StoreError> {
     const CLAIM: &str = "
         DELETE FROM sales_to_fold
         WHERE (order_id, cause_id) IN (SELECT order_id, cause_id FROM sales_to_fold ORDER BY order_id, cause_id LIMIT $1)
@@ -117,7 +119,7 @@ async fn fold_some(db: &Db) -> Result<i64, StoreError> {
     drop(looking);
     let mut tx = db.write("sum sales").await?;
     let next_buyer = lock(&mut tx).await?;
-    let claimed: Vec<(String, String)> = on!(&mut tx, |conn| sqlx::query_as(CLAIM).bind(BATCH).fetch_all(conn).await?);
+    let claimed: Vec<(String, String)> = on!(&mut tx, |conn| sqlx::query_as(CLAIM).bind(batch).fetch_all(conn).await?);
     let entries = of_causes(&mut tx, &claimed).await?;
     let numbers = number(&mut tx, &entries, next_buyer).await?;
     let Folded { mut days, minutes } = fold(&entries, &numbers);
