@@ -41,7 +41,7 @@ export interface FileRequest {
 const exportsOf = (brandId: string): string => `/v1/brands/${seg(brandId)}/exports`;
 
 export const exports = {
-  list: async (brandId: string) => (await api.get<{ items: Export[] }>(exportsOf(brandId))).items.map((one) => ({ ...one, table: one.table ?? "lines" })),
-  ask: (brandId: string, request: FileRequest, idempotencyKey: string) => api.post<Export>(exportsOf(brandId), { ...request, table: request.table === "lines" ? undefined : request.table }, { idempotencyKey }),
+  list: async (brandId: string) => (await api.get<{ items: Export[] }>(exportsOf(brandId))).items,
+  ask: (brandId: string, request: FileRequest, idempotencyKey: string) => api.post<Export>(exportsOf(brandId), request, { idempotencyKey }),
   filePath: (id: string) => `/v1/exports/${seg(id)}/file`,
 };
