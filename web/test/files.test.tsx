@@ -47,6 +47,7 @@ describe("a file that cannot be had", () => {
   it("says why it failed", () => {
     expect(failureOf("1048576 rows do not fit a worksheet; choose a shorter period or csv")).toEqual({ why: "too_many_rows", rows: 1_048_576 });
     expect(failureOf("it was tried several times and never ended")).toEqual({ why: "given_up" });
+    expect(failureOf("the report would have more than 100000 rows; choose a shorter period or a filter")).toEqual({ why: "table_too_long", max: 100_000 });
     expect(failureOf(null)).toEqual({ why: "given_up" });
     expect(failureOf("no space left")).toEqual({ why: "other", words: "no space left" });
   });
@@ -102,6 +103,10 @@ describe("the row of a file", () => {
     expect(find("file-failure")?.textContent).toContain("1,048,576行");
     expect(find("file-again")).toBeNull();
     act(() => find("file-as-csv")?.click());
+    show(file({ state: "failed", failure: "the report would have more than 100000 rows; choose a shorter period or a filter" }));
+    expect([find("file-again"), find("file-as-csv")], "it would fail again").toEqual([null, null]);
+    expect(find("file-failure")?.textContent).toContain("100,000行");
+    show(file({ state: "failed", failure: "1048576 rows do not fit a worksheet; choose a shorter period or csv" }));
     expect(asked).toEqual([["exp_1", "xlsx"], ["exp_1", "csv"]]);
     act(() => switchLanguage("en"));
     expect(find("file-failure")?.textContent).toContain("an Excel sheet holds 1,048,575");

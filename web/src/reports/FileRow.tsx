@@ -25,7 +25,9 @@ export function FileRow({ file, busy, onAgain }: FileRowProps): JSX.Element {
   const state = file.state === "done" && !kept ? "expired" : file.state;
   const name = fileName(file);
   const gone = state === "failed" || state === "expired";
-  const tooLarge = state === "failed" && failureOf(file.failure).why === "too_many_rows";
+  const why = state === "failed" ? failureOf(file.failure).why : null;
+  // What would fail again is not offered again.
+  const canAgain = gone && why !== "too_many_rows" && why !== "table_too_long";
   return (
     <li class="file-row" data-testid="file" data-export={file.export_id} data-state={state} data-format={file.format} data-table={file.table} data-rows={file.rows_done} data-net={file.net_minor}>
       <div class="grow">
@@ -41,13 +43,13 @@ export function FileRow({ file, busy, onAgain }: FileRowProps): JSX.Element {
           </dl>
         )}
         {state === "failed" && <p class="small failure" data-testid="file-failure">{failureWords(file.failure)}</p>}
-        {gone && request === null && <p class="small muted">{text.again_now}</p>}
+        {(canAgain || why === "too_many_rows") && request === null && <p class="small muted">{text.again_now}</p>}
       </div>
       <div class="acts">
         {kept && <a class="btn small" href={exports.filePath(file.export_id)} aria-label={fill(text.fetch_of, { file: name })} download data-testid="file-fetch"><Icon name="file" />{text.fetch}</a>}
         {kept && file.expires_at_ms !== null && <span class="small muted num">{fill(text.kept_until, { at: dateTime(file.expires_at_ms) })}</span>}
-        {tooLarge && <button type="button" class="btn small ink" disabled={busy} data-testid="file-as-csv" onClick={() => onAgain(file, "csv")}>{text.as_csv}</button>}
-        {gone && !tooLarge && <button type="button" class="btn small" disabled={busy} aria-label={fill(text.again_of, { file: name })} data-testid="file-again" onClick={() => onAgain(file, file.format)}>{text.again}</button>}
+        {why === "too_many_rows" && <button type="button" class="btn small ink" disabled={busy} data-testid="file-as-csv" onClick={() => onAgain(file, "csv")}>{text.as_csv}</button>}
+        {canAgain && <button type="button" class="btn small" disabled={busy} aria-label={fill(text.again_of, { file: name })} data-testid="file-again" onClick={() => onAgain(file, file.format)}>{text.again}</button>}
       </div>
     </li>
   );
@@ -81,6 +83,7 @@ function failureWords(failure: string | null): string {
   const found = failureOf(failure);
   switch (found.why) {
     case "too_many_rows": return fill(text.too_many_rows, { rows: count(found.rows), max: count(SHEET_ROWS_MAX) });
+    case "table_too_long": return fill(text.table_too_long, { max: count(found.max) });
     case "given_up": return text.given_up;
     case "other": return fill(text.could_not, { words: found.words });
   }

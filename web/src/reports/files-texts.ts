@@ -52,6 +52,7 @@ export const files = phrases({
   as_csv: ["CSVで作成", "Make it as CSV"],
   again_now: ["作成し直すと、いまの画面の条件になります。", "Made again, it has the days and filters that this page has now."],
   too_many_rows: ["{rows}行あり、Excelの1シート（{max}行まで）に入りません。期間を短くするか、CSVで作成してください。", "It has {rows} rows; an Excel sheet holds {max}. Choose fewer days, or make it as CSV."],
+  table_too_long: ["表が{max}行を超えます。期間を短くするか絞り込んで、新しく作成してください。", "The table would have more than {max} rows. Choose fewer days or a filter, and make it anew."],
   given_up: ["何度か試しましたが、最後まで作成できませんでした。", "It was tried several times and never came to its end."],
   could_not: ["作成できませんでした（{words}）。", "It could not be made ({words})."],
   said_queued: ["{file}：依頼しました。", "{file}: asked for."],

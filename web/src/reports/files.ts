@@ -45,9 +45,13 @@ export function refusalOf({ kind, detail }: Pick<Problem, "kind" | "detail">): {
   return detail.includes("without Parquet") ? { why: "no_parquet" } : null;
 }
 
-export function failureOf(failure: string | null): { why: "too_many_rows"; rows: number } | { why: "given_up" } | { why: "other"; words: string } {
+export type Failure = { why: "too_many_rows"; rows: number } | { why: "table_too_long"; max: number } | { why: "given_up" } | { why: "other"; words: string };
+
+export function failureOf(failure: string | null): Failure {
   const rows = /^(\d+) rows do not fit a worksheet/.exec(failure ?? "");
   if (rows !== null) return { why: "too_many_rows", rows: Number(rows[1]) };
+  const long = /more than (\d+) rows/.exec(failure ?? "");
+  if (long !== null) return { why: "table_too_long", max: Number(long[1]) };
   return failure === null || failure === "" || failure.startsWith("it was tried several times") ? { why: "given_up" } : { why: "other", words: failure };
 }
 
