@@ -8,7 +8,7 @@ use std::{
 use super::{
     figures::{self, FIGURES, Figures, SplitReport, SplitRow, hide_what_tells},
     fold::{By, FIRST, Place, Sums, fold},
-    labels,
+    kept, labels,
     ledger_sums::{self, Counted},
     people::People,
     rollups,
@@ -96,7 +96,7 @@ impl Asked {
         if self.filters.set().next().is_some() {
             return None;
         }
-        rollups::whole_days(self.window.from.map(|at| at.0), self.window.to.map(|at| at.0))
+        kept::whole_days(self.window.from.map(|at| at.0), self.window.to.map(|at| at.0))
     }
 
     /// The same of as long a time before; `None` where the period is open.
@@ -165,7 +165,7 @@ fn figures_of((sums, buyers, new): &Counted) -> Figures {
 /// Totals and rows.
 async fn counted(tx: &mut Tx, asked: &Asked) -> Result<(Counted, BTreeMap<String, Counted>), StoreError> {
     if let Some(days) = asked.days()
-        && let Some(waiting) = rollups::waiting_lines(tx, asked.scope()).await?
+        && let Some(waiting) = kept::waiting_lines(tx, asked.scope()).await?
     {
         return from_days(tx, asked, days, &waiting).await;
     }
@@ -181,7 +181,7 @@ async fn from_days(
     (from, to): (i64, i64),
     waiting: &[super::fold::Entry],
 ) -> Result<(Counted, BTreeMap<String, Counted>), StoreError> {
-    let mut places = rollups::days(tx, asked.scope(), asked.by, (from, to)).await?;
+    let mut places = kept::days(tx, asked.scope(), asked.by, (from, to)).await?;
     if !waiting.is_empty() {
         let numbers = numbers(tx, waiting).await?;
         let of_period = |place: &Place| place.brand == asked.scope() && place.day >= from && place.day < to;
