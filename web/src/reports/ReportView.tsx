@@ -9,7 +9,7 @@ import { query, setQuery } from "../ui/router";
 import { Empty, Failed, Loading } from "../ui/states";
 import { useLoad } from "../ui/useLoad";
 import { useShown } from "../ui/useShown";
-import { conversionOf } from "./figures";
+import { conversionOf, conversionSums } from "./figures";
 import { FilterChips } from "./FilterChips";
 import { FilesPanel } from "./FilesPanel";
 import { files } from "./files-texts";
@@ -106,7 +106,7 @@ function Dimensions({ all, by }: { all: boolean; by: Dimension }): JSX.Element {
 export function drillQuestion(question: Record<string, string | number>, by: Dimension, row: Pick<ReportRow, "key">): Record<string, string | number> | null {
   if (by === "day") return { ...question, from_ms: startOf(row.key), to_ms: startOf(addDays(row.key, 1)) };
   if (by === "hour") return { ...question, hour: Number(row.key) };
-  // The staff's pool has lines of its own, and what is of no store or campaign has no name.
+  // What is of no store or campaign has no name.
   return isFilter(by) && row.key !== "" ? { ...question, [FILTERS[by]]: row.key } : null;
 }
 
@@ -118,9 +118,7 @@ function isOfLives(filters: Filters): boolean {
 function conversionIn(all: readonly AudienceRow[] | null, live: string | undefined): Conversion | null {
   if (all === null) return null;
   const rows = live === undefined ? all : all.filter((row) => row.live_id === live);
-  const known = rows.filter((row) => row.buyers !== null && row.unique_viewers !== null);
-  const sum = (of: (row: AudienceRow) => number | null): number => known.reduce((total, row) => total + (of(row) ?? 0), 0);
-  return { bp: conversionOf(rows), buyers: sum((row) => row.buyers), viewers: sum((row) => row.unique_viewers) };
+  return { bp: conversionOf(rows), ...conversionSums(rows) };
 }
 
 function previousPlaces(range: Range, hourly: boolean): readonly string[] {
