@@ -137,8 +137,8 @@ both_databases!(figures_about_people_are_told_from_ten_on, async |engine: Engine
     assert_eq!(number(&shown, "ctr_bp"), clickers * 10_000 / shown_to);
     let definitions = sale.brand.get(&format!("/v1/brands/{}/reports/audience", sale.brand_id)).await.expect(200);
     let said = definitions["definitions"].as_array().expect("definitions").iter();
-    let said = said.filter(|d| d["name"] == "conversion_bp").map(|d| (text(d, "ja"), text(d, "en")));
-    let (ja, en) = said.last().expect("it is defined");
+    let mut said = said.filter(|d| d["name"] == "conversion_bp").map(|d| (text(d, "ja"), text(d, "en")));
+    let (ja, en) = said.next().expect("it is defined");
     assert!(ja.contains("3秒") && en.contains("three seconds"), "{ja} {en}");
 
     // A day later: twelve come back, and nine buy for the first time.
