@@ -20,7 +20,7 @@ mod touch;
 
 pub use codes::{NewLink, ShareLink, StaffCode};
 pub use explain::{Assist, ExplainedStep, ExplainedTouch, Explanation, Owner};
-pub use exports::{Export, ExportFilter, ExportState, Exports, Format};
+pub use exports::{Export, ExportFilter, ExportState, ExportTable, Exports, Format, TableName};
 pub use ledger::{ReturnedLine, SoldLine, commissions, credit_sales, reverse};
 pub use recompute::{Recomputed, recompute};
 pub use report::{

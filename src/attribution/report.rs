@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Millis},
-    ids::{BrandId, CreditId, LiveId, LiverId, LocationId, OrderId, OrderLineId, ProductId, SkuId},
+    ids::{AccountId, BrandId, CreditId, LiveId, LiverId, LocationId, OrderId, OrderLineId, ProductId, SkuId},
     money::Currency,
     on,
     store::Db,
@@ -156,11 +156,13 @@ pub struct CreditLine {
     pub order_number: String,
     /// Of which line.
     pub order_line_id: OrderLineId,
-    /// In which live.
-    pub live_id: LiveId,
-    /// Who is credited.
-    pub liver_id: LiverId,
-    /// What people see.
+    /// In which live; `null`: staff sold it without one.
+    pub live_id: Option<LiveId>,
+    /// Which liver is credited; `null`: a member of staff is.
+    pub liver_id: Option<LiverId>,
+    /// Which member of staff is credited (an account); `null`: a liver is.
+    pub staff_id: Option<AccountId>,
+    /// What people see of who is credited.
     pub liver_name: String,
     /// As it was called then.
     pub product_title: String,
@@ -286,7 +288,9 @@ impl Reports {
         const LINES: &str = concat!(
             "
             SELECT c.id AS credit_id, c.at_ms, c.kind, c.order_id, o.number AS order_number, c.order_line_id, c.live_id,
-                   v.id AS liver_id, v.display_name AS liver_name, n.product_title, n.variant, n.sku_id, c.qty, c.base_minor,
+                   v.id AS liver_id, CASE WHEN c.pool = 'staff' THEN c.party_id END AS staff_id,
+                   COALESCE(v.display_name, (SELECT MAX(f.display_name) FROM staff_codes f WHERE f.account_id = c.party_id),
+                            '') AS liver_name, n.product_title, n.variant, n.sku_id, c.qty, c.base_minor,
                    c.share_bp, c.commission_bp, c.commission_minor, c.rule, c.rule_version, c.evidence,
                    ",
             credit_standing!("$14"),
@@ -294,9 +298,10 @@ impl Reports {
             FROM credits c
             JOIN orders o ON o.id = c.order_id
             JOIN order_lines n ON n.id = c.order_line_id
-            JOIN livers v ON v.id = c.party_id ",
+            LEFT JOIN livers v ON v.id = c.party_id ",
             credit_standing_joins!(),
-            "WHERE c.brand_id = $1 AND c.pool = 'liver' AND c.at_ms >= $2 AND c.at_ms < $3
+            "WHERE c.brand_id = $1 AND c.pool = CASE WHEN $15 = '' THEN 'liver' ELSE 'staff' END
+              AND ($15 = '' OR c.party_id = $15) AND c.at_ms >= $2 AND c.at_ms < $3
               AND ($4 = '' OR c.live_id = $4) AND ($5 = '' OR c.party_id = $5) AND c.id > $6
               AND ($8 = '' OR c.product_id = $8) AND ($9 = '' OR c.sku_id = $9) AND ($10 = '' OR c.location_id = $10)
               AND ($11 = '' OR c.channel = $11) AND ($12 = '' OR c.campaign = $12)
@@ -329,6 +334,7 @@ impl Reports {
             .bind(more.campaign.as_deref().unwrap_or_default())
             .bind(filter.hour.map_or(-1, i64::from))
             .bind(self.sent_before())
+            .bind(more.staff.as_ref().map_or("", AccountId::as_str))
             .fetch_all(conn)
             .await
             .map_err(crate::store::StoreError::from)?);
@@ -415,8 +421,8 @@ fn csv_row(line: &CreditLine) -> [String; 17] {
         line.kind.clone(),
         line.order_number.clone(),
         line.order_line_id.to_string(),
-        line.live_id.to_string(),
-        line.liver_id.to_string(),
+        line.live_id.as_ref().map(ToString::to_string).unwrap_or_default(),
+        line.liver_id.as_ref().map(ToString::to_string).unwrap_or_default(),
         guard(&line.liver_name),
         guard(&line.product_title),
         guard(&line.variant),

@@ -1,4 +1,4 @@
-//! Edge: files of a brand's ledger: ask for one, look how far it is, fetch it.
+//! Edge: files of a brand's ledger and reports: ask for one, look how far it is, fetch it.
 
 use axum::{
     Json,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     app::App,
-    attribution::{Export, ExportFilter, ExportState, Format},
+    attribution::{Export, ExportFilter, ExportState, ExportTable, Format},
     ids::{BrandId, ExportId},
 };
 
@@ -36,9 +36,16 @@ pub(super) fn creating_router() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 struct NewExport {
     format: Format,
-    /// Which rows; all when absent.
+    /// What its rows are: the ledger's lines when absent, else those of the report of that name.
+    #[serde(default = "lines")]
+    table: ExportTable,
+    /// Which of the ledger's lines they are, or are the sums of; all when absent.
     #[serde(default)]
     filter: ExportFilter,
+}
+
+fn lines() -> ExportTable {
+    ExportTable::Lines
 }
 
 /// A brand's files, newest first.
@@ -53,7 +60,7 @@ async fn list(
     Ok(Json(Items::all(app.exports.list(&brand).await?)))
 }
 
-/// Ask for a file of a brand's ledger; it is made in the background and kept for a day.
+/// Ask for a file of a brand's ledger, or of a report's rows; it is made in the background and kept for a day.
 #[utoipa::path(post, path = "/v1/brands/{brand}/exports", tag = "reports", params(("brand" = String, Path)),
     request_body = NewExport, responses((status = 202, body = Export), (status = "4XX", body = Problem)))]
 async fn ask(
@@ -66,7 +73,7 @@ async fn ask(
     if !app.people.brand_exists(&brand).await? {
         return Err(Problem::not_found("brand"));
     }
-    let export = app.exports.ask(&brand, &member.person().account.id, new.format, &new.filter).await?;
+    let export = app.exports.ask(&brand, &member.person().account.id, new.format, (new.table, &new.filter)).await?;
     Ok((StatusCode::ACCEPTED, Json(export)))
 }
 

@@ -21,7 +21,7 @@ use crate::{
         SplitReport, Timeline, Window,
     },
     clock::Millis,
-    ids::{BrandId, LiveId, LiverId, LocationId, ProductId, SkuId},
+    ids::{AccountId, BrandId, LiveId, LiverId, LocationId, ProductId, SkuId},
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -95,6 +95,8 @@ macro_rules! which {
             channel: Option<String>,
             /// Of this campaign.
             campaign: Option<String>,
+            /// Of this member of staff (an account), from the staff's pool.
+            staff_id: Option<AccountId>,
             $($(#[$of])* $field: $kind,)*
         }
 
@@ -112,6 +114,7 @@ macro_rules! which {
                     location: self.location_id.clone(),
                     channel: self.channel.clone(),
                     campaign: self.campaign.clone(),
+                    staff: self.staff_id.clone(),
                 }
             }
         }

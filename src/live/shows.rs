@@ -1,9 +1,10 @@
-//! Pure: how many different people had a pin before them, and how many of them tapped it.
+//! Pure: how many different people watched, had a pin before them, and tapped it.
 //!
-//! Both are counted by HyperLogLog over the same hashes of people, guests included, so one may be divided by the other;
-//! who they were is kept nowhere. A pin was before somebody who was here for a second while it was shown.
+//! All are counted by HyperLogLog over the same hashes of people, guests included, so one may be divided by another;
+//! who they were is kept nowhere. A pin was before somebody who was here for a second while it was shown; who was here for
+//! three seconds at a stretch has watched.
 //! Invariant: whoever tapped a pin had it before them; the room looks once a second, so who was there for two seconds or
-//! more is always counted, and who was there for less than one never is.
+//! more is always counted, and who was there for less than one never is. Of watching the same is true, by exact times.
 
 use std::collections::HashMap;
 
@@ -12,12 +13,16 @@ use crate::clock::Millis;
 
 /// For so long a pin must have been before somebody.
 const SEEN_AFTER_MS: i64 = 1_000;
+/// For so long somebody must have been here to have watched.
+const WATCHED_AFTER_MS: i64 = 3_000;
 
 /// Who is here, and what they were shown.
 #[derive(Debug, Default)]
 pub(super) struct Shows {
     /// By seat: who, since when. The liver is not among them.
     here: HashMap<u64, (u64, Millis)>,
+    /// Who was here for long enough.
+    watchers: Uniques,
     pins: HashMap<String, Show>,
 }
 
@@ -47,6 +52,9 @@ impl Shows {
 
     pub(super) fn leave(&mut self, seat: u64, now: Millis) {
         let Some((who, since)) = self.here.remove(&seat) else { return };
+        if now.since(since) >= WATCHED_AFTER_MS {
+            self.watchers.add(who);
+        }
         for show in self.pins.values_mut().filter(|show| !show.over) {
             if now.since(since.max(show.since)) >= SEEN_AFTER_MS {
                 show.shown.add(who);
@@ -64,6 +72,11 @@ impl Shows {
 
     /// These pins are shown, each since a moment.
     pub(super) fn look<'a>(&mut self, shown: impl Iterator<Item = (&'a str, Millis)>, now: Millis) {
+        for (who, entered) in self.here.values() {
+            if now.since(*entered) >= WATCHED_AFTER_MS {
+                self.watchers.add(*who);
+            }
+        }
         let shown: HashMap<&str, Millis> = shown.collect();
         self.pins.iter_mut().for_each(|(pin, show)| show.over = !shown.contains_key(pin.as_str()));
         for (pin, since) in shown {
@@ -78,6 +91,11 @@ impl Shows {
             }
             show.looked_at = Some(now);
         }
+    }
+
+    /// Who has watched, when there is somebody new among them since the last call.
+    pub(super) fn take_watchers(&mut self) -> Option<Uniques> {
+        self.watchers.take_changed().then(|| self.watchers.clone())
     }
 
     /// What has changed since the last call; pins that are over are forgotten.
@@ -97,6 +115,27 @@ impl Shows {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_was_here_for_three_seconds_at_a_stretch_has_watched() {
+        let hash = |n: u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (n << 33);
+        let mut shows = Shows::default();
+        for seat in 1..=3 {
+            shows.enter(seat, hash(seat), Millis(0));
+        }
+        shows.leave(1, Millis(2_999));
+        assert!(shows.take_watchers().is_none(), "a moment too short");
+        shows.leave(2, Millis(3_000));
+        assert_eq!(shows.take_watchers().map(|watchers| watchers.count()), Some(1), "who has left had watched");
+        shows.enter(4, hash(1), Millis(3_000));
+        shows.look(std::iter::empty(), Millis(4_000));
+        assert_eq!(shows.take_watchers().map(|watchers| watchers.count()), Some(2), "who is still here has, too");
+        shows.enter(5, hash(3), Millis(4_000));
+        shows.look(std::iter::empty(), Millis(5_999));
+        assert!(shows.take_watchers().is_none(), "two visits that are too short are no long one");
+        shows.look(std::iter::empty(), Millis(8_000));
+        assert_eq!(shows.take_watchers().map(|watchers| watchers.count()), Some(3), "the same in two windows is one");
+    }
 
     #[test]
     fn a_pin_is_seen_after_a_second_and_tapped_by_who_saw_it() {

@@ -789,10 +789,11 @@ impl Stage {
             scribe.note(Entry::Shown(shown));
         }
         let watched_ms = inner.presence.take_watched(self.clock.now());
-        let changed = inner.presence.uniques.take_changed();
-        if watched_ms > 0 || changed {
+        let (changed, watchers) = (inner.presence.uniques.take_changed(), inner.shows.take_watchers());
+        if watched_ms > 0 || changed || watchers.is_some() {
             let uniques = inner.presence.uniques.clone();
-            scribe.note(Entry::Audience { live: self.live.clone(), watched_ms, uniques });
+            let watchers = watchers.unwrap_or_default();
+            scribe.note(Entry::Audience { live: self.live.clone(), watched_ms, uniques, watchers });
         }
     }
 

@@ -42,8 +42,8 @@ pub(super) enum Entry {
     Reactions { live: LiveId, kind: String, more: i64 },
     /// So many watched at once.
     Peak { live: LiveId, viewers: i64 },
-    /// So much more was watched, and by these at least.
-    Audience { live: LiveId, watched_ms: i64, uniques: Uniques },
+    /// So much more was watched; these came, and these of them stayed long enough to have watched, at least.
+    Audience { live: LiveId, watched_ms: i64, uniques: Uniques, watchers: Uniques },
     /// So many watched at once, and for so long, minute by minute.
     Minutes { live: LiveId, minutes: BTreeMap<i64, MinuteWatched> },
     /// These at least had a pin before them, and tapped it.
@@ -140,7 +140,7 @@ async fn write(db: &Db, batch: &[Entry]) -> Result<(), StoreError> {
     let mut lines = Vec::new();
     let mut reactions: BTreeMap<(&LiveId, &str), i64> = BTreeMap::new();
     let mut peaks: BTreeMap<&LiveId, i64> = BTreeMap::new();
-    let mut audiences: BTreeMap<&LiveId, (i64, Uniques)> = BTreeMap::new();
+    let mut audiences: BTreeMap<&LiveId, (i64, Uniques, Uniques)> = BTreeMap::new();
     let mut minutes: BTreeMap<(&LiveId, i64), MinuteWatched> = BTreeMap::new();
     let mut shown: BTreeMap<&str, &Shown> = BTreeMap::new();
     for entry in batch {
@@ -154,10 +154,11 @@ async fn write(db: &Db, batch: &[Entry]) -> Result<(), StoreError> {
                 let peak = peaks.entry(live).or_default();
                 *peak = (*peak).max(*viewers);
             }
-            Entry::Audience { live, watched_ms, uniques } => {
+            Entry::Audience { live, watched_ms, uniques, watchers } => {
                 let audience = audiences.entry(live).or_default();
                 audience.0 += watched_ms;
                 audience.1.merge(uniques);
+                audience.2.merge(watchers);
             }
             Entry::Minutes { live, minutes: more } => {
                 for (minute, more) in more {
@@ -181,8 +182,8 @@ async fn write(db: &Db, batch: &[Entry]) -> Result<(), StoreError> {
     for (live, viewers) in peaks {
         super::archive::raise_peak(&mut tx, live, viewers).await?;
     }
-    for (live, (watched_ms, uniques)) in audiences {
-        add_audience(&mut tx, live, watched_ms, uniques).await?;
+    for (live, (watched_ms, uniques, watchers)) in audiences {
+        add_audience(&mut tx, live, watched_ms, (uniques, watchers)).await?;
     }
     add_minutes(&mut tx, &minutes).await?;
     for shown in shown.into_values() {
@@ -192,27 +193,38 @@ async fn write(db: &Db, batch: &[Entry]) -> Result<(), StoreError> {
 }
 
 /// Nodes merge what each has counted: the row is locked by the first statement.
-async fn add_audience(tx: &mut Tx, live: &LiveId, watched_ms: i64, mut uniques: Uniques) -> Result<(), StoreError> {
-    let (stored,) = on!(&mut *tx, |conn| {
-        sqlx::query_as::<_, (String,)>(
+async fn add_audience(
+    tx: &mut Tx,
+    live: &LiveId,
+    watched_ms: i64,
+    (mut uniques, mut watchers): (Uniques, Uniques),
+) -> Result<(), StoreError> {
+    let (came, stayed) = on!(&mut *tx, |conn| {
+        sqlx::query_as::<_, (String, String)>(
             "INSERT INTO audiences (live_id, watched_ms, unique_viewers, uniques)
              VALUES ($1, $2, 0, '')
              ON CONFLICT (live_id) DO UPDATE SET watched_ms = audiences.watched_ms + excluded.watched_ms
-             RETURNING uniques",
+             RETURNING uniques, watcher_registers",
         )
         .bind(live)
         .bind(watched_ms)
         .fetch_one(conn)
         .await?
     });
-    uniques.merge(&Uniques::from_text(&stored));
+    uniques.merge(&Uniques::from_text(&came));
+    watchers.merge(&Uniques::from_text(&stayed));
     on!(tx, |conn| {
-        sqlx::query("UPDATE audiences SET uniques = $2, unique_viewers = $3 WHERE live_id = $1")
-            .bind(live)
-            .bind(uniques.to_text())
-            .bind(i64::from(uniques.count()))
-            .execute(conn)
-            .await?;
+        sqlx::query(
+            "UPDATE audiences SET uniques = $2, unique_viewers = $3, watcher_registers = $4, watchers = $5
+             WHERE live_id = $1",
+        )
+        .bind(live)
+        .bind(uniques.to_text())
+        .bind(i64::from(uniques.count()))
+        .bind(watchers.to_text())
+        .bind(i64::from(watchers.count()))
+        .execute(conn)
+        .await?;
     });
     Ok(())
 }

@@ -1,68 +1,13 @@
 /** Who sold what, why it is whose, and what is owed for it: in the running product. Run: npm --prefix web run stories */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { join } from "node:path";
+import { readFile } from "node:fs/promises";
 import { describe } from "node:test";
-import { at, DESK, makeProduct, obstacles, openHouse, OUTPUT, PHONE, waitFor } from "./harness.mjs";
-
-const PRICE = 4_980;
-/** Enough that the demo's own host, who refills what runs low, leaves it alone. */
-const UNITS = 40;
+import { at, DESK, obstacles, openHouse, PHONE, waitFor } from "./harness.mjs";
+import { buy, buyAgain, everyReader, fits, PRICE, stall, value } from "./stall.mjs";
 
 const house = openHouse();
 const { story } = house;
-
-const fits = async (page, what) => assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true, `nothing of ${what} sticks out`);
-const value = async (page, testId, attribute = "data-value") => Number(await page.locator(at(testId)).first().getAttribute(attribute));
-
-/** A live with one product on stage. */
-async function stall(stage, name) {
-  const demo = await (await fetch(`${house.server.base}/v1/demo`)).json();
-  const title = `${name} ${Date.now()}`;
-  const product = await makeProduct(stage, demo.brand_id, { title, priceMinor: PRICE, units: UNITS });
-  const liver = await stage.person("liver", DESK, "liver");
-  const live = await liver.api("POST", "/v1/lives", { title: name });
-  await liver.api("POST", `/v1/lives/${live.id}/start`, {});
-  const pin = await liver.api("POST", `/v1/lives/${live.id}/pins`, { product_id: product.id });
-  const me = await liver.api("GET", "/v1/me");
-  return { brandId: demo.brand_id, liver, liverId: me.liver_id, live, product, title, offer: pin.offers[0], end: () => liver.api("POST", `/v1/lives/${live.id}/end`, {}) };
-}
-
-/** Somebody new, who buys so many units; answers the order. */
-async function buy(stage, name, offer, qty, device = DESK) {
-  const buyer = await stage.person(name, device);
-  await buyer.api("POST", "/v1/sign-up", { email: `${randomUUID()}@story.test`, password: "a story's password", display_name: name });
-  return { buyer, orderId: await buyAgain(buyer, offer, qty) };
-}
-
-async function buyAgain(buyer, offer, qty) {
-  const { test_methods: methods } = await buyer.api("GET", "/v1/payment-options");
-  const sheet = await buyer.api("GET", `/v1/offers/${offer.id}/confirmation?qty=${qty}`);
-  const purchase = await buyer.api("POST", "/v1/purchases", { offer_id: offer.id, qty, confirmation_hash: sheet.hash, payment_method: methods[0].method }, { "idempotency-key": randomUUID() });
-  return waitFor(`${buyer.name}'s order`, async () => {
-    const { state, order_id: orderId } = await buyer.api("GET", `/v1/purchases/${purchase.id}`);
-    return state === "authorized" || state === "captured" ? orderId : null;
-  });
-}
-
-/** One page as its readers have it: on a phone and a desk, in both languages, in light and dark, for screen readers. */
-async function everyReader(stage, role, path, ready, name) {
-  for (const [device, settings] of [["phone", PHONE], ["desk", DESK]]) {
-    const reader = await stage.person(`${name}-${device}`, settings, role);
-    const { page } = reader;
-    await page.goto(path);
-    for (const language of ["ja", "en"]) {
-      if (language === "en") await page.click(at("language"));
-      await page.waitForSelector(ready);
-      assert.equal(await page.getAttribute("html", "lang"), language);
-      await page.waitForFunction(() => document.querySelector(".skeleton") === null);
-      for (const scheme of ["dark", "light"]) assert.deepEqual(await obstacles(page, scheme), [], `${name} on a ${device} in ${language}, ${scheme}`);
-      await fits(page, `${name} on a ${device} in ${language}`);
-      await page.screenshot({ path: join(OUTPUT, `${name}-${device}-${language}.png`), fullPage: true });
-    }
-    await reader.context.close();
-  }
-}
 
 describe("reports in the browser", { concurrency: 1 }, () => {
   story("a brand reads what was sold, down to why", "reports", async (stage) => {
@@ -132,6 +77,58 @@ describe("reports in the browser", { concurrency: 1 }, () => {
     const sale = lines.find(({ order_id: orderId }) => orderId === first);
     await everyReader(stage, "brand", `/brand/${brandId}/lines/${sale.order_line_id}`, at("attribution"), "reports-why");
     await everyReader(stage, "operator", "/admin/reports?period=today", `${at("report-row")}[data-key="${brandId}"]`, "reports-admin");
+  });
+
+  story("a brand takes what it sees, and the lines behind it, as files", "files", async (stage) => {
+    const { brandId, live, title, offer, end } = await stall(stage, "ファイルの湯呑み");
+    await buy(stage, "first", offer, 2);
+    await buy(stage, "second", offer, 1);
+    await end();
+    const brand = await stage.person("brand", DESK, "brand");
+    const { page } = brand;
+    const mine = `/brand/${brandId}?period=today&live=${live.id}&by=product`;
+    await page.goto(mine);
+    await waitFor("the sales", async () => (await value(page, "total-net")) === PRICE * 3);
+    await page.click(at("to-files"));
+    await page.waitForSelector(`${at("files")} .empty`);
+
+    // By keys alone: the lines, as a workbook.
+    const taken = async (row) => {
+      const [download] = await Promise.all([page.waitForEvent("download"), row.locator(at("file-fetch")).click()]);
+      return { name: download.suggestedFilename(), bytes: await readFile(await download.path()) };
+    };
+    const made = (table, format) => page.locator(`${at("file")}[data-table="${table}"][data-format="${format}"][data-state="done"]`);
+    await page.focus(at("file-what-table"));
+    await page.keyboard.press("ArrowDown");
+    await page.focus(at("file-format-csv"));
+    await page.keyboard.press("ArrowRight");
+    assert.deepEqual([await page.isChecked(at("file-what-lines")), await page.isChecked(at("file-format-xlsx"))], [true, true]);
+    await page.focus(at("file-make"));
+    await page.keyboard.press("Enter");
+    const book = made("lines", "xlsx");
+    await book.waitFor({ timeout: 20_000 });
+    await page.locator(at("file-said"), { hasText: "完成しました" }).waitFor({ state: "attached" });
+    assert.deepEqual([await book.getAttribute("data-rows"), await book.getAttribute("data-net")], ["2", String(PRICE * 3)], "a line for each sale, and no other live's");
+    const workbook = await taken(book);
+    assert.match(workbook.name, /\.xlsx$/);
+    assert.equal(workbook.bytes.subarray(0, 4).toString("latin1"), "PK\u0003\u0004", "a workbook is a packed file");
+
+    // The table as it stands on the screen, for any spreadsheet.
+    await page.check(at("file-what-table"));
+    await page.check(at("file-format-csv"));
+    await page.click(at("file-make"));
+    const sheet = made("product", "csv");
+    await sheet.waitFor({ timeout: 20_000 });
+    assert.deepEqual([await sheet.getAttribute("data-rows"), await sheet.getAttribute("data-net")], ["1", String(PRICE * 3)]);
+    const csv = await taken(sheet);
+    assert.match(csv.name, /\.csv$/);
+    const rows = csv.bytes.toString("utf8").trim().split("\r\n");
+    assert.ok(rows.length >= 2 && rows[1].includes(title), rows.join("\n"));
+    assert.ok(rows[1].split(",").includes(String(PRICE * 3)), "the row's net sales are those of the screen");
+    await page.reload();
+    await made("product", "csv").waitFor();
+    assert.match(await made("product", "csv").innerText(), /ファイルの湯呑み/, "which live it is of is still known");
+    await everyReader(stage, "brand", mine, at("file"), "reports-files");
   });
 
   story("a live is read minute by minute, and beside those before it", "timeline", async (stage) => {

@@ -44,7 +44,7 @@ async fn explained(sale: &Sale, line: &str) -> Value {
     sale.brand.get(&format!("/v1/brands/{}/order-lines/{line}/attribution", sale.brand_id)).await.expect(200)
 }
 
-async fn add_staff(operator: &Actor, name: &str) -> (Actor, String) {
+pub async fn add_staff(operator: &Actor, name: &str) -> (Actor, String) {
     let store = operator.post("/v1/locations", json!({ "kind": "store", "name": "銀座店" })).await.expect(201);
     let store = text(&store, "id");
     let email = format!("{}@test.example", fresh_name());

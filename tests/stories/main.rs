@@ -37,6 +37,7 @@ mod relay;
 mod relay_faults;
 mod reports;
 mod reports_live;
+mod reports_people;
 mod reports_sums;
 mod rooms_nodes;
 mod rooms_redis;

@@ -84,7 +84,7 @@ describe("what is asked", () => {
     expect(drillQuestion(question, "product", { key: "p1" })).toEqual({ ...question, product_id: "p1" });
     expect(drillQuestion(question, "day", { key: "2026-03-01" })).toEqual(question);
     expect(drillQuestion(question, "hour", { key: "02" })).toEqual({ ...question, hour: 2 });
-    expect(drillQuestion(question, "staff", { key: "acc" }), "a pool of its own").toBeNull();
+    expect(drillQuestion(question, "staff", { key: "acc" })).toEqual({ ...question, staff_id: "acc" });
     expect(drillQuestion(question, "campaign", { key: "" }), "no campaign has no name").toBeNull();
   });
 });
@@ -115,12 +115,13 @@ describe("figures", () => {
   });
 
   it("of conversion leave out lives of too few people on both sides", () => {
-    const live = (unique: number | null, buyers: number | null): AudienceRow => ({
-      live_id: "l", title: "", started_at_ms: 0, ended_at_ms: null, peak_viewers: 0, average_viewers_milli: 0, unique_viewers: unique, watched_ms: 0,
-      buyers, conversion_bp: null, gross_minor: 0, net_minor: 0,
+    const live = (watchers: number, buyers: number | null): AudienceRow => ({
+      live_id: "l", title: "", started_at_ms: 0, ended_at_ms: null, peak_viewers: 0, average_viewers_milli: 0, unique_viewers: 1_000, watchers,
+      watched_ms: 0, buyers, conversion_bp: null, gross_minor: 0, net_minor: 0,
     });
     expect(conversionOf([live(100, 10), live(100, null), live(300, 30)])).toBe(1_000);
     expect(conversionOf([live(100, null)])).toBeNull();
+    expect(conversionOf([live(0, 10), live(100, 10)]), "of one nobody counted who watched").toBe(1_000);
     expect(conversionOf([])).toBeNull();
   });
 });

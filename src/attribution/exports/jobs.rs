@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::{source::ExportFilter, writers::Format};
+use super::{
+    source::{TableName, Wanted},
+    writers::Format,
+};
 use crate::{
     clock::Millis,
     ids::{AccountId, BrandId, ExportId},
@@ -62,6 +65,9 @@ pub struct Export {
     pub brand_id: BrandId,
     /// What kind of file.
     pub format: Format,
+    /// What its rows are.
+    #[sqlx(rename = "filter", try_from = "String")]
+    pub table: TableName,
     /// How far it is.
     pub state: ExportState,
     /// Rows that it will have, once they were counted.
@@ -104,13 +110,13 @@ pub(super) struct Claimed {
     pub(super) brand_id: BrandId,
     pub(super) format: Format,
     /// `None`: this version cannot read it.
-    pub(super) filter: Option<ExportFilter>,
+    pub(super) wanted: Option<Wanted>,
     pub(super) tries: i32,
 }
 
 macro_rules! columns {
     () => {
-        "SELECT id AS export_id, brand_id, format, state, rows_total, rows_done, units, net_minor, commission_minor, bytes,
+        "SELECT id AS export_id, brand_id, format, filter, state, rows_total, rows_done, units, net_minor, commission_minor, bytes,
                 sha256, failure, created_at_ms, done_at_ms, expires_at_ms
          FROM exports "
     };
@@ -137,19 +143,18 @@ pub(super) async fn insert(
     id: &ExportId,
     (brand, by): (&BrandId, &AccountId),
     format: Format,
-    filter: &ExportFilter,
+    wanted: &Wanted,
     now: Millis,
 ) -> Result<(), StoreError> {
     const INSERT: &str = "
         INSERT INTO exports (id, brand_id, account_id, format, filter, state, created_at_ms)
         VALUES ($1, $2, $3, $4, $5, 'queued', $6)";
-    let filter = serde_json::to_string(filter).expect("a filter is JSON");
     on!(tx, |conn| sqlx::query(INSERT)
         .bind(id)
         .bind(brand)
         .bind(by)
         .bind(format.as_str())
-        .bind(filter)
+        .bind(wanted.to_text())
         .bind(now)
         .execute(conn)
         .await
@@ -180,8 +185,8 @@ pub(super) async fn claim(tx: &mut Tx, node: &str, now: Millis) -> Result<Option
     let Some((id, brand_id, format, filter, tries)) = found else { return Ok(None) };
     on!(tx, |conn| sqlx::query(CLEAR).bind(&id).execute(conn).await.map(drop))?;
     // Written by a newer version, it may ask for what this one does not know: never for everything instead.
-    let filter = serde_json::from_str(&filter).ok();
-    Ok(Some(Claimed { id, brand_id, format, filter, tries }))
+    let wanted = Wanted::from_text(&filter);
+    Ok(Some(Claimed { id, brand_id, format, wanted, tries }))
 }
 
 pub(super) async fn begin(tx: &mut Tx, id: &ExportId, node: &str, total: i64) -> Result<(), StoreError> {

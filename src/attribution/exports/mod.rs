@@ -1,4 +1,4 @@
-//! Shell: files of a brand's ledger, made in the background by whichever node is free.
+//! Shell: files of a brand's ledger and of its reports' rows, made in the background by whichever node is free.
 //!
 //! A file is written from one consistent picture of the ledger, so its sums are those of the report of that moment. It is
 //! kept in the database for a day, so every node can give it out. A node that dies loses its work to another, which begins
@@ -15,10 +15,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
 pub use jobs::{Export, ExportState};
-pub use source::ExportFilter;
+pub use source::{ExportFilter, ExportTable, TableName};
 pub use writers::Format;
 
-use super::{AttributionError, rule::DAY_MS};
+use super::{Asked, AttributionError, Reports, SplitRow, rule::DAY_MS};
 use crate::{
     clock::{Clock, Millis},
     ids::{AccountId, BrandId, ExportId},
@@ -26,8 +26,9 @@ use crate::{
     store::{Db, StoreError},
     tasks::Tasks,
 };
-use columns::LedgerRow;
+use columns::{LedgerRow, Row};
 use jobs::{Claimed, Sums};
+use source::Wanted;
 use writers::Writer;
 
 /// Files of one brand that may wait or be made at once.
@@ -49,6 +50,7 @@ pub struct Exports {
     db: Db,
     clock: Clock,
     wake: Arc<Notify>,
+    reports: Reports,
     /// Days after the goods left in which they may come back.
     return_days: u32,
     /// This node's name among those that share the work.
@@ -77,7 +79,8 @@ impl Exports {
     #[must_use]
     pub fn start(db: Db, clock: Clock, return_days: u32, tasks: &Tasks) -> Self {
         let node = format!("{}", ExportId::fresh()).into();
-        let exports = Self { db, clock, wake: Arc::new(Notify::new()), return_days, node };
+        let reports = Reports::new(db.clone(), clock.clone(), return_days);
+        let exports = Self { db, clock, wake: Arc::new(Notify::new()), reports, return_days, node };
         let (this, stopping) = (exports.clone(), tasks.stopping());
         tasks.spawn("exports", async move {
             loop {
@@ -106,7 +109,7 @@ impl Exports {
         brand: &BrandId,
         by: &AccountId,
         format: Format,
-        filter: &ExportFilter,
+        (table, filter): (ExportTable, &ExportFilter),
     ) -> Result<Export, AttributionError> {
         if filter.from_ms.zip(filter.to_ms).is_some_and(|(from, to)| from > to) {
             return Err(AttributionError::Invalid("from_ms must not be after to_ms".to_owned()));
@@ -120,8 +123,10 @@ impl Exports {
             return Err(AttributionError::Invalid(detail));
         }
         let (id, now) = (ExportId::fresh(), self.clock.now());
-        jobs::insert(&mut tx, &id, (brand, by), format, filter, now).await?;
-        let detail = serde_json::json!({ "export": id, "format": format, "filter": filter }).to_string();
+        let wanted = Wanted { table, filter: filter.clone() };
+        jobs::insert(&mut tx, &id, (brand, by), format, &wanted, now).await?;
+        let detail =
+            serde_json::json!({ "export": id, "format": format, "table": table, "filter": filter }).to_string();
         insert_note(&mut tx, &AuditNote::of(by, "report.export", brand.as_str(), &detail, now)).await?;
         let export = jobs::find(&mut tx, &id).await?.ok_or(AttributionError::NotFound("export"))?;
         tx.commit().await?;
@@ -239,18 +244,53 @@ impl Exports {
         job: &Claimed,
         stopping: &tokio_util::sync::CancellationToken,
     ) -> Result<(File, Sums), Fault> {
-        let filter = job.filter.as_ref().ok_or_else(|| Fault::Io(io::Error::other("another version asked for it")))?;
+        let wanted = job.wanted.as_ref().ok_or_else(|| Fault::Io(io::Error::other("another version asked for it")))?;
+        match wanted.report(&job.brand_id) {
+            Some(asked) => self.write_report(job, &asked, wanted.table).await,
+            None => self.write_ledger(job, &wanted.filter, stopping).await,
+        }
+    }
+
+    /// Writes the rows of a report: as many as fit memory, which the report bounds.
+    async fn write_report(&self, job: &Claimed, asked: &Asked, table: ExportTable) -> Result<(File, Sums), Fault> {
+        let report = self.reports.whole(asked).await.map_err(|error| match error {
+            AttributionError::Store(error) => Fault::Store(error),
+            error => Fault::Cannot(error.to_string()),
+        })?;
+        let mut sums = Sums::default();
+        sums.add(&report.rows);
+        self.begin(job, sums.rows).await?;
+        let format = job.format;
+        let file = blocking(move || {
+            let mut writer = Writer::begin(format, table.as_str(), tempfile::tempfile()?)?;
+            writer.write(&report.rows)?;
+            from_the_start(writer.end()?)
+        })
+        .await?;
+        Ok((file, sums))
+    }
+
+    async fn begin(&self, job: &Claimed, rows: i64) -> Result<(), Fault> {
+        let mut tx = self.db.write("begin export").await?;
+        jobs::begin(&mut tx, &job.id, &self.node, rows).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn write_ledger(
+        &self,
+        job: &Claimed,
+        filter: &ExportFilter,
+        stopping: &tokio_util::sync::CancellationToken,
+    ) -> Result<(File, Sums), Fault> {
         let mut ledger = self.db.read("export ledger").await?;
         let sent_before = Millis(self.clock.now().0 - i64::from(self.return_days) * DAY_MS);
         let total = source::count(&mut ledger, &job.brand_id, filter).await?;
         if job.format == Format::Xlsx && total > writers::MAX_XLSX_ROWS {
             return Err(Fault::Cannot(format!("{total} rows do not fit a worksheet; choose a shorter period or csv")));
         }
-        let mut tx = self.db.write("begin export").await?;
-        jobs::begin(&mut tx, &job.id, &self.node, total).await?;
-        tx.commit().await?;
+        self.begin(job, total).await?;
         let format = job.format;
-        let mut writer = Some(blocking(move || Writer::begin(format, tempfile::tempfile()?)).await?);
+        let mut writer = Some(blocking(move || Writer::begin(format, "ledger", tempfile::tempfile()?)).await?);
         let (mut sums, mut after, mut pages) = (Sums::default(), None, 0usize);
         loop {
             let rows = source::page(&mut ledger, &job.brand_id, (filter, sent_before), after.as_ref()).await?;
@@ -275,14 +315,14 @@ impl Exports {
         }
         drop(ledger);
         let writer = writer.take().expect("given back above");
-        let file = blocking(move || {
-            let mut file = writer.end()?;
-            io::Seek::rewind(&mut file)?;
-            Ok(file)
-        })
-        .await?;
+        let file = blocking(move || from_the_start(writer.end()?)).await?;
         Ok((file, sums))
     }
+}
+
+fn from_the_start(mut file: File) -> io::Result<File> {
+    io::Seek::rewind(&mut file)?;
+    Ok(file)
 }
 
 fn next_chunk(file: &mut File) -> io::Result<Vec<u8>> {
@@ -297,13 +337,32 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
     Ok(done.map_err(|error| Fault::Io(io::Error::other(error)))??)
 }
 
+/// What a row adds to its file's sums.
+trait Summed: Row {
+    /// Units, net and commission.
+    fn sums(&self) -> (i64, i64, i64);
+}
+
+impl Summed for LedgerRow {
+    fn sums(&self) -> (i64, i64, i64) {
+        (self.qty.into(), self.base_minor, self.commission_minor)
+    }
+}
+
+impl Summed for SplitRow {
+    fn sums(&self) -> (i64, i64, i64) {
+        (self.figures.units, self.figures.net_minor, self.figures.commission_minor)
+    }
+}
+
 impl Sums {
-    fn add(&mut self, rows: &[LedgerRow]) {
+    fn add(&mut self, rows: &[impl Summed]) {
         for row in rows {
+            let (units, net, commission) = row.sums();
             self.rows += 1;
-            self.units += i64::from(row.qty);
-            self.net_minor += row.base_minor;
-            self.commission_minor += row.commission_minor;
+            self.units += units;
+            self.net_minor += net;
+            self.commission_minor += commission;
         }
     }
 }

@@ -3,19 +3,24 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::rule::Channel,
-    super::standing::{credit_standing, credit_standing_joins},
+    super::{
+        Asked, By, Filters, Window,
+        rule::Channel,
+        standing::{credit_standing, credit_standing_joins},
+    },
     columns::LedgerRow,
 };
 use crate::{
     clock::Millis,
-    ids::{BrandId, CreditId, LiveId, LiverId, LocationId, ProductId, SkuId},
+    ids::{AccountId, BrandId, CreditId, LiveId, LiverId, LocationId, ProductId, SkuId},
     on,
     store::{StoreError, Tx},
 };
 
 /// Rows that are in memory at once.
 const PAGE: i64 = 2_000;
+/// Where the table stands among what is stored of the filter.
+const TABLE: &str = "table";
 
 /// Which rows of a brand's ledger.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
@@ -39,6 +44,118 @@ pub struct ExportFilter {
     pub channel: Option<Channel>,
     /// Of one campaign.
     pub campaign: Option<String>,
+    /// Of one member of staff (an account), from the staff's pool.
+    // Left out when it is not set: a version that does not know it can make all other files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staff_id: Option<AccountId>,
+}
+
+crate::stored_choice! {
+    /// What the rows of a file are.
+    ExportTable {
+        /// The lines of the ledger.
+        Lines = "lines",
+        /// A report's rows, by live.
+        Live = "live",
+        /// By liver.
+        Liver = "liver",
+        /// By product.
+        Product = "product",
+        /// By what is counted.
+        Sku = "sku",
+        /// By day, in Japan.
+        Day = "day",
+        /// By the hour of the day, in Japan.
+        Hour = "hour",
+        /// By the store it was sold in.
+        Store = "store",
+        /// By channel.
+        Channel = "channel",
+        /// By campaign.
+        Campaign = "campaign",
+        /// By who served, of the staff pool.
+        Staff = "staff",
+    }
+}
+
+impl ExportTable {
+    /// Which report has these rows; `None`: the ledger.
+    fn by(self) -> Option<By> {
+        Some(match self {
+            Self::Lines => return None,
+            Self::Live => By::Live,
+            Self::Liver => By::Liver,
+            Self::Product => By::Product,
+            Self::Sku => By::Sku,
+            Self::Day => By::Day,
+            Self::Hour => By::Hour,
+            Self::Store => By::Store,
+            Self::Channel => By::Channel,
+            Self::Campaign => By::Campaign,
+            Self::Staff => By::Staff,
+        })
+    }
+}
+
+/// What a file is to have.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) table: ExportTable,
+    pub(super) filter: ExportFilter,
+}
+
+impl Wanted {
+    /// As it is stored: the filter, and a table that is not the ledger. Who does not know of tables, or not this one,
+    /// cannot read it, so that nobody writes the ledger in its place.
+    pub(super) fn to_text(&self) -> String {
+        let mut stored = serde_json::to_value(&self.filter).expect("a filter is JSON");
+        if self.table != ExportTable::Lines {
+            stored[TABLE] = self.table.as_str().into();
+        }
+        stored.to_string()
+    }
+
+    /// As it was stored; `None`: this version cannot read it.
+    pub(super) fn from_text(text: &str) -> Option<Self> {
+        let mut stored: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).ok()?;
+        let table = stored.remove(TABLE).map_or(Ok(ExportTable::Lines), serde_json::from_value).ok()?;
+        let filter = serde_json::from_value(stored.into()).ok()?;
+        Some(Self { table, filter })
+    }
+
+    /// The report that has the rows; `None`: the ledger.
+    pub(super) fn report(&self, brand: &BrandId) -> Option<Asked> {
+        let filter = &self.filter;
+        Some(Asked {
+            brand: Some(brand.clone()),
+            by: self.table.by()?,
+            window: Window { from: filter.from_ms, to: filter.to_ms },
+            filters: Filters {
+                live: filter.live_id.clone(),
+                liver: filter.liver_id.clone(),
+                product: filter.product_id.clone(),
+                sku: filter.sku_id.clone(),
+                location: filter.location_id.clone(),
+                channel: filter.channel.map(|channel| channel.as_str().to_owned()),
+                campaign: filter.campaign.clone(),
+                staff: filter.staff_id.clone(),
+            },
+        })
+    }
+}
+
+/// The name of a file's table, as it was asked for, also by a newer version.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[serde(transparent)]
+#[schema(value_type = ExportTable)]
+pub struct TableName(String);
+
+impl From<String> for TableName {
+    /// From what is stored.
+    fn from(stored: String) -> Self {
+        let stored: serde_json::Value = serde_json::from_str(&stored).unwrap_or_default();
+        Self(stored[TABLE].as_str().unwrap_or(ExportTable::Lines.as_str()).to_owned())
+    }
 }
 
 impl ExportFilter {
@@ -53,7 +170,8 @@ impl ExportFilter {
 
 macro_rules! chosen {
     () => {
-        "c.brand_id = $1 AND c.pool = 'liver' AND c.at_ms >= $2 AND c.at_ms < $3 AND ($4 = '' OR c.live_id = $4)
+        "c.brand_id = $1 AND c.pool = CASE WHEN $11 = '' THEN 'liver' ELSE 'staff' END
+         AND ($11 = '' OR c.party_id = $11) AND c.at_ms >= $2 AND c.at_ms < $3 AND ($4 = '' OR c.live_id = $4)
          AND ($5 = '' OR c.party_id = $5) AND ($6 = '' OR c.product_id = $6) AND ($7 = '' OR c.sku_id = $7)
          AND ($8 = '' OR c.location_id = $8) AND ($9 = '' OR c.channel = $9) AND ($10 = '' OR c.campaign = $10)"
     };
@@ -73,6 +191,7 @@ pub(super) async fn count(tx: &mut Tx, brand: &BrandId, filter: &ExportFilter) -
         .bind(filter.location_id.as_ref().map_or("", LocationId::as_str))
         .bind(filter.channel.map_or("", Channel::as_str))
         .bind(filter.campaign.as_deref().unwrap_or_default())
+        .bind(filter.staff_id.as_ref().map_or("", AccountId::as_str))
         .fetch_one(conn)
         .await?);
     Ok(count)
@@ -88,22 +207,26 @@ pub(super) async fn page(
     // From where the last page ended, by the index of brand and time; the rows of its last moment are told apart by id.
     const PAGE_OF: &str = concat!(
         "SELECT c.id AS credit_id, c.at_ms, c.kind, c.order_id, o.number AS order_number, c.order_line_id, c.live_id,
-                l.title AS live_title, v.id AS liver_id, v.display_name AS liver_name, c.product_id, n.product_title,
+                l.title AS live_title, v.id AS liver_id, v.display_name AS liver_name,
+                CASE WHEN c.pool = 'staff' THEN c.party_id END AS staff_id,
+                CASE WHEN c.pool = 'staff' THEN (SELECT MAX(f.display_name) FROM staff_codes f
+                                                 WHERE f.account_id = c.party_id) END AS staff_name,
+                c.product_id, n.product_title,
                 n.variant, c.sku_id, c.channel, c.location_id, c.campaign, c.qty, c.base_minor, c.share_bp,
                 c.commission_bp, c.commission_minor, c.rule, c.rule_version, c.contract_id, c.contract_version,",
-        credit_standing!("$13"),
+        credit_standing!("$14"),
         "AS state
          FROM credits c
          JOIN orders o ON o.id = c.order_id
          JOIN order_lines n ON n.id = c.order_line_id
-         JOIN lives l ON l.id = c.live_id
-         JOIN livers v ON v.id = c.party_id ",
+         LEFT JOIN lives l ON l.id = c.live_id
+         LEFT JOIN livers v ON v.id = c.party_id ",
         credit_standing_joins!(),
         "WHERE ",
         chosen!(),
-        " AND (c.at_ms > $2 OR c.id > $11)
+        " AND (c.at_ms > $2 OR c.id > $12)
          ORDER BY c.at_ms, c.id
-         LIMIT $12"
+         LIMIT $13"
     );
     let (from, id) = match after {
         Some((at, id)) => (*at, id.as_str()),
@@ -120,9 +243,33 @@ pub(super) async fn page(
         .bind(filter.location_id.as_ref().map_or("", LocationId::as_str))
         .bind(filter.channel.map_or("", Channel::as_str))
         .bind(filter.campaign.as_deref().unwrap_or_default())
+        .bind(filter.staff_id.as_ref().map_or("", AccountId::as_str))
         .bind(id)
         .bind(PAGE)
         .bind(sent_before)
         .fetch_all(conn)
         .await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_does_not_know_what_is_wanted_cannot_read_it() {
+        let ledger = Wanted { table: ExportTable::Lines, filter: ExportFilter::default() };
+        // What versions without tables and staff read.
+        assert!(serde_json::from_str::<ExportFilter>(&ledger.to_text()).is_ok());
+        assert!(!ledger.to_text().contains("staff_id"), "{}", ledger.to_text());
+        let report = Wanted { table: ExportTable::Sku, ..ledger };
+        assert!(serde_json::from_str::<ExportFilter>(&report.to_text()).is_err());
+        for known in ["{}", r#"{"table":"lines"}"#, &report.to_text()] {
+            assert!(Wanted::from_text(known).is_some(), "{known}");
+        }
+        for unknown in [r#"{"table":"galaxy"}"#, r#"{"table":null}"#, r#"{"table":"sku","weather":"fine"}"#, "[]", "x"]
+        {
+            assert!(Wanted::from_text(unknown).is_none(), "{unknown}");
+        }
+        assert_eq!(Wanted::from_text(&report.to_text()).map(|wanted| wanted.table), Some(ExportTable::Sku));
+    }
 }

@@ -1,4 +1,4 @@
-//! Engine: ledger rows into a file, row by row: CSV, JSON, XLSX, Parquet. Memory does not grow with the file.
+//! Engine: rows into a file, row by row: CSV, JSON, XLSX, Parquet. Memory does not grow with the file.
 
 use std::{
     fs::File,
@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::columns::{COLUMNS, Column, Holds, LedgerRow, Value};
+use super::columns::{Column, Holds, Row, Value};
 use crate::attribution::report::{civil, guard};
 
 /// Rows of an XLSX sheet (its format's limit), the header's row left out.
@@ -56,7 +56,7 @@ impl Format {
 crate::stored_as_text!(Format);
 
 /// A file that is being written.
-pub(super) enum Writer {
+pub(super) enum Writer<R> {
     Csv(Box<csv::Writer<BufWriter<File>>>),
     Json {
         file: BufWriter<File>,
@@ -64,18 +64,18 @@ pub(super) enum Writer {
     },
     Xlsx(Box<sheet::Sheet>),
     #[cfg(feature = "parquet")]
-    Parquet(Box<columnar::Table>),
+    Parquet(Box<columnar::Table<R>>),
 }
 
-impl Writer {
-    /// Begins a file of this format.
-    pub(super) fn begin(format: Format, file: File) -> io::Result<Self> {
+impl<R: Row> Writer<R> {
+    /// Begins a file of this format; `name` stands where a format names what is in it.
+    pub(super) fn begin(format: Format, name: &str, file: File) -> io::Result<Self> {
         match format {
             Format::Csv => {
                 let mut file = BufWriter::new(file);
                 file.write_all(b"\xef\xbb\xbf")?;
                 let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(file);
-                csv.write_record(COLUMNS.iter().map(|column| column.name))?;
+                csv.write_record(R::COLUMNS.iter().map(|column| column.name))?;
                 Ok(Self::Csv(Box::new(csv)))
             }
             Format::Json => {
@@ -83,20 +83,20 @@ impl Writer {
                 file.write_all(b"[")?;
                 Ok(Self::Json { file, first: true })
             }
-            Format::Xlsx => Ok(Self::Xlsx(Box::new(sheet::Sheet::begin(file)?))),
+            Format::Xlsx => Ok(Self::Xlsx(Box::new(sheet::Sheet::begin::<R>(name, file)?))),
             #[cfg(feature = "parquet")]
-            Format::Parquet => Ok(Self::Parquet(Box::new(columnar::Table::begin(file)?))),
+            Format::Parquet => Ok(Self::Parquet(Box::new(columnar::Table::begin(name, file)?))),
             #[cfg(not(feature = "parquet"))]
             Format::Parquet => Err(io::Error::other("this server was built without Parquet")),
         }
     }
 
     /// Writes rows.
-    pub(super) fn write(&mut self, rows: &[LedgerRow]) -> io::Result<()> {
+    pub(super) fn write(&mut self, rows: &[R]) -> io::Result<()> {
         match self {
             Self::Csv(csv) => {
                 for row in rows {
-                    csv.write_record(COLUMNS.iter().map(|column| cell(column, row)))?;
+                    csv.write_record(R::COLUMNS.iter().map(|column| cell(column, row)))?;
                 }
                 Ok(())
             }
@@ -128,7 +128,7 @@ impl Writer {
     }
 }
 
-fn cell(column: &Column, row: &LedgerRow) -> String {
+fn cell<R>(column: &Column<R>, row: &R) -> String {
     match (column.get)(row) {
         Value::Text(text) if column.holds == Holds::Text => guard(text),
         Value::Text(text) => text.to_owned(),
@@ -138,17 +138,17 @@ fn cell(column: &Column, row: &LedgerRow) -> String {
     }
 }
 
-fn object(row: &LedgerRow) -> serde_json::Map<String, serde_json::Value> {
-    let value = |column: &Column| match (column.get)(row) {
+fn object<R: Row>(row: &R) -> serde_json::Map<String, serde_json::Value> {
+    let value = |column: &Column<R>| match (column.get)(row) {
         Value::Text(text) => text.into(),
         Value::Number(number) => number.into(),
         Value::Time(at) => at.0.into(),
         Value::Nothing => serde_json::Value::Null,
     };
-    let name = |column: &Column| {
+    let name = |column: &Column<R>| {
         if column.holds == Holds::Time { format!("{}_ms", column.name) } else { column.name.to_owned() }
     };
-    COLUMNS.iter().map(|column| (name(column), value(column))).collect()
+    R::COLUMNS.iter().map(|column| (name(column), value(column))).collect()
 }
 
 mod sheet {
@@ -158,7 +158,7 @@ mod sheet {
 
     use rust_xlsxwriter::{Format, Workbook, Worksheet, XlsxError};
 
-    use super::{COLUMNS, LedgerRow, Value};
+    use super::{Row, Value};
     use crate::clock::Millis;
 
     /// Days from 1899-12-30, which Excel counts from, to 1970-01-01.
@@ -179,13 +179,13 @@ mod sheet {
     }
 
     impl Sheet {
-        pub(super) fn begin(file: File) -> io::Result<Self> {
+        pub(super) fn begin<R: Row>(name: &str, file: File) -> io::Result<Self> {
             let mut book = Workbook::new();
             let bold = Format::new().set_bold();
             let sheet = book.add_worksheet_with_constant_memory().map_err(other)?;
             let header = |sheet: &mut Worksheet| -> Result<(), XlsxError> {
-                sheet.set_name("ledger")?.set_freeze_panes(1, 0)?;
-                for (n, column) in (0u16..).zip(&COLUMNS) {
+                sheet.set_name(name)?.set_freeze_panes(1, 0)?;
+                for (n, column) in (0u16..).zip(R::COLUMNS) {
                     sheet.write_string_with_format(0, n, column.name, &bold)?;
                 }
                 Ok(())
@@ -196,10 +196,10 @@ mod sheet {
             Ok(Self { file, book, time, yen, next: 1 })
         }
 
-        pub(super) fn write(&mut self, rows: &[LedgerRow]) -> io::Result<()> {
+        pub(super) fn write<R: Row>(&mut self, rows: &[R]) -> io::Result<()> {
             let sheet = self.book.worksheet_from_index(0).map_err(other)?;
             for row in rows {
-                for (n, column) in (0u16..).zip(&COLUMNS) {
+                for (n, column) in (0u16..).zip(R::COLUMNS) {
                     match (column.get)(row) {
                         // A string cell is never a formula.
                         Value::Text(text) => sheet.write_string(self.next, n, text).map(drop),
@@ -255,21 +255,21 @@ mod columnar {
         schema::types::{Type, TypePtr},
     };
 
-    use super::{COLUMNS, Column, Holds, LedgerRow, Value};
+    use super::{Column, Holds, Row, Value};
 
     /// Rows of a group: what is in memory at once.
     const GROUP: usize = 10_000;
 
-    pub(in crate::attribution::exports) struct Table {
+    pub(in crate::attribution::exports) struct Table<R> {
         file: SerializedFileWriter<File>,
-        waiting: Vec<LedgerRow>,
+        waiting: Vec<R>,
     }
 
     fn other(error: ParquetError) -> io::Error {
         io::Error::other(error)
     }
 
-    fn field(column: &Column) -> Result<TypePtr, ParquetError> {
+    fn field<R>(column: &Column<R>) -> Result<TypePtr, ParquetError> {
         let (physical, logical) = match column.holds {
             Holds::Word | Holds::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
             Holds::Number => (Physical::INT64, None),
@@ -280,16 +280,16 @@ mod columnar {
         Ok(Arc::new(field.with_logical_type(logical).with_repetition(repetition).build()?))
     }
 
-    impl Table {
-        pub(super) fn begin(file: File) -> io::Result<Self> {
-            let fields = COLUMNS.iter().map(field).collect::<Result<Vec<_>, _>>().map_err(other)?;
-            let schema = Type::group_type_builder("ledger").with_fields(fields).build().map_err(other)?;
+    impl<R: Row> Table<R> {
+        pub(super) fn begin(name: &str, file: File) -> io::Result<Self> {
+            let fields = R::COLUMNS.iter().map(field).collect::<Result<Vec<_>, _>>().map_err(other)?;
+            let schema = Type::group_type_builder(name).with_fields(fields).build().map_err(other)?;
             let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
             let file = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties)).map_err(other)?;
             Ok(Self { file, waiting: Vec::with_capacity(GROUP) })
         }
 
-        pub(super) fn write(&mut self, rows: &[LedgerRow]) -> io::Result<()> {
+        pub(super) fn write(&mut self, rows: &[R]) -> io::Result<()> {
             self.waiting.extend_from_slice(rows);
             if self.waiting.len() >= GROUP { self.flush().map_err(other) } else { Ok(()) }
         }
@@ -300,7 +300,7 @@ mod columnar {
                 return Ok(());
             }
             let mut group = self.file.next_row_group()?;
-            for column in &COLUMNS {
+            for column in R::COLUMNS {
                 let mut writer =
                     group.next_column()?.ok_or_else(|| ParquetError::General("a column too few".to_owned()))?;
                 let cells = || rows.iter().map(|row| (column.get)(row));

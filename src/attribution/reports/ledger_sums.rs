@@ -50,7 +50,7 @@ pub(super) async fn sums(
     asked: &Asked,
     split: Option<By>,
 ) -> Result<BTreeMap<String, Counted>, StoreError> {
-    let pool = asked.by.pool();
+    let pool = asked.pool();
     let key = split.map_or_else(|| "''".to_owned(), By::column);
     let (conditions, texts) = asked.conditions();
     // A sale before the period, of the same brand (of all: with anybody), in either pool.

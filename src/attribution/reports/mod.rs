@@ -2,12 +2,14 @@
 
 mod figures;
 mod fold;
+mod kept;
 mod labels;
 mod ledger_sums;
 mod people;
 mod query;
 mod reach;
 mod rollups;
+mod rollups_check;
 mod timeline;
 
 pub use figures::{Figures, SplitReport, SplitRow};
@@ -15,5 +17,6 @@ pub use fold::By;
 pub use query::{Asked, Filters};
 pub use reach::{AssistRow, AudienceRow, CohortRow, LivesReport};
 pub(super) use rollups::enqueue;
-pub use rollups::{check, fold_all, requeue};
+pub use rollups::{fold_all, requeue};
+pub use rollups_check::check;
 pub use timeline::{Timeline, TimelineMinute, TimelinePin};

@@ -8,7 +8,7 @@ use std::{
 use super::{
     figures::{self, FIGURES, Figures, SplitReport, SplitRow, hide_what_tells},
     fold::{By, FIRST, Place, Sums, fold},
-    labels,
+    kept, labels,
     ledger_sums::{self, Counted},
     people::People,
     rollups,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     attribution::{AttributionError, Reports, Window},
     clock::Millis,
-    ids::{BrandId, LiveId, LiverId, LocationId, ProductId, SkuId},
+    ids::{AccountId, BrandId, LiveId, LiverId, LocationId, ProductId, SkuId},
     money::Currency,
     store::{StoreError, Tx},
     tasks::Tasks,
@@ -24,6 +24,8 @@ use crate::{
 
 /// Rows of one report; beyond it the question must be narrowed.
 const MAX_ROWS: usize = 5_000;
+/// Rows of a report that is to be a file.
+const MAX_FILE_ROWS: usize = 100_000;
 
 /// Which lines; all where `None`.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +44,8 @@ pub struct Filters {
     pub channel: Option<String>,
     /// Of this campaign.
     pub campaign: Option<String>,
+    /// Of this member of staff, of the staff pool.
+    pub staff: Option<AccountId>,
 }
 
 impl Filters {
@@ -55,6 +59,7 @@ impl Filters {
             ("location_id", self.location.as_ref().map(LocationId::as_str)),
             ("channel", self.channel.as_deref()),
             ("campaign", self.campaign.as_deref()),
+            ("party_id", self.staff.as_ref().map(AccountId::as_str)),
         ]
         .into_iter()
         .filter_map(|(column, value)| Some((column, value?)))
@@ -87,6 +92,11 @@ impl Asked {
         (text, values)
     }
 
+    /// The pool whose lines are summed: staff have one of their own.
+    pub(super) fn pool(&self) -> &'static str {
+        if self.filters.staff.is_some() { By::Staff.pool() } else { self.by.pool() }
+    }
+
     fn scope(&self) -> &str {
         self.brand.as_ref().map_or("", BrandId::as_str)
     }
@@ -96,7 +106,7 @@ impl Asked {
         if self.filters.set().next().is_some() {
             return None;
         }
-        rollups::whole_days(self.window.from.map(|at| at.0), self.window.to.map(|at| at.0))
+        kept::whole_days(self.window.from.map(|at| at.0), self.window.to.map(|at| at.0))
     }
 
     /// The same of as long a time before; `None` where the period is open.
@@ -118,11 +128,23 @@ impl Reports {
     /// # Errors
     /// [`AttributionError::Invalid`] when there are too many rows.
     pub async fn split(&self, asked: &Asked, compare: bool) -> Result<SplitReport, AttributionError> {
+        self.made(asked, compare, MAX_ROWS).await
+    }
+
+    /// The same for a file, which may have more rows.
+    ///
+    /// # Errors
+    /// [`AttributionError::Invalid`] when there are too many rows.
+    pub(in crate::attribution) async fn whole(&self, asked: &Asked) -> Result<SplitReport, AttributionError> {
+        self.made(asked, false, MAX_FILE_ROWS).await
+    }
+
+    async fn made(&self, asked: &Asked, compare: bool, max_rows: usize) -> Result<SplitReport, AttributionError> {
         let mut tx = self.db.read("report").await?;
         let (totals, rows) = counted(&mut tx, asked).await?;
-        if rows.len() > MAX_ROWS {
+        if rows.len() > max_rows {
             return Err(AttributionError::Invalid(format!(
-                "the report would have more than {MAX_ROWS} rows; choose a shorter period or a filter"
+                "the report would have more than {max_rows} rows; choose a shorter period or a filter"
             )));
         }
         let previous = match asked.before().filter(|_| compare) {
@@ -165,7 +187,7 @@ fn figures_of((sums, buyers, new): &Counted) -> Figures {
 /// Totals and rows.
 async fn counted(tx: &mut Tx, asked: &Asked) -> Result<(Counted, BTreeMap<String, Counted>), StoreError> {
     if let Some(days) = asked.days()
-        && let Some(waiting) = rollups::waiting_lines(tx, asked.scope()).await?
+        && let Some(waiting) = kept::waiting_lines(tx, asked.scope()).await?
     {
         return from_days(tx, asked, days, &waiting).await;
     }
@@ -181,7 +203,7 @@ async fn from_days(
     (from, to): (i64, i64),
     waiting: &[super::fold::Entry],
 ) -> Result<(Counted, BTreeMap<String, Counted>), StoreError> {
-    let mut places = rollups::days(tx, asked.scope(), asked.by, (from, to)).await?;
+    let mut places = kept::days(tx, asked.scope(), asked.by, (from, to)).await?;
     if !waiting.is_empty() {
         let numbers = numbers(tx, waiting).await?;
         let of_period = |place: &Place| place.brand == asked.scope() && place.day >= from && place.day < to;

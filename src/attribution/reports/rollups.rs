@@ -3,7 +3,8 @@
 //! A sale or reversal leaves a row in `sales_to_fold`, in its own transaction. A task takes such rows and adds their
 //! credits to the sums in one transaction, so each is added once, on any number of nodes and whenever one dies. A report
 //! reads the sums and whatever still waits in one picture of the database: it is exact at every moment.
-//! Invariant: nothing but credits goes into a sum; [`requeue`] throws all sums away and has them made again.
+//! Invariant: nothing but credits goes into a sum; [`requeue`] throws all sums away and has them made again. They are
+//! read in `kept.rs` and compared with the ledger in `rollups_check.rs`.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -11,7 +12,8 @@ use std::{
 };
 
 use super::{
-    fold::{By, DAY_MS, Entry, FIRST, Folded, Minute, Place, Sums, fold},
+    fold::{By, Entry, FIRST, Folded, Minute, Place, Sums, fold},
+    kept,
     people::People,
 };
 use crate::{
@@ -22,16 +24,12 @@ use crate::{
 
 /// Sales and reversals that are folded in one transaction: on SQLite, buyers wait meanwhile.
 const BATCH: i64 = 400;
+/// The same when all sums are made again: most sales of so many are of the same rows.
+const ANEW: i64 = 5_000;
 /// How often the task looks. Reports do not wait for it: they read what waits.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// After a batch the task leaves the database to others for so many times as long as it took.
 const REST: u32 = 2;
-/// Sales that a report adds itself; when more wait, it is summed from the ledger.
-const MAX_WAITING: i64 = 2_000;
-
-/// Lines that the check reads at once.
-const CHECKED_AT_ONCE: i64 = 50_000;
-
 /// Notes that credits of these orders and causes were written, in the same transaction.
 pub(in crate::attribution) async fn enqueue(tx: &mut Tx, written: &BTreeSet<(&str, &str)>) -> Result<(), StoreError> {
     let mut rows = Rows::new(&[("order_id", Kind::Text), ("cause_id", Kind::Text)]);
@@ -48,7 +46,7 @@ pub(super) fn start(db: Db, tasks: &Tasks) {
     tasks.spawn("sales sums", async move {
         loop {
             let began = tokio::time::Instant::now();
-            let pause = match fold_some(&db).await {
+            let pause = match fold_some(&db, BATCH).await {
                 Ok(taken) if taken == BATCH => began.elapsed() * REST,
                 Ok(_) => LOOK_EVERY,
                 Err(error) => {
@@ -71,7 +69,7 @@ pub(super) fn start(db: Db, tasks: &Tasks) {
 pub async fn fold_all(db: &Db) -> Result<i64, StoreError> {
     let mut all = 0;
     loop {
-        match fold_some(db).await? {
+        match fold_some(db, ANEW).await? {
             0 => return Ok(all),
             some => all += some,
         }
@@ -105,19 +103,19 @@ async fn lock(tx: &mut Tx) -> Result<u32, StoreError> {
     Ok(u32::try_from(next).unwrap_or(u32::MAX))
 }
 
-async fn fold_some(db: &Db) -> Result<i64, StoreError> {
+async fn fold_some(db: &Db, batch: i64) -> Result<i64, StoreError> {
     const CLAIM: &str = "
         DELETE FROM sales_to_fold
         WHERE (order_id, cause_id) IN (SELECT order_id, cause_id FROM sales_to_fold ORDER BY order_id, cause_id LIMIT $1)
         RETURNING order_id, cause_id";
     let mut looking = db.read("are sales to be summed").await?;
-    if waiting(&mut looking, 1).await? == 0 {
+    if kept::waiting(&mut looking, 1).await? == 0 {
         return Ok(0);
     }
     drop(looking);
     let mut tx = db.write("sum sales").await?;
     let next_buyer = lock(&mut tx).await?;
-    let claimed: Vec<(String, String)> = on!(&mut tx, |conn| sqlx::query_as(CLAIM).bind(BATCH).fetch_all(conn).await?);
+    let claimed: Vec<(String, String)> = on!(&mut tx, |conn| sqlx::query_as(CLAIM).bind(batch).fetch_all(conn).await?);
     let entries = of_causes(&mut tx, &claimed).await?;
     let numbers = number(&mut tx, &entries, next_buyer).await?;
     let Folded { mut days, minutes } = fold(&entries, &numbers);
@@ -139,6 +137,8 @@ macro_rules! entries {
         )
     };
 }
+
+pub(super) use entries;
 
 async fn of_causes(tx: &mut Tx, causes: &[(String, String)]) -> Result<Vec<Entry>, StoreError> {
     const LINES: &str =
@@ -261,7 +261,7 @@ async fn firsts(
 }
 
 #[derive(sqlx::FromRow)]
-struct Day {
+pub(super) struct Day {
     brand_id: String,
     by_what: String,
     day: i64,
@@ -275,15 +275,18 @@ struct Day {
 }
 
 impl Day {
-    fn into_sums(self) -> Sums {
-        Sums {
+    /// Which row, and what it says.
+    pub(super) fn placed(self) -> (Place, Sums) {
+        let place = Place { brand: self.brand_id, by: by_name(&self.by_what), day: self.day, key: self.key };
+        let sums = Sums {
             orders: self.orders,
             units: self.units,
             gross_minor: self.gross_minor,
             cancelled_minor: self.cancelled_minor,
             commission_minor: self.commission_minor,
             people: People::from_text(&self.people),
-        }
+        };
+        (place, sums)
     }
 }
 
@@ -305,11 +308,7 @@ async fn load<'a>(tx: &mut Tx, places: impl Iterator<Item = &'a Place>) -> Resul
         rows.push([place.brand.as_str().into(), place.by.into(), place.day.into(), place.key.as_str().into()]);
     }
     let stored: Vec<Day> = rows.fetch(tx, STORED).await?;
-    let placed = |row: Day| {
-        let (brand, key) = (row.brand_id.clone(), row.key.clone());
-        (Place { brand, by: by_name(&row.by_what), day: row.day, key }, row.into_sums())
-    };
-    Ok(stored.into_iter().map(placed).collect())
+    Ok(stored.into_iter().map(Day::placed).collect())
 }
 
 async fn add_days(tx: &mut Tx, days: BTreeMap<Place, Sums>) -> Result<(), StoreError> {
@@ -403,217 +402,4 @@ async fn add_minutes(tx: &mut Tx, minutes: &BTreeMap<Minute, Sums>) -> Result<()
     }
     rows.execute(tx, ADD).await?;
     Ok(())
-}
-
-/// How many sales wait, as far as `limit`.
-async fn waiting(tx: &mut Tx, limit: i64) -> Result<i64, StoreError> {
-    const COUNT: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM sales_to_fold LIMIT $1) q";
-    let (count,): (i64,) = on!(tx, |conn| sqlx::query_as(COUNT).bind(limit).fetch_one(conn).await?);
-    Ok(count)
-}
-
-/// The lines of one brand (`''`: of all) that wait, or `None` when so much waits that the ledger is read instead.
-pub(super) async fn waiting_lines(tx: &mut Tx, brand: &str) -> Result<Option<Vec<Entry>>, StoreError> {
-    const LINES: &str = entries!(
-        "FROM sales_to_fold q CROSS JOIN credits c
-         WHERE c.order_id = q.order_id AND c.cause_id = q.cause_id AND ($1 = '' OR c.brand_id = $1)"
-    );
-    match waiting(tx, MAX_WAITING + 1).await? {
-        0 => return Ok(Some(Vec::new())),
-        count if count > MAX_WAITING => return Ok(None),
-        _ => {}
-    }
-    Ok(Some(on!(tx, |conn| sqlx::query_as(LINES).bind(brand).fetch_all(conn).await?)))
-}
-
-/// Rows of a brand (`''`: of all) from one day to before another: by this, the totals' and the first orders'.
-pub(super) async fn days(
-    tx: &mut Tx,
-    brand: &str,
-    by: By,
-    (from, to): (i64, i64),
-) -> Result<BTreeMap<Place, Sums>, StoreError> {
-    // Whose people are counted is the rows asked for, which all lines of the pool are in.
-    const DAYS: &str = "
-        SELECT brand_id, by_what, day, key, orders, units, gross_minor, cancelled_minor, commission_minor,
-               CASE WHEN by_what IN ($2, 'first') THEN people ELSE '' END AS people
-        FROM sales_days
-        WHERE brand_id = $1 AND by_what IN ($2, $3, 'first') AND day >= $4 AND day < $5";
-    let stored: Vec<Day> = on!(tx, |conn| sqlx::query_as(DAYS)
-        .bind(brand)
-        .bind(by)
-        .bind(by.totals())
-        .bind(from)
-        .bind(to)
-        .fetch_all(conn)
-        .await?);
-    let placed = |row: Day| {
-        let (brand, key) = (row.brand_id.clone(), row.key.clone());
-        (Place { brand, by: by_name(&row.by_what), day: row.day, key }, row.into_sums())
-    };
-    Ok(stored.into_iter().map(placed).collect())
-}
-
-/// Compares the sums, and what waits, with the ledger. Gives how many rows were compared and what differs.
-///
-/// # Errors
-/// The database's.
-pub async fn check(tx: &mut Tx) -> Result<(i64, Vec<String>), StoreError> {
-    const STORED: &str = "
-        SELECT brand_id, by_what, day, key, orders, units, gross_minor, cancelled_minor, commission_minor, people
-        FROM sales_days";
-    const MINUTES: &str = "
-        SELECT live_id, brand_id, minute, product_id, orders, units, gross_minor, cancelled_minor, commission_minor
-        FROM sales_minutes";
-    const WAITING: &str = entries!(
-        "FROM sales_to_fold q CROSS JOIN credits c
-         WHERE c.order_id = q.order_id AND c.cause_id = q.cause_id"
-    );
-    const NUMBERS: &str = "SELECT customer_id, n FROM buyer_numbers";
-    const ORPHANS: &str = "
-        SELECT q.order_id FROM sales_to_fold q
-        WHERE NOT EXISTS (SELECT 1 FROM credits c WHERE c.order_id = q.order_id AND c.cause_id = q.cause_id)";
-    let stored: Vec<Day> = on!(&mut *tx, |conn| sqlx::query_as(STORED).fetch_all(conn).await?);
-    let minutes: Vec<StoredMinute> = on!(&mut *tx, |conn| sqlx::query_as(MINUTES).fetch_all(conn).await?);
-    let waiting: Vec<Entry> = on!(&mut *tx, |conn| sqlx::query_as(WAITING).fetch_all(conn).await?);
-    let known: Vec<(String, i64)> = on!(&mut *tx, |conn| sqlx::query_as(NUMBERS).fetch_all(conn).await?);
-    let orphans: Vec<(String,)> = on!(&mut *tx, |conn| sqlx::query_as(ORPHANS).fetch_all(conn).await?);
-    let mut numbers: HashMap<String, u32> =
-        known.into_iter().map(|(id, n)| (id, u32::try_from(n).unwrap_or(u32::MAX))).collect();
-    let mut expected = from_the_ledger(tx, &mut numbers).await?;
-    let mut found = fold(&waiting, &numbers);
-    for row in stored {
-        let place =
-            Place { brand: row.brand_id.clone(), by: by_name(&row.by_what), day: row.day, key: row.key.clone() };
-        found.days.entry(place).or_default().add(&row.into_sums());
-    }
-    for row in minutes {
-        let (minute, sums) = row.placed();
-        found.minutes.entry(minute).or_default().add(&sums);
-    }
-    // Of those who wait the first order is not noted yet.
-    let waiting_numbers: BTreeSet<u32> =
-        waiting.iter().filter_map(|entry| numbers.get(&entry.customer_id).copied()).collect();
-    for days in [&mut expected.days, &mut found.days] {
-        days.iter_mut().filter(|(place, _)| place.by == FIRST).for_each(|(_, row)| {
-            for number in &waiting_numbers {
-                row.people.remove(*number);
-            }
-        });
-        days.retain(|place, row| place.by != FIRST || row.people.len() > 0);
-    }
-    // People of a minute are not kept.
-    expected.minutes.values_mut().chain(found.minutes.values_mut()).for_each(|row| row.people = People::default());
-    let looked_at = expected.days.len() + expected.minutes.len();
-    let mut faults: Vec<String> =
-        orphans.into_iter().map(|(order,)| format!("{order} is to be summed and has no credit")).collect();
-    faults.extend(differences(&expected.days, &found.days));
-    faults.extend(differences(&expected.minutes, &found.minutes));
-    Ok((i64::try_from(looked_at).unwrap_or(i64::MAX), faults))
-}
-
-/// What the sums must be. Reads the ledger order by order, so that memory holds the sums and a part of it.
-async fn from_the_ledger(tx: &mut Tx, numbers: &mut HashMap<String, u32>) -> Result<Folded, StoreError> {
-    const NEXT: &str = entries!("FROM credits c WHERE c.order_id > $1 ORDER BY c.order_id LIMIT $2");
-    let mut expected = Folded::default();
-    let mut firsts: BTreeMap<(String, String), i64> = BTreeMap::new();
-    let (mut after, mut unnumbered) = (String::new(), u32::MAX);
-    loop {
-        let mut part: Vec<Entry> =
-            on!(&mut *tx, |conn| sqlx::query_as(NEXT).bind(&after).bind(CHECKED_AT_ONCE).fetch_all(conn).await?);
-        let last = i64::try_from(part.len()).is_ok_and(|len| len < CHECKED_AT_ONCE);
-        if !last && let Some(cut) = part.last().map(|entry| entry.order_id.clone()) {
-            // The rest of this order is in the next part.
-            part.retain(|entry| entry.order_id != cut);
-        }
-        for entry in &part {
-            if !numbers.contains_key(&entry.customer_id) {
-                unnumbered -= 1;
-                numbers.insert(entry.customer_id.clone(), unnumbered);
-            }
-        }
-        let folded = fold(&part, numbers);
-        folded.days.into_iter().for_each(|(place, sums)| expected.days.entry(place).or_default().add(&sums));
-        folded.minutes.into_iter().for_each(|(place, sums)| expected.minutes.entry(place).or_default().add(&sums));
-        for ((brand, customer), day) in first_days(&part) {
-            let first = firsts.entry((brand.to_owned(), customer.to_owned())).or_insert(day);
-            *first = day.min(*first);
-        }
-        let Some(end) = part.last().filter(|_| !last) else { break };
-        after.clone_from(&end.order_id);
-    }
-    let mut by_day: BTreeMap<Place, Vec<u32>> = BTreeMap::new();
-    for ((brand, customer), day) in firsts {
-        let place = Place { brand, by: FIRST, day, key: String::new() };
-        by_day.entry(place).or_default().extend(numbers.get(&customer));
-    }
-    let sums = |numbers| Sums { people: People::of(numbers), ..Sums::default() };
-    expected.days.extend(by_day.into_iter().map(|(place, numbers)| (place, sums(numbers))));
-    Ok(expected)
-}
-
-fn differences<P: Ord + std::fmt::Debug>(expected: &BTreeMap<P, Sums>, found: &BTreeMap<P, Sums>) -> Vec<String> {
-    let places: BTreeSet<&P> = expected.keys().chain(found.keys()).collect();
-    let differing = |place: &P| {
-        let (expected, found) = (expected.get(place).cloned(), found.get(place).cloned());
-        let (expected, found) = (expected.unwrap_or_default(), found.unwrap_or_default());
-        (expected != found).then(|| format!("{place:?}: expected {expected:?}, found {found:?}"))
-    };
-    places.into_iter().filter_map(differing).collect()
-}
-
-#[derive(Debug, sqlx::FromRow)]
-pub(super) struct StoredMinute {
-    pub(super) live_id: String,
-    pub(super) brand_id: String,
-    pub(super) minute: i64,
-    pub(super) product_id: String,
-    pub(super) orders: i64,
-    pub(super) units: i64,
-    pub(super) gross_minor: i64,
-    pub(super) cancelled_minor: i64,
-    pub(super) commission_minor: i64,
-}
-
-impl StoredMinute {
-    fn placed(self) -> (Minute, Sums) {
-        let minute = Minute { live: self.live_id, brand: self.brand_id, minute: self.minute, product: self.product_id };
-        let sums = Sums {
-            orders: self.orders,
-            units: self.units,
-            gross_minor: self.gross_minor,
-            cancelled_minor: self.cancelled_minor,
-            commission_minor: self.commission_minor,
-            people: People::default(),
-        };
-        (minute, sums)
-    }
-}
-
-/// A live's minutes for one brand, or `None` when so much waits that the ledger is read instead.
-pub(super) async fn minutes(tx: &mut Tx, brand: &str, live: &str) -> Result<Option<BTreeMap<i64, Sums>>, StoreError> {
-    const STORED: &str = "
-        SELECT live_id, brand_id, minute, product_id, orders, units, gross_minor, cancelled_minor, commission_minor
-        FROM sales_minutes
-        WHERE live_id = $1 AND brand_id = $2 AND product_id = ''";
-    let Some(waiting) = waiting_lines(tx, brand).await? else { return Ok(None) };
-    let stored: Vec<StoredMinute> =
-        on!(tx, |conn| sqlx::query_as(STORED).bind(live).bind(brand).fetch_all(conn).await?);
-    let mut minutes: BTreeMap<i64, Sums> = BTreeMap::new();
-    let waiting = fold(&waiting, &HashMap::new()).minutes.into_iter();
-    let waiting = waiting.filter(|(place, _)| place.live == live && place.brand == brand && place.product.is_empty());
-    for (place, sums) in stored.into_iter().map(StoredMinute::placed).chain(waiting) {
-        minutes.entry(place.minute).or_default().add(&sums);
-    }
-    Ok(Some(minutes))
-}
-
-/// From the first whole day to before the last, when both bounds are midnights in Japan or open.
-pub(super) fn whole_days(from: Option<i64>, to: Option<i64>) -> Option<(i64, i64)> {
-    let day = |at: i64| {
-        let since = at.checked_add(super::fold::JAPAN_MS)?;
-        (since.rem_euclid(DAY_MS) == 0).then(|| since.div_euclid(DAY_MS))
-    };
-    let from = from.map_or(Some(i64::MIN), day)?;
-    Some((from, to.map_or(Some(i64::MAX), day)?))
 }

@@ -10,9 +10,8 @@ use serde::Serialize;
 use super::{
     figures::{FEWEST_PEOPLE, Figures},
     fold::{By, MINUTE_MS},
-    ledger_sums,
+    kept, ledger_sums,
     query::{Asked, Filters},
-    rollups,
 };
 use crate::{
     attribution::{AttributionError, Definition, Reports, Window},
@@ -226,7 +225,7 @@ async fn add_sales(
         FROM credits
         WHERE live_id = $1 AND brand_id = $2 AND pool = 'liver'
         GROUP BY 1";
-    let sums: Vec<(i64, i64, i64, i64, i64)> = match rollups::minutes(tx, brand.as_str(), live.as_str()).await? {
+    let sums: Vec<(i64, i64, i64, i64, i64)> = match kept::minutes(tx, brand.as_str(), live.as_str()).await? {
         Some(kept) => {
             let sums = |(minute, of): (i64, super::fold::Sums)| {
                 (minute, of.orders, of.units, of.gross_minor, of.cancelled_minor)

@@ -62,6 +62,8 @@ export interface AudienceRow {
   average_viewers_milli: number;
   /** To about 2 %. */
   unique_viewers: People;
+  /** Of them, for three seconds or more; 0: nobody counted. */
+  watchers: number;
   watched_ms: number;
   buyers: People;
   conversion_bp: number | null;
@@ -136,7 +138,10 @@ export interface CreditLine {
   order_number: string;
   order_line_id: string;
   live_id: string | null;
-  liver_id: string;
+  /** null: `staff_id` is credited. */
+  liver_id: string | null;
+  staff_id: string | null;
+  /** Of who is credited. */
   liver_name: string;
   product_title: string;
   variant: string | null;

@@ -9,8 +9,10 @@ import { query, setQuery } from "../ui/router";
 import { Empty, Failed, Loading } from "../ui/states";
 import { useLoad } from "../ui/useLoad";
 import { useShown } from "../ui/useShown";
-import { conversionOf } from "./figures";
+import { conversionOf, conversionSums } from "./figures";
 import { FilterChips } from "./FilterChips";
+import { FilesPanel } from "./FilesPanel";
+import { files } from "./files-texts";
 import { asked, FILTER_NAMES, FILTERS, isFilter, questionOf, type Filters } from "./filters";
 import { HeadFigures, type Conversion } from "./HeadFigures";
 import { LeaderBoard } from "./LeaderBoard";
@@ -58,6 +60,7 @@ export function ReportView({ scope, name }: { scope: Scope; name: string }): JSX
           <p class="print-only">{rangeWords(range)}</p>
         </div>
         <div class="row wrap tools">
+          {scope !== "all" && <a class="btn small" href="#files-title" data-testid="to-files"><Icon name="file" />{files.title}</a>}
           {scope !== "all" && <a class="btn small" href={reports.csvPath(scope.brandId, question)} aria-label={text.csv_label} download data-testid="csv">{text.csv}</a>}
           <button type="button" class="btn small" data-testid="print" onClick={() => print()}><Icon name="print" />{text.print}</button>
         </div>
@@ -80,6 +83,7 @@ export function ReportView({ scope, name }: { scope: Scope; name: string }): JSX
       {board.value !== null && (board.value.rows.length === 0
         ? !empty && <div class="card"><Empty icon="chart">{text.none_filtered}</Empty></div>
         : <LeaderBoard key={by} scope={scope} by={by} report={board.value} onLines={scope === "all" ? null : drill} />)}
+      {scope !== "all" && <FilesPanel brandId={scope.brandId} by={by} question={question} />}
       {head.value !== null && <p class="small muted num" role="status" data-testid="as-of">{fill(text.as_of, { at: fullDateTime(head.value.as_of_ms) })} {text.zone}</p>}
       {open !== null && scope !== "all" && <LinesSheet brandId={scope.brandId} label={open.label} question={open.question} onClose={() => setOpen(null)} />}
     </div>
@@ -102,7 +106,7 @@ function Dimensions({ all, by }: { all: boolean; by: Dimension }): JSX.Element {
 export function drillQuestion(question: Record<string, string | number>, by: Dimension, row: Pick<ReportRow, "key">): Record<string, string | number> | null {
   if (by === "day") return { ...question, from_ms: startOf(row.key), to_ms: startOf(addDays(row.key, 1)) };
   if (by === "hour") return { ...question, hour: Number(row.key) };
-  // The staff's pool has lines of its own, and what is of no store or campaign has no name.
+  // What is of no store or campaign has no name.
   return isFilter(by) && row.key !== "" ? { ...question, [FILTERS[by]]: row.key } : null;
 }
 
@@ -114,9 +118,7 @@ function isOfLives(filters: Filters): boolean {
 function conversionIn(all: readonly AudienceRow[] | null, live: string | undefined): Conversion | null {
   if (all === null) return null;
   const rows = live === undefined ? all : all.filter((row) => row.live_id === live);
-  const known = rows.filter((row) => row.buyers !== null && row.unique_viewers !== null);
-  const sum = (of: (row: AudienceRow) => number | null): number => known.reduce((total, row) => total + (of(row) ?? 0), 0);
-  return { bp: conversionOf(rows), buyers: sum((row) => row.buyers), viewers: sum((row) => row.unique_viewers) };
+  return { bp: conversionOf(rows), ...conversionSums(rows) };
 }
 
 function previousPlaces(range: Range, hourly: boolean): readonly string[] {

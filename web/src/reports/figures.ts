@@ -60,12 +60,20 @@ export function along(places: readonly string[], report: Report | null, name: Fi
   return places.map((place) => found.get(place) ?? 0);
 }
 
+/** Both sides of it, of the lives that have both. */
+export function conversionSums(rows: readonly AudienceRow[]): { buyers: number; viewers: number } {
+  const known = rows.filter((row) => row.buyers !== null && row.watchers > 0);
+  return {
+    buyers: known.reduce((sum, row) => sum + (row.buyers ?? 0), 0),
+    viewers: known.reduce((sum, row) => sum + row.watchers, 0),
+  };
+}
+
 /**
- * Buyers by viewers over several lives. Somebody who watched two of them counts twice, as a visit to a shop does; lives
+ * Buyers over several lives by those who watched for three seconds or more. Somebody who watched two of them counts twice, as a visit to a shop does; lives
  * with so few people that nobody is told how many are left out of both sides.
  */
 export function conversionOf(rows: readonly AudienceRow[]): number | null {
-  const known = rows.filter((row) => row.buyers !== null && row.unique_viewers !== null);
-  const viewers = known.reduce((sum, row) => sum + (row.unique_viewers ?? 0), 0);
-  return viewers === 0 ? null : Math.round((known.reduce((sum, row) => sum + (row.buyers ?? 0), 0) * 10_000) / viewers);
+  const { buyers, viewers } = conversionSums(rows);
+  return viewers === 0 ? null : Math.round((buyers * 10_000) / viewers);
 }

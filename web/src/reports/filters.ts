@@ -5,6 +5,7 @@ import { boundsOf, FIRST_PRESET, PRESETS, rangeOf, type Preset, type Range } fro
 /** What figures can be narrowed to: its name in the address, and as the server calls it. */
 export const FILTERS = {
   live: "live_id", liver: "liver_id", product: "product_id", sku: "sku_id", store: "location_id", channel: "channel", campaign: "campaign",
+  staff: "staff_id",
 } as const;
 export type FilterName = keyof typeof FILTERS;
 export const FILTER_NAMES = Object.keys(FILTERS) as FilterName[];

@@ -35,7 +35,7 @@ export const text = phrases({
   returning_buyers: ["リピート", "Returning"],
   commission: ["報酬", "Commission"],
   conversion: ["購入率", "Conversion"],
-  conversion_of: ["購入者 {buyers} ÷ 視聴者 {viewers}", "{buyers} buyers of {viewers} viewers"],
+  conversion_of: ["購入者 {buyers} ÷ 3秒以上の視聴者 {viewers}", "{buyers} buyers of {viewers} who watched for 3 s or more"],
   no_viewers: ["視聴データなし", "No viewers known"],
   gmv_and_net: ["GMVと純売上", "GMV and net sales"],
   before: ["前の期間 {value}", "before: {value}"],

@@ -32,6 +32,7 @@ const PATHS = {
   chat: "M4 5h16v11H10l-4.5 4V16H4z",
   funnel: "M4 5.5h16l-6.2 7.3v5.7l-3.6-2v-3.7z",
   yen: "M6 4.5l6 8 6-8M12 12.5V20M7.5 13h9M7.5 16.3h9",
+  file: "M6 3.5h8l4.5 4.5v12.5H6zM14 3.5V8h4.5M12.2 11v6M9.5 14.6l2.7 2.6 2.7-2.6",
   print: "M7 9V4h10v5M7 17H4V9.5h16V17h-3M7 14h10v6H7z",
 } as const;
 

@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { me } from "../../api/session";
+import { language } from "../../i18n/language";
 import { ReportView } from "../../reports/ReportView";
 import { lazily } from "../../ui/lazily";
 import type { PageProps } from "../../ui/pages";
@@ -15,7 +16,7 @@ interface ViewProps {
   brandId: string;
 }
 
-const VIEWS = ["report", "lives", "contracts", "statements", "orders", "goods"] as const;
+const VIEWS = ["report", "lives", "contracts", "statements", "orders", "goods", "webhooks"] as const;
 type View = (typeof VIEWS)[number];
 
 /** Who reads figures does not carry the forms. */
@@ -24,6 +25,7 @@ const Contracts = lazily<ViewProps>(async () => (await import("./ContractsView")
 const Statements = lazily<ViewProps>(async () => (await import("./StatementsView")).StatementsView);
 const Orders = lazily<ViewProps>(async () => (await import("./OrdersView")).OrdersView);
 const Goods = lazily<ViewProps>(async () => (await import("./GoodsView")).GoodsView);
+const Webhooks = lazily<ViewProps>(async () => (await import("./WebhooksView")).WebhooksView);
 
 export function BrandPage({ id }: PageProps): JSX.Element {
   return <BrandGate id={id}><Chosen id={id} /></BrandGate>;
@@ -45,7 +47,7 @@ function Chosen({ id }: { id: string }): JSX.Element {
 function Desk({ brandId }: ViewProps): JSX.Element {
   const named = new URLSearchParams(query.value).get("view");
   const shown: View = VIEWS.find((view) => view === named) ?? "report";
-  const tabs = useShown<HTMLElement>(shown);
+  const tabs = useShown<HTMLElement>(`${shown} ${language.value}`);
   return (
     <main id="main" class="page brand-page" data-testid="brand-desk">
       <nav ref={tabs} class="segments" aria-label={text.tabs}>{VIEWS.map((view) => (
@@ -57,6 +59,7 @@ function Desk({ brandId }: ViewProps): JSX.Element {
       {shown === "statements" && <Statements brandId={brandId} />}
       {shown === "orders" && <Orders brandId={brandId} />}
       {shown === "goods" && <Goods brandId={brandId} />}
+      {shown === "webhooks" && <Webhooks brandId={brandId} />}
     </main>
   );
 }

@@ -12,4 +12,5 @@ export const text = phrases({
   statements: ["精算", "Statements"],
   orders: ["注文", "Orders"],
   goods: ["商品", "Goods"],
+  webhooks: ["Webhook", "Webhooks"],
 });
