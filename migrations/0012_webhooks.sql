@@ -7,18 +7,17 @@ CREATE TABLE webhook_endpoints (
     description TEXT NOT NULL,
     -- Names of events, between commas.
     events TEXT NOT NULL,
-    -- Both in base64. The old one signs beside the new one for a while, so that a receiver may change without a gap.
+    -- In base64. Those of before sign beside it for a while, so that a receiver may change without a gap: a JSON array of
+    -- objects, secret and until_ms.
     secret TEXT NOT NULL,
-    old_secret TEXT,
-    old_secret_until_ms BIGINT,
+    old_secrets TEXT NOT NULL DEFAULT '[]',
     state TEXT NOT NULL CHECK (state IN ('active', 'paused', 'disabled')),
     disabled_because TEXT CHECK (disabled_because IN ('gone', 'failing')),
     -- Since when nothing has come through.
     failing_since_ms BIGINT,
     delivered_at_ms BIGINT,
     created_at_ms BIGINT NOT NULL,
-    CHECK ((state = 'disabled') = (disabled_because IS NOT NULL)),
-    CHECK ((old_secret IS NULL) = (old_secret_until_ms IS NULL))
+    CHECK ((state = 'disabled') = (disabled_because IS NOT NULL))
 );
 CREATE INDEX webhook_endpoints_by_brand ON webhook_endpoints (brand_id, id);
 

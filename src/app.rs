@@ -670,7 +670,8 @@ mod tests {
             tls: over_tls.then_some(Tls { cert_file, key_file }),
             ..Config::default()
         };
-        let server = Server::start_within(config, Clock::system(), HEADERS).await.expect("it starts");
+        let starting = Box::pin(Server::start_within(config, Clock::system(), HEADERS));
+        let server = starting.await.expect("it starts");
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut roots = RootCertStore::empty();
         roots.add(made.cert.der().clone()).expect("our own root");

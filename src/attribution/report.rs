@@ -295,19 +295,20 @@ impl Reports {
                    ",
             credit_standing!("$14"),
             " AS state
-            FROM credits c
+            FROM (SELECT c.* FROM credits c
+                  WHERE c.brand_id = $1 AND c.pool = CASE WHEN $15 = '' THEN 'liver' ELSE 'staff' END
+                    AND ($15 = '' OR c.party_id = $15) AND c.at_ms >= $2 AND c.at_ms < $3
+                    AND ($4 = '' OR c.live_id = $4) AND ($5 = '' OR c.party_id = $5) AND c.id > $6
+                    AND ($8 = '' OR c.product_id = $8) AND ($9 = '' OR c.sku_id = $9)
+                    AND ($10 = '' OR c.location_id = $10) AND ($11 = '' OR c.channel = $11)
+                    AND ($12 = '' OR c.campaign = $12) AND ($13 < 0 OR (c.at_ms + 32400000) / 3600000 % 24 = $13)
+                  ORDER BY c.id
+                  LIMIT $7) c
             JOIN orders o ON o.id = c.order_id
             JOIN order_lines n ON n.id = c.order_line_id
             LEFT JOIN livers v ON v.id = c.party_id ",
             credit_standing_joins!(),
-            "WHERE c.brand_id = $1 AND c.pool = CASE WHEN $15 = '' THEN 'liver' ELSE 'staff' END
-              AND ($15 = '' OR c.party_id = $15) AND c.at_ms >= $2 AND c.at_ms < $3
-              AND ($4 = '' OR c.live_id = $4) AND ($5 = '' OR c.party_id = $5) AND c.id > $6
-              AND ($8 = '' OR c.product_id = $8) AND ($9 = '' OR c.sku_id = $9) AND ($10 = '' OR c.location_id = $10)
-              AND ($11 = '' OR c.channel = $11) AND ($12 = '' OR c.campaign = $12)
-              AND ($13 < 0 OR (c.at_ms + 32400000) / 3600000 % 24 = $13)
-            ORDER BY c.id
-            LIMIT $7"
+            "ORDER BY c.id"
         );
         let more = &filter.more;
         let (from, to) = filter.window.bounds();
@@ -447,7 +448,12 @@ pub(crate) fn civil(at: Millis) -> String {
 
 /// A text that a spreadsheet would run as a formula gets an apostrophe in front (OWASP: CSV injection).
 pub(crate) fn guard(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+    // A Japanese spreadsheet reads full-width signs as the narrow ones.
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -457,6 +463,7 @@ mod tests {
     #[test]
     fn formulas_are_guarded_and_times_are_japans() {
         assert_eq!(guard("=HYPERLINK(1)"), "'=HYPERLINK(1)");
+        assert_eq!(guard("＝1+1"), "'＝1+1");
         assert_eq!(guard("羊羹"), "羊羹");
         assert_eq!(civil(Millis(0)), "1970-01-01T09:00:00+09:00");
     }

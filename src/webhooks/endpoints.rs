@@ -1,6 +1,6 @@
 //! Table: webhook_endpoints: whose systems are told, where, and how they fare.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{event::EventKind, schedule::is_given_up};
 use crate::{
@@ -9,6 +9,9 @@ use crate::{
     on,
     store::{Kind, Rows, StoreError, Tx},
 };
+
+/// Secrets of before that sign, too.
+const MAX_OLD_SECRETS: usize = 3;
 
 crate::stored_choice! {
     /// Whether an address is told.
@@ -51,13 +54,13 @@ pub struct WebhookEndpoint {
     pub disabled_because: Option<DisabledBecause>,
     /// Since when nothing has come through.
     pub failing_since_ms: Option<Millis>,
-    /// Deliveries on their way.
+    /// Deliveries on their way; counted up to 10,000.
     pub waiting: i64,
-    /// Deliveries that were given up.
+    /// Deliveries that were given up; counted up to 10,000.
     pub failed: i64,
     /// When one last came through.
     pub delivered_at_ms: Option<Millis>,
-    /// Until when the secret before signs, too.
+    /// Until when a secret of before signs, too.
     pub old_secret_until_ms: Option<Millis>,
     /// When it was made.
     pub created_at_ms: Millis,
@@ -76,8 +79,21 @@ struct EndpointRow {
     waiting: i64,
     failed: i64,
     delivered_at_ms: Option<Millis>,
-    old_secret_until_ms: Option<Millis>,
+    old_secrets: String,
     created_at_ms: Millis,
+}
+
+/// A secret of before, and until when it signs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct OldSecret {
+    secret: String,
+    until_ms: Millis,
+}
+
+/// Those that sign now, the newest first.
+fn in_force(stored: &str, now: Millis) -> Vec<OldSecret> {
+    let stored: Vec<OldSecret> = serde_json::from_str(stored).unwrap_or_default();
+    stored.into_iter().filter(|old| old.until_ms > now).collect()
 }
 
 impl EndpointRow {
@@ -94,7 +110,7 @@ impl EndpointRow {
             waiting: self.waiting,
             failed: self.failed,
             delivered_at_ms: self.delivered_at_ms,
-            old_secret_until_ms: self.old_secret_until_ms.filter(|until| *until > now),
+            old_secret_until_ms: in_force(&self.old_secrets, now).into_iter().map(|old| old.until_ms).max(),
             created_at_ms: self.created_at_ms,
         }
     }
@@ -104,9 +120,11 @@ macro_rules! views {
     ($rest:literal) => {
         concat!(
             "SELECT e.id, e.brand_id, e.url, e.description, e.events, e.state, e.disabled_because, e.failing_since_ms,
-                    (SELECT COUNT(*) FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.state = 'waiting') AS waiting,
-                    (SELECT COUNT(*) FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.state = 'failed') AS failed,
-                    e.delivered_at_ms, e.old_secret_until_ms, e.created_at_ms
+                    (SELECT COUNT(*) FROM (SELECT 1 FROM webhook_deliveries d
+                                           WHERE d.endpoint_id = e.id AND d.state = 'waiting' LIMIT 10000) w) AS waiting,
+                    (SELECT COUNT(*) FROM (SELECT 1 FROM webhook_deliveries d
+                                           WHERE d.endpoint_id = e.id AND d.state = 'failed' LIMIT 10000) f) AS failed,
+                    e.delivered_at_ms, e.old_secrets, e.created_at_ms
              FROM webhook_endpoints e ",
             $rest
         )
@@ -188,11 +206,25 @@ pub(super) async fn change(
     Ok(())
 }
 
-/// Gives it another secret; the one before signs until then, too.
-pub(super) async fn renew(tx: &mut Tx, id: &WebhookId, secret: &str, until: Millis) -> Result<(), StoreError> {
-    const RENEW: &str = "
-        UPDATE webhook_endpoints SET old_secret = secret, old_secret_until_ms = $3, secret = $2 WHERE id = $1";
-    on!(tx, |conn| sqlx::query(RENEW).bind(id).bind(secret).bind(until).execute(conn).await.map(drop))?;
+/// Gives it another secret; the one before signs until then, too, as do those that were replaced shortly before.
+pub(super) async fn renew(
+    tx: &mut Tx,
+    id: &WebhookId,
+    secret: &str,
+    (now, until): (Millis, Millis),
+) -> Result<(), StoreError> {
+    const READ: &str = "SELECT secret, old_secrets FROM webhook_endpoints WHERE id = $1";
+    const RENEW: &str = "UPDATE webhook_endpoints SET secret = $2, old_secrets = $3 WHERE id = $1";
+    let (before, stored): (String, String) =
+        on!(&mut *tx, |conn| sqlx::query_as(READ).bind(id).fetch_one(conn).await?);
+    let mut old = in_force(&stored, now);
+    old.insert(0, OldSecret { secret: before, until_ms: until });
+    // Whoever presses again and again: the oldest one is what their receiver still has, so that one is kept, too.
+    while old.len() > MAX_OLD_SECRETS {
+        old.remove(old.len() - 2);
+    }
+    let old = serde_json::to_string(&old).expect("secrets are JSON");
+    on!(tx, |conn| sqlx::query(RENEW).bind(id).bind(secret).bind(old).execute(conn).await.map(drop))?;
     Ok(())
 }
 
@@ -208,22 +240,21 @@ pub(super) struct Due {
     pub(super) id: WebhookId,
     pub(super) url: String,
     secret: String,
-    old_secret: Option<String>,
-    old_secret_until_ms: Option<Millis>,
+    old_secrets: String,
 }
 
 impl Due {
     /// The secrets that sign now, the newest first.
-    pub(super) fn secrets(&self, now: Millis) -> Vec<&str> {
-        let old = self.old_secret.as_deref().filter(|_| self.old_secret_until_ms.is_some_and(|until| until > now));
-        std::iter::once(self.secret.as_str()).chain(old).collect()
+    pub(super) fn secrets(&self, now: Millis) -> Vec<String> {
+        let old = in_force(&self.old_secrets, now).into_iter().map(|old| old.secret);
+        std::iter::once(self.secret.clone()).chain(old).collect()
     }
 }
 
 /// Active addresses after this one at which something is due, by id.
 pub(super) async fn due(tx: &mut Tx, after: &str, now: Millis, limit: i64) -> Result<Vec<Due>, StoreError> {
     const DUE: &str = "
-        SELECT e.id, e.url, e.secret, e.old_secret, e.old_secret_until_ms
+        SELECT e.id, e.url, e.secret, e.old_secrets
         FROM webhook_endpoints e
         WHERE e.state = 'active' AND e.id > $1
           AND EXISTS (SELECT 1 FROM webhook_deliveries d
@@ -258,40 +289,56 @@ pub(super) async fn listening<'a>(
 }
 
 /// How an address fared in some tries.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Fared {
+    /// What it was then: one that was changed meanwhile has nothing to do with it.
+    pub(super) url: String,
     pub(super) delivered: bool,
     pub(super) gone: bool,
+    /// A message was tried for the last time.
+    pub(super) given_up: bool,
 }
 
-/// Notes it; gives why it is told no more from now on, when that is so.
+/// Notes it; gives why it is told no more from now on, when that is so. One try that fails after a quiet time ends nothing:
+/// only a message that could not be brought at all does, when nothing has come through for days.
 pub(super) async fn note(
     tx: &mut Tx,
     id: &WebhookId,
-    fared: Fared,
+    fared: &Fared,
     now: Millis,
 ) -> Result<Option<DisabledBecause>, StoreError> {
-    const TAKEN: &str = "UPDATE webhook_endpoints SET delivered_at_ms = $2, failing_since_ms = NULL WHERE id = $1";
+    const TAKEN: &str = "
+        UPDATE webhook_endpoints SET delivered_at_ms = $3, failing_since_ms = NULL WHERE id = $1 AND url = $2";
     const FAILING: &str = "
-        UPDATE webhook_endpoints SET failing_since_ms = COALESCE(failing_since_ms, $2)
-        WHERE id = $1 AND state = 'active'
+        UPDATE webhook_endpoints SET failing_since_ms = COALESCE(failing_since_ms, $3)
+        WHERE id = $1 AND url = $2 AND state = 'active'
         RETURNING failing_since_ms";
     const DISABLE: &str = "
-        UPDATE webhook_endpoints SET state = 'disabled', disabled_because = $2 WHERE id = $1 AND state = 'active'";
+        UPDATE webhook_endpoints SET state = 'disabled', disabled_because = $3
+        WHERE id = $1 AND url = $2 AND state = 'active'";
     let because = if fared.gone {
         DisabledBecause::Gone
     } else if fared.delivered {
-        on!(tx, |conn| sqlx::query(TAKEN).bind(id).bind(now).execute(conn).await.map(drop))?;
+        on!(tx, |conn| sqlx::query(TAKEN).bind(id).bind(&fared.url).bind(now).execute(conn).await.map(drop))?;
         return Ok(None);
     } else {
-        let since: Option<(Millis,)> =
-            on!(&mut *tx, |conn| sqlx::query_as(FAILING).bind(id).bind(now).fetch_optional(conn).await?);
-        if !since.is_some_and(|(since,)| is_given_up(since, now)) {
+        let since: Option<(Millis,)> = on!(&mut *tx, |conn| sqlx::query_as(FAILING)
+            .bind(id)
+            .bind(&fared.url)
+            .bind(now)
+            .fetch_optional(conn)
+            .await?);
+        if !(fared.given_up && since.is_some_and(|(since,)| is_given_up(since, now))) {
             return Ok(None);
         }
         DisabledBecause::Failing
     };
-    let disabled =
-        on!(tx, |conn| sqlx::query(DISABLE).bind(id).bind(because.as_str()).execute(conn).await?.rows_affected());
+    let disabled = on!(tx, |conn| sqlx::query(DISABLE)
+        .bind(id)
+        .bind(&fared.url)
+        .bind(because.as_str())
+        .execute(conn)
+        .await?
+        .rows_affected());
     Ok((disabled > 0).then_some(because))
 }

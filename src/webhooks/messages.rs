@@ -20,6 +20,8 @@ use crate::{
 
 /// How long a message is kept.
 const KEEP_MS: i64 = 30 * 24 * 3_600_000;
+/// Messages that are sent again by one request.
+const MAX_RESENT: i64 = 10_000;
 /// Messages that are forgotten at once.
 const MAX_FORGOTTEN: i64 = 1_000;
 
@@ -183,7 +185,7 @@ pub(super) async fn find(
     Ok(Some(DeliveryWithBody { delivery, body }))
 }
 
-/// Sends again what an address did not take, or one of it; how many.
+/// Sends again what an address did not take (the oldest of very many), or one of it; how many.
 pub(super) async fn resend(
     tx: &mut Tx,
     endpoint: &WebhookId,
@@ -192,15 +194,32 @@ pub(super) async fn resend(
 ) -> Result<u64, StoreError> {
     const ALL: &str = "
         UPDATE webhook_deliveries SET state = 'waiting', tries = 0, next_at_ms = $2
-        WHERE endpoint_id = $1 AND state = 'failed'";
-    // Also one that was taken: whoever lost it asks for it.
+        WHERE endpoint_id = $1 AND state = 'failed'
+          AND message_id IN (SELECT message_id FROM webhook_deliveries
+                             WHERE endpoint_id = $1 AND state = 'failed' ORDER BY message_id LIMIT $3)";
+    // Also one that was taken: whoever lost it asks for it. One that waits is tried at once, unless it is being tried.
     const ONE: &str = "
-        UPDATE webhook_deliveries SET state = 'waiting', tries = 0, next_at_ms = $2
-        WHERE endpoint_id = $1 AND message_id = $3";
+        UPDATE webhook_deliveries
+        SET state = 'waiting', tries = CASE WHEN state = 'waiting' THEN tries ELSE 0 END, next_at_ms = $2
+        WHERE endpoint_id = $1 AND message_id = $3
+          AND NOT (state = 'waiting' AND tries > 0 AND next_at_ms = last_at_ms + $4)";
     Ok(match only {
-        None => on!(tx, |conn| sqlx::query(ALL).bind(endpoint).bind(now).execute(conn).await?.rows_affected()),
+        None => on!(tx, |conn| sqlx::query(ALL)
+            .bind(endpoint)
+            .bind(now)
+            .bind(MAX_RESENT)
+            .execute(conn)
+            .await?
+            .rows_affected()),
         Some(message) => {
-            on!(tx, |conn| sqlx::query(ONE).bind(endpoint).bind(now).bind(message).execute(conn).await?.rows_affected())
+            on!(tx, |conn| sqlx::query(ONE)
+                .bind(endpoint)
+                .bind(now)
+                .bind(message)
+                .bind(LEASE_MS)
+                .execute(conn)
+                .await?
+                .rows_affected())
         }
     })
 }

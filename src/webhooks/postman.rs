@@ -4,19 +4,18 @@
 //! transaction. A slow address has a few tries on their way at once, and keeps no other one waiting.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     endpoints::{self, Due, Fared},
     messages::{self, Claimed, Tried},
-    schedule::{Outcome, after},
+    schedule::{DeliveryState, Outcome, after},
     sender::{Letter, Sender},
     signature::sign,
 };
@@ -27,9 +26,15 @@ use crate::{
     tasks::Tasks,
 };
 
-/// Tries of this node on their way at once, and of those to one address.
-const MAX_FLIGHTS: usize = 64;
-const MAX_FLIGHTS_EACH: usize = 8;
+/// Tries of this node on their way at once.
+const MAX_FLIGHTS: usize = 128;
+/// Those to an address that answered quickly the last time, and to any other: many that do not answer leave room.
+const MAX_FLIGHTS_QUICK: usize = 8;
+const MAX_FLIGHTS_EACH: usize = 2;
+/// A try that takes longer is slow.
+const SLOW: Duration = Duration::from_secs(3);
+/// Addresses that are remembered as quick.
+const MAX_QUICK: usize = 10_000;
 /// Addresses that are looked at in one turn.
 const MAX_DUE: i64 = 100;
 /// How often it is looked whether something is due.
@@ -42,6 +47,8 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 /// A try that ended.
 struct Landed {
     endpoint: WebhookId,
+    url: String,
+    took: Duration,
     claimed: Claimed,
     outcome: Outcome,
 }
@@ -51,12 +58,14 @@ pub(super) struct Postman {
     db: Db,
     clock: Clock,
     sender: Sender,
-    flights: FuturesUnordered<BoxFuture<'static, Landed>>,
+    flights: JoinSet<Landed>,
     /// How many are on their way to each address.
     busy: HashMap<WebhookId, usize>,
+    /// Those whose last try was answered quickly.
+    quick: HashSet<WebhookId>,
     /// What came of tries and is not written yet.
     landed: Vec<Landed>,
-    /// The address after which the next turn begins, so that all have theirs.
+    /// The address that was given room last: the next turn begins after it, so that all have theirs.
     after: String,
     forgotten_at: Millis,
 }
@@ -69,8 +78,9 @@ impl Postman {
             db,
             clock,
             sender,
-            flights: FuturesUnordered::new(),
+            flights: JoinSet::new(),
             busy: HashMap::new(),
+            quick: HashSet::new(),
             landed: Vec::new(),
             after: String::new(),
             forgotten_at: Millis(0),
@@ -81,7 +91,7 @@ impl Postman {
     async fn run(mut self, wake: Arc<Notify>, stopping: CancellationToken) {
         while !stopping.is_cancelled() {
             // What cannot be written is written later, and nothing is begun meanwhile.
-            if let Err(error) = self.turn().await {
+            if let Err(error) = self.turn(&stopping).await {
                 tracing::warn!(%error, "webhooks are not delivered right now");
             }
             let idle = self.flights.is_empty();
@@ -89,17 +99,17 @@ impl Postman {
                 () = stopping.cancelled() => {}
                 () = wake.notified() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
-                Some(landed) = self.flights.next(), if !idle => {
+                Some(Ok(landed)) = self.flights.join_next(), if !idle => {
                     self.land(landed);
                     // Those that ended meanwhile are written by the same transaction.
-                    while let Some(Some(landed)) = self.flights.next().now_or_never() {
+                    while let Some(Ok(landed)) = self.flights.try_join_next() {
                         self.land(landed);
                     }
                 }
             }
         }
         let last = async {
-            while let Some(landed) = self.flights.next().await {
+            while let Some(Ok(landed)) = self.flights.join_next().await {
                 self.land(landed);
             }
         };
@@ -117,10 +127,22 @@ impl Postman {
                 self.busy.remove(&landed.endpoint);
             }
         }
+        if landed.outcome.status.is_none() || landed.took > SLOW {
+            self.quick.remove(&landed.endpoint);
+        } else if self.quick.len() < MAX_QUICK {
+            self.quick.insert(landed.endpoint.clone());
+        }
         self.landed.push(landed);
     }
 
-    async fn turn(&mut self) -> Result<(), StoreError> {
+    /// How many more tries may be begun to an address.
+    fn room(&self, endpoint: &WebhookId) -> usize {
+        let flying = self.busy.get(endpoint).copied().unwrap_or(0);
+        let most = if self.quick.contains(endpoint) { MAX_FLIGHTS_QUICK } else { MAX_FLIGHTS_EACH };
+        most.saturating_sub(flying).min(MAX_FLIGHTS.saturating_sub(self.flights.len()))
+    }
+
+    async fn turn(&mut self, stopping: &CancellationToken) -> Result<(), StoreError> {
         self.write().await?;
         let now = self.clock.now();
         if now.0 - self.forgotten_at.0 >= FORGET_EVERY_MS {
@@ -135,20 +157,27 @@ impl Postman {
             return Ok(());
         }
         let mut tx = self.db.read("webhooks due").await?;
-        let due = endpoints::due(&mut tx, &self.after, now, MAX_DUE).await?;
+        let mut due = endpoints::due(&mut tx, &self.after, now, MAX_DUE).await?;
+        let left = MAX_DUE - i64::try_from(due.len()).unwrap_or(MAX_DUE);
+        if left > 0 && !self.after.is_empty() {
+            // Round the corner.
+            let before = endpoints::due(&mut tx, "", now, left).await?;
+            due.extend(before.into_iter().filter(|one| one.id.as_str() <= self.after.as_str()));
+        }
         drop(tx);
-        // The last turn of a round: the next one begins anew.
-        let whole = i64::try_from(due.len()).unwrap_or(0) < MAX_DUE;
-        self.after = due.last().filter(|_| !whole).map(|last| last.id.to_string()).unwrap_or_default();
         for endpoint in due {
-            let flying = self.busy.get(&endpoint.id).copied().unwrap_or(0);
-            let free = MAX_FLIGHTS_EACH.saturating_sub(flying).min(MAX_FLIGHTS.saturating_sub(self.flights.len()));
-            if free == 0 {
+            let room = self.room(&endpoint.id);
+            if stopping.is_cancelled() || self.flights.len() >= MAX_FLIGHTS {
+                break;
+            }
+            if room == 0 {
                 continue;
             }
+            let now = self.clock.now();
             let mut tx = self.db.write("claim webhooks").await?;
-            let claimed = messages::claim(&mut tx, &endpoint.id, now, i64::try_from(free).unwrap_or(0)).await?;
+            let claimed = messages::claim(&mut tx, &endpoint.id, now, i64::try_from(room).unwrap_or(0)).await?;
             tx.commit().await?;
+            self.after = endpoint.id.to_string();
             for one in claimed {
                 self.send(&endpoint, one, now);
             }
@@ -165,12 +194,13 @@ impl Postman {
             at_s: now.0.div_euclid(1_000),
             body: claimed.body.clone(),
         };
-        let (sender, endpoint) = (self.sender.clone(), to.id.clone());
+        let (sender, endpoint, url) = (self.sender.clone(), to.id.clone(), to.url.clone());
         *self.busy.entry(endpoint.clone()).or_default() += 1;
-        self.flights.push(Box::pin(async move {
+        self.flights.spawn(async move {
+            let began = Instant::now();
             let outcome = sender.send(letter).await;
-            Landed { endpoint, claimed, outcome }
-        }));
+            Landed { endpoint, url, took: began.elapsed(), claimed, outcome }
+        });
     }
 
     /// Writes what came of the tries that ended.
@@ -179,15 +209,17 @@ impl Postman {
             return Ok(());
         }
         let now = self.clock.now();
-        let mut fared: BTreeMap<&WebhookId, Fared> = BTreeMap::new();
+        let mut fared: BTreeMap<(&WebhookId, &str), Fared> = BTreeMap::new();
         let mut tried = Vec::with_capacity(self.landed.len());
-        for Landed { endpoint, claimed, outcome } in &self.landed {
-            let one = fared.entry(endpoint).or_default();
-            one.delivered |= outcome.fault.is_none();
-            one.gone |= outcome.is_gone();
+        for Landed { endpoint, url, claimed, outcome, .. } in &self.landed {
             let spread =
                 claimed.message_id.as_str().bytes().fold(0u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
             let (state, next_at) = after(*outcome, claimed.tries, now, spread);
+            let one =
+                fared.entry((endpoint, url.as_str())).or_insert_with(|| Fared { url: url.clone(), ..Fared::default() });
+            one.delivered |= outcome.fault.is_none();
+            one.gone |= outcome.is_gone();
+            one.given_up |= state == DeliveryState::Failed;
             tried.push(Tried {
                 endpoint: endpoint.clone(),
                 message: claimed.message_id.clone(),
@@ -198,9 +230,11 @@ impl Postman {
                 fault: outcome.fault,
             });
         }
+        // Always in the same order, so that two nodes do not wait for one another.
+        tried.sort_by(|a, b| (&a.endpoint, &a.message).cmp(&(&b.endpoint, &b.message)));
         let mut tx = self.db.write("webhooks tried").await?;
         messages::note(&mut tx, &tried).await?;
-        for (endpoint, fared) in fared {
+        for ((endpoint, _), fared) in &fared {
             if let Some(because) = endpoints::note(&mut tx, endpoint, fared, now).await? {
                 tracing::warn!(webhook.id = %endpoint, because = because.as_str(), "a webhook endpoint is told no more");
             }

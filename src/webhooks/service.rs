@@ -1,6 +1,7 @@
 //! Shell: what a brand does with its addresses.
 //!
-//! Invariant: a secret is told once, when it is made; each act is noted in the audit log, in its transaction.
+//! Invariant: a secret is told when it is made (and again to who repeats that request under its Idempotency-Key), never
+//! later; each change is noted in the audit log, in its transaction.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -199,7 +200,7 @@ impl Webhooks {
         let (secret, now) = (fresh_secret(), self.clock.now());
         let mut tx = self.db.write("renew webhook secret").await?;
         let old = self.found(&mut tx, id).await?;
-        endpoints::renew(&mut tx, id, &secret, Millis(now.0 + OLD_SECRET_MS)).await?;
+        endpoints::renew(&mut tx, id, &secret, (now, Millis(now.0 + OLD_SECRET_MS))).await?;
         insert_note(&mut tx, &AuditNote::of(by, "webhook.secret", old.brand_id.as_str(), id.as_str(), now)).await?;
         let endpoint = self.found(&mut tx, id).await?;
         tx.commit().await?;

@@ -17,7 +17,7 @@ pub(super) fn shown(secret: &str) -> String {
 }
 
 /// The value of `webhook-signature`. `secrets` are in base64; one that is not signs nothing.
-pub(super) fn sign(secrets: &[&str], id: &str, at: Millis, body: &str) -> String {
+pub(super) fn sign(secrets: &[String], id: &str, at: Millis, body: &str) -> String {
     let signed = format!("{id}.{}.{body}", at.0.div_euclid(1_000));
     let keys = secrets.iter().filter_map(|secret| BASE64.decode(secret.as_bytes()).ok());
     let signatures: Vec<String> = keys
@@ -42,18 +42,18 @@ mod tests {
 
     #[test]
     fn the_published_example_is_signed_as_published() {
-        assert_eq!(sign(&[SECRET], ID, AT, BODY), SIGNATURE);
+        assert_eq!(sign(&[SECRET.to_owned()], ID, AT, BODY), SIGNATURE);
         assert_eq!(shown(SECRET), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     }
 
     #[test]
     fn each_secret_in_force_signs_and_every_part_is_signed() {
-        let both = sign(&["AAAA", SECRET], ID, AT, BODY);
+        let both = sign(&["AAAA".to_owned(), SECRET.to_owned()], ID, AT, BODY);
         assert!(both.ends_with(&format!(" {SIGNATURE}")), "{both}");
         for other in [
-            sign(&[SECRET], "msg_2", AT, BODY),
-            sign(&[SECRET], ID, Millis(AT.0 + 1_000), BODY),
-            sign(&[SECRET], ID, AT, "{}"),
+            sign(&[SECRET.to_owned()], "msg_2", AT, BODY),
+            sign(&[SECRET.to_owned()], ID, Millis(AT.0 + 1_000), BODY),
+            sign(&[SECRET.to_owned()], ID, AT, "{}"),
         ] {
             assert_ne!(other, SIGNATURE);
         }

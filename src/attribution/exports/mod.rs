@@ -283,6 +283,7 @@ impl Exports {
         stopping: &tokio_util::sync::CancellationToken,
     ) -> Result<(File, Sums), Fault> {
         let mut ledger = self.db.read("export ledger").await?;
+        source::begin(&mut ledger).await?;
         let sent_before = Millis(self.clock.now().0 - i64::from(self.return_days) * DAY_MS);
         let total = source::count(&mut ledger, &job.brand_id, filter).await?;
         if job.format == Format::Xlsx && total > writers::MAX_XLSX_ROWS {

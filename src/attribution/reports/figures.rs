@@ -1,6 +1,7 @@
 //! Value: the figures of a report, what they mean, and which of them are too few people to be told.
 //!
-//! Invariant: a figure about fewer than [`FEWEST_PEOPLE`] people is not told, nor one by which it could be worked out.
+//! Invariant: a figure about fewer than [`FEWEST_PEOPLE`] people is not told, nor one of the same report by which it could be
+//! worked out. Two reports (other periods, other filters) may tell it between them.
 
 use serde::Serialize;
 
@@ -60,22 +61,47 @@ impl Figures {
     }
 }
 
-/// One row that is not told could be worked out from the total and the others, so the smallest of those goes, too.
-pub(super) fn hide_what_tells(rows: &mut [SplitRow]) {
-    type Field = fn(&mut Figures) -> &mut Option<i64>;
-    const PEOPLE: [Field; 3] = [|row| &mut row.buyers, |row| &mut row.new_buyers, |row| &mut row.returning_buyers];
-    for field in PEOPLE {
+/// What is not told could be worked out from the total and the other rows, so the smallest of those go, too, until it is about
+/// [`FEWEST_PEOPLE`]. Whose buyers are not told, of them new and returning ones are not either, as they come to the same.
+pub(super) fn hide_what_tells(rows: &mut [SplitRow], total: Option<i64>) {
+    loop {
+        let mut told = 0;
         let (mut hidden, mut smallest): (usize, Option<(i64, usize)>) = (0, None);
         for (at, row) in rows.iter_mut().enumerate().filter(|(_, row)| row.figures.orders > 0) {
-            match *field(&mut row.figures) {
+            match row.figures.buyers {
                 None => hidden += 1,
-                Some(people) if smallest.is_none_or(|(fewest, _)| people < fewest) => smallest = Some((people, at)),
-                Some(_) => {}
+                Some(people) => {
+                    told += people;
+                    if smallest.is_none_or(|(fewest, _)| people < fewest) {
+                        smallest = Some((people, at));
+                    }
+                }
             }
         }
-        if let Some((_, at)) = smallest.filter(|_| hidden == 1) {
-            *field(&mut rows[at].figures) = None;
+        let few = hidden == 1 || (hidden > 1 && total.is_some_and(|total| total - told < FEWEST_PEOPLE));
+        match smallest.filter(|_| few) {
+            Some((_, at)) => rows[at].figures.buyers = None,
+            None => break,
         }
+    }
+    let (mut hidden, mut smallest): (usize, Option<(i64, usize)>) = (0, None);
+    for (at, row) in rows.iter_mut().enumerate().filter(|(_, row)| row.figures.orders > 0) {
+        let figures = &mut row.figures;
+        match (figures.buyers, figures.new_buyers, figures.returning_buyers) {
+            (Some(_), Some(new), Some(returning)) => {
+                let fewer = new.min(returning);
+                if smallest.is_none_or(|(fewest, _)| fewer < fewest) {
+                    smallest = Some((fewer, at));
+                }
+            }
+            _ => {
+                hidden += 1;
+                (figures.new_buyers, figures.returning_buyers) = (None, None);
+            }
+        }
+    }
+    if let Some((_, at)) = smallest.filter(|_| hidden == 1) {
+        (rows[at].figures.new_buyers, rows[at].figures.returning_buyers) = (None, None);
     }
 }
 
@@ -187,11 +213,20 @@ mod tests {
         assert_eq!((twenty.new_buyers, twenty.returning_buyers), (Some(10), Some(10)));
         assert_eq!((twenty.net_minor, twenty.aov_minor, twenty.refund_rate_bp), (750, 37, 2_500));
         let mut rows = vec![row(40, 20), row(30, 15), row(4, 4)];
-        hide_what_tells(&mut rows);
+        hide_what_tells(&mut rows, Some(74));
         let told: Vec<_> = rows.iter().map(|row| row.figures.buyers).collect();
         assert_eq!(told, [Some(40), None, None], "the total less the others would tell the four");
+        assert_eq!(rows[1].figures.new_buyers, None, "new and returning ones would tell the thirty, and so the four");
+        let mut rows = vec![row(40, 20), row(30, 15), row(4, 4), row(3, 0)];
+        hide_what_tells(&mut rows, Some(77));
+        let told: Vec<_> = rows.iter().map(|row| row.figures.buyers).collect();
+        assert_eq!(told, [Some(40), None, None, None], "the two together are seven people");
+        let mut rows = vec![row(40, 20), row(60, 30), row(50, 45)];
+        hide_what_tells(&mut rows, Some(150));
+        let told: Vec<_> = rows.iter().map(|row| row.figures.new_buyers).collect();
+        assert_eq!(told, [None, Some(30), None], "the five who returned would be told by the others");
         let mut rows = vec![row(40, 20), row(30, 15)];
-        hide_what_tells(&mut rows);
+        hide_what_tells(&mut rows, Some(70));
         assert!(rows.iter().all(|row| row.figures.buyers.is_some()));
     }
 

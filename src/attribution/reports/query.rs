@@ -164,7 +164,8 @@ impl Reports {
         if !matches!(asked.by, By::Day | By::Hour) {
             rows.sort_by(|a, b| b.figures.net_minor.cmp(&a.figures.net_minor).then_with(|| a.key.cmp(&b.key)));
         }
-        hide_what_tells(&mut rows);
+        let totals = figures_of(&totals);
+        hide_what_tells(&mut rows, totals.buyers);
         Ok(SplitReport {
             brand_id: asked.brand.clone(),
             by: asked.by,
@@ -172,7 +173,7 @@ impl Reports {
             from_ms: asked.window.from,
             to_ms: asked.window.to,
             as_of_ms: self.clock.now(),
-            totals: figures_of(&totals),
+            totals,
             previous,
             rows,
             definitions: FIGURES,
