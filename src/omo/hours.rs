@@ -55,9 +55,12 @@ impl TryFrom<String> for TimeOfDay {
             let (hours, minutes) = text.split_once(':')?;
             let digits =
                 [hours, minutes].iter().all(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit()));
+            if !digits {
+                return None;
+            }
             let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
             let all = hours * 60 + minutes;
-            (digits && minutes < 60 && all <= DAY_MINUTES).then_some(Self(all))
+            (minutes < 60 && all <= DAY_MINUTES).then_some(Self(all))
         };
         read(&text).ok_or_else(|| "a time of day is like 09:30, at most 24:00".to_owned())
     }
@@ -278,6 +281,9 @@ mod tests {
             one("mon", "10:00", "10:00"),
             one("mon", "10:00", "24:01"),
             one("mon", "1:00", "10:00"),
+            // More minutes than a number of this size holds.
+            one("mon", "10:00", "65535:00"),
+            one("mon", "-1:00", "+2:00"),
             one("mon", "10:60", "12:00"),
             one("mo", "10:00", "12:00"),
             [one("mon", "10:00", "13:00"), one("mon", "12:59", "15:00")].join(","),
