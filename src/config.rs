@@ -198,13 +198,14 @@ pub struct Commerce {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OmoSection {
-    /// Days that a store keeps an order that is ready to be picked up; then it is called off and the money goes back.
+    /// Days that a store keeps an order that is ready to be picked up; then it is called off and the money goes back. Cards at
+    /// Stripe are reserved for about 7 days from the purchase on, so the default leaves two to prepare it.
     pub pickup_days: u32,
 }
 
 impl Default for OmoSection {
     fn default() -> Self {
-        Self { pickup_days: 7 }
+        Self { pickup_days: 5 }
     }
 }
 
