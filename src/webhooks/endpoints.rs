@@ -1,6 +1,7 @@
 //! Table: webhook_endpoints: whose systems are told, where, and how they fare.
 
 use serde::{Deserialize, Serialize};
+use sqlx::AssertSqlSafe;
 
 use super::{event::EventKind, schedule::is_given_up};
 use crate::{
@@ -203,6 +204,20 @@ pub(super) async fn change(
     if let Some(state) = state {
         on!(tx, |conn| sqlx::query(STATE).bind(id).bind(state.as_str()).execute(conn).await.map(drop))?;
     }
+    Ok(())
+}
+
+/// Locks it until the commit: whoever changes it reads it first.
+pub(super) async fn lock(tx: &mut Tx, id: &WebhookId) -> Result<(), StoreError> {
+    let text = format!("SELECT id FROM webhook_endpoints WHERE id = $1{}", tx.locking("webhook_endpoints"));
+    on!(tx, |conn| sqlx::query(AssertSqlSafe(text)).bind(id).execute(conn).await.map(drop))?;
+    Ok(())
+}
+
+/// Locks a brand's until the commit, those that are not there yet, too.
+pub(super) async fn lock_all(tx: &mut Tx, brand: &BrandId) -> Result<(), StoreError> {
+    let text = format!("SELECT id FROM brands WHERE id = $1{}", tx.locking("brands"));
+    on!(tx, |conn| sqlx::query(AssertSqlSafe(text)).bind(brand).execute(conn).await.map(drop))?;
     Ok(())
 }
 

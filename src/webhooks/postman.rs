@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{
+    sync::Notify,
+    task::{Id, JoinError, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -59,8 +62,8 @@ pub(super) struct Postman {
     clock: Clock,
     sender: Sender,
     flights: JoinSet<Landed>,
-    /// How many are on their way to each address.
-    busy: HashMap<WebhookId, usize>,
+    /// To which address each of them is.
+    bound_for: HashMap<Id, WebhookId>,
     /// Those whose last try was answered quickly.
     quick: HashSet<WebhookId>,
     /// What came of tries and is not written yet.
@@ -79,7 +82,7 @@ impl Postman {
             clock,
             sender,
             flights: JoinSet::new(),
-            busy: HashMap::new(),
+            bound_for: HashMap::new(),
             quick: HashSet::new(),
             landed: Vec::new(),
             after: String::new(),
@@ -99,17 +102,17 @@ impl Postman {
                 () = stopping.cancelled() => {}
                 () = wake.notified() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
-                Some(Ok(landed)) = self.flights.join_next(), if !idle => {
+                Some(landed) = self.flights.join_next_with_id(), if !idle => {
                     self.land(landed);
                     // Those that ended meanwhile are written by the same transaction.
-                    while let Some(Ok(landed)) = self.flights.try_join_next() {
+                    while let Some(landed) = self.flights.try_join_next_with_id() {
                         self.land(landed);
                     }
                 }
             }
         }
         let last = async {
-            while let Some(Ok(landed)) = self.flights.join_next().await {
+            while let Some(landed) = self.flights.join_next_with_id().await {
                 self.land(landed);
             }
         };
@@ -120,13 +123,19 @@ impl Postman {
         }
     }
 
-    fn land(&mut self, landed: Landed) {
-        if let Some(flying) = self.busy.get_mut(&landed.endpoint) {
-            *flying -= 1;
-            if *flying == 0 {
-                self.busy.remove(&landed.endpoint);
+    fn land(&mut self, landed: Result<(Id, Landed), JoinError>) {
+        let landed = match landed {
+            Ok((id, landed)) => {
+                self.bound_for.remove(&id);
+                landed
             }
-        }
+            // It is not known what came of it, so it is tried again after its lease, like one whose node died.
+            Err(error) => {
+                let endpoint = self.bound_for.remove(&error.id());
+                tracing::error!(%error, ?endpoint, "a webhook's try broke off");
+                return;
+            }
+        };
         if landed.outcome.status.is_none() || landed.took > SLOW {
             self.quick.remove(&landed.endpoint);
         } else if self.quick.len() < MAX_QUICK {
@@ -137,7 +146,7 @@ impl Postman {
 
     /// How many more tries may be begun to an address.
     fn room(&self, endpoint: &WebhookId) -> usize {
-        let flying = self.busy.get(endpoint).copied().unwrap_or(0);
+        let flying = self.bound_for.values().filter(|other| *other == endpoint).count();
         let most = if self.quick.contains(endpoint) { MAX_FLIGHTS_QUICK } else { MAX_FLIGHTS_EACH };
         most.saturating_sub(flying).min(MAX_FLIGHTS.saturating_sub(self.flights.len()))
     }
@@ -195,12 +204,13 @@ impl Postman {
             body: claimed.body.clone(),
         };
         let (sender, endpoint, url) = (self.sender.clone(), to.id.clone(), to.url.clone());
-        *self.busy.entry(endpoint.clone()).or_default() += 1;
-        self.flights.spawn(async move {
+        let bound_for = endpoint.clone();
+        let flight = self.flights.spawn(async move {
             let began = Instant::now();
             let outcome = sender.send(letter).await;
             Landed { endpoint, url, took: began.elapsed(), claimed, outcome }
         });
+        self.bound_for.insert(flight.id(), bound_for);
     }
 
     /// Writes what came of the tries that ended.

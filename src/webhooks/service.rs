@@ -139,6 +139,7 @@ impl Webhooks {
             self.checked(Said { url: new.url, description: new.description.trim().to_owned(), events: new.events })?;
         let (id, secret, now) = (WebhookId::fresh(), fresh_secret(), self.clock.now());
         let mut tx = self.db.write("add webhook endpoint").await?;
+        endpoints::lock_all(&mut tx, brand).await?;
         if endpoints::of_brand(&mut tx, brand, now).await?.len() >= MAX_ENDPOINTS {
             return Err(WebhookError::Conflict(format!("a brand has at most {MAX_ENDPOINTS} webhook endpoints")));
         }
@@ -164,6 +165,7 @@ impl Webhooks {
         }
         let now = self.clock.now();
         let mut tx = self.db.write("change webhook endpoint").await?;
+        endpoints::lock(&mut tx, id).await?;
         let old = self.found(&mut tx, id).await?;
         let said = Said {
             url: change.url.unwrap_or(old.url),
@@ -199,6 +201,7 @@ impl Webhooks {
     pub async fn renew(&self, by: &AccountId, id: &WebhookId) -> Result<NewSecret, WebhookError> {
         let (secret, now) = (fresh_secret(), self.clock.now());
         let mut tx = self.db.write("renew webhook secret").await?;
+        endpoints::lock(&mut tx, id).await?;
         let old = self.found(&mut tx, id).await?;
         endpoints::renew(&mut tx, id, &secret, (now, Millis(now.0 + OLD_SECRET_MS))).await?;
         insert_note(&mut tx, &AuditNote::of(by, "webhook.secret", old.brand_id.as_str(), id.as_str(), now)).await?;

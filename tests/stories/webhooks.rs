@@ -56,6 +56,9 @@ fn verifier(secret: &str) -> standardwebhooks::Webhook {
     standardwebhooks::Webhook::new(secret).expect("a secret")
 }
 
+/// Added to a status: it is answered after a second and a half.
+const SLOWLY: u16 = 1_000;
+
 /// A brand's system.
 #[derive(Clone)]
 struct Receiver {
@@ -106,7 +109,10 @@ async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: String
     if status == 0 {
         std::future::pending::<()>().await;
     }
-    let status = StatusCode::from_u16(status).expect("a status");
+    if status >= SLOWLY {
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+    }
+    let status = StatusCode::from_u16(status % SLOWLY).expect("a status");
     let mut answer = (status, [("location", "http://127.0.0.1:1/")]).into_response();
     if !retry_after.is_empty() {
         answer.headers_mut().insert("retry-after", retry_after.parse().expect("text"));
@@ -387,6 +393,44 @@ both_databases!(a_secret_is_renewed_without_a_gap, async |engine: Engine| {
         assert!(acts.contains(&act), "{act} is not among {acts:?}");
     }
 });
+
+both_databases!(what_an_old_address_answers_is_not_held_against_the_new_one, async |engine: Engine| {
+    let house = open(engine).await;
+    let sale = Sale::open(&house, Plan::default()).await;
+    let (old, new) = (Receiver::open().await, Receiver::open().await);
+    let (endpoint, _) = listen(&sale.brand, &sale.brand_id, &old.url, &["credit.created"]).await;
+    let path = format!("/v1/webhook-endpoints/{endpoint}");
+    old.answer(SLOWLY + 410, "");
+    sale.brand.post(&format!("{path}/test"), json!({})).await.expect(202);
+    old.until(1).await;
+    patch(&sale.brand, &endpoint, json!({ "url": new.url })).await.expect(200);
+    newest(&sale.brand, &endpoint, "failed").await;
+    assert_eq!(sale.brand.get(&path).await.expect(200)["state"], "active", "the old one is gone, and not this one");
+    sale.brand.post(&format!("{path}/test"), json!({})).await.expect(202);
+    new.until(1).await;
+    newest(&sale.brand, &endpoint, "delivered").await;
+});
+
+/// Several members of a brand press at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_press_at_once_make_no_sixth_and_lose_no_secret() {
+    let house = open(Engine::Postgres).await;
+    let sale = Sale::open(&house, Plan::default()).await;
+    let path = format!("/v1/brands/{}/webhook-endpoints", sale.brand_id);
+    let receiver = Receiver::open().await;
+    let new = json!({ "url": receiver.url, "events": ["credit.created"] });
+    let made = futures_util::future::join_all((0..12).map(|_| sale.brand.post(&path, new.clone()))).await;
+    assert_eq!(made.iter().filter(|answer| answer.status == 201).count(), 5);
+    let endpoint = text(&sale.brand.get(&path).await.expect(200)["items"][0], "endpoint_id");
+    let path = format!("/v1/webhook-endpoints/{endpoint}");
+    let renew = (0..3).map(|_| async { sale.brand.post(&format!("{path}/secret"), json!({})).await.expect(201) });
+    let renewed = futures_util::future::join_all(renew).await;
+    sale.brand.post(&format!("{path}/test"), json!({})).await.expect(202);
+    let came = receiver.until(1).await.remove(0);
+    for one in &renewed {
+        assert!(came.is_signed_with(&text(one, "secret")), "each that was told signs");
+    }
+}
 
 both_databases!(an_address_leads_outside_and_there_are_few, async |engine: Engine| {
     let house = House::open(engine).await;
